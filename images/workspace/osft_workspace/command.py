@@ -1,0 +1,122 @@
+"""The command line that all stages share: exit codes, the termination message, umask, common options."""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from osft_workspace import exits
+from osft_workspace.log import clear_bar
+from osft_workspace.redact import redact_text
+from osft_workspace.termination import say_end
+
+
+class Stopped(BaseException):
+    """SIGTERM arrived: a node drains, a pod is deleted, a person stops a local run."""
+
+
+def stop(signum: int, frame: FrameType | None) -> NoReturn:
+    raise Stopped
+
+
+def disk_full_cause(error: BaseException) -> OSError | None:
+    """The "disk is full" behind an error: libraries wrap it in types of their own."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in exits.DISK_FULL:
+            return seen
+        if "No space left on device" in str(seen):
+            return OSError(28, "No space left on device")
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def fail(message: str, code: int) -> int:
+    """Print the one sentence, in red on a terminal, and leave it as the termination message."""
+    clear_bar()
+    click.secho(redact_text(f"Error: {message}"), fg="red" if sys.stderr.isatty() else None, err=True)
+    say_end(message)
+    return code
+
+
+def exit_code_of(error: BaseException) -> int:
+    """Say what went wrong and return the exit code for it."""
+    full = disk_full_cause(error)
+    if full is not None:
+        return fail(exits.disk_full(full).message, exits.USER)
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        click.echo(error.ctx.get_usage(), err=True)
+        click.echo(f"Try '{error.ctx.command_path} --help' for help.", err=True)
+    if isinstance(error, click.ClickException):
+        return fail(error.format_message(), error.exit_code)
+    if isinstance(error, Stopped):
+        return fail("stopped by SIGTERM. Start it again to go on; finished work is kept.", exits.TRANSIENT)
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return fail("stopped by Ctrl-C. Start it again to go on; finished work is kept.", 128 + signal.SIGINT)
+    click.echo(redact_text("".join(traceback.format_exception(error))), err=True)
+    return fail(f"unexpected {type(error).__name__}: {error}. This is a bug.", exits.BUG)
+
+
+class StageMain(click.Command):
+    """Ends the way the chart expects, whatever happens inside."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        def run() -> Any:
+            return super(StageMain, self).main(args, prog_name, complete_var, False, **extra)
+
+        if not standalone_mode:
+            return run()
+        os.umask(0o002)  # files of one uid must be writable for the next one: all share group 0
+        signal.signal(signal.SIGTERM, stop)
+        try:
+            result = run()
+        except SystemExit:
+            raise
+        except BaseException as error:
+            sys.exit(exit_code_of(error))
+        sys.exit(result if isinstance(result, int) else exits.DONE)
+
+
+class StageCommand(StageMain):
+    """The one command of a stage."""
+
+
+class StageGroup(StageMain, click.Group):
+    """Several commands with the same ends."""
+
+
+def stage_options(function: Callable[..., None]) -> Callable[..., None]:
+    """`--workspace` and `--run-id`, the same for every stage."""
+    for option in (
+        click.option(
+            "--run-id",
+            envvar="OSFT_RUN_ID",
+            show_envvar=True,
+            required=True,
+            help="Folder of this run below runs/.",
+        ),
+        click.option(
+            "--workspace",
+            envvar="OSFT_WORKSPACE",
+            show_envvar=True,
+            type=click.Path(path_type=Path),
+            default=Path("/workspace"),
+            show_default=True,
+            help="Volume shared by all stages and runs.",
+        ),
+    ):
+        function = option(function)
+    return function

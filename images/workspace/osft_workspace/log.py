@@ -1,0 +1,130 @@
+"""Log lines and progress.
+
+One event is one line: time, stage, what happened, then `key=value`. No carriage return ever reaches a log
+collector; a bar is drawn only where a person watches.
+"""
+
+import os
+import shutil
+import sys
+import time
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+from osft_workspace.redact import redact_text
+
+LINE_EVERY_SECONDS = 30.0
+LINE_EVERY_SHARE = 0.05
+LINE_AT_MOST_SECONDS = 2.0  # short work would print twenty lines otherwise
+DRAW_EVERY_SECONDS = 0.1
+BAR_WIDTH = 24
+
+
+def format_value(value: Any) -> str:
+    """One value as log text; strings with spaces or quotes are quoted."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = str(value)
+    if text and not any(char in ' "=\n\r\t' for char in text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
+    return f'"{escaped}"'
+
+
+def event(stage: str, what: str, **fields: Any) -> None:
+    """Print one event line to stdout, redacted."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    pairs = "".join(f" {key}={format_value(value)}" for key, value in fields.items() if value is not None)
+    clear_bar()
+    print(redact_text(f"{now} {stage} {what}{pairs}"), flush=True)
+
+
+def clear_bar() -> None:
+    """Take a drawn bar away before a line is printed over it."""
+    if Progress.drawn:
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
+        Progress.drawn = False
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 45s, 3m20s, 2h05m."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+class Progress:
+    """Progress of one piece of work: a bar on a terminal, whole lines every 30 s or 5 % otherwise."""
+
+    drawn = False
+
+    def __init__(self, stage: str, what: str, *, total: float | None, unit: str) -> None:
+        self.stage, self.what, self.total, self.unit = stage, what, total, unit
+        self.bar = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self.done = 0.0
+        self.first = self.started = time.monotonic()
+        self.resumed_at = 0.0
+        self.last_time, self.last_share = self.started, 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        clear_bar()
+
+    def start_at(self, done: float) -> None:
+        """Say that `done` units were finished earlier, so that the time left counts new work only."""
+        self.done = self.resumed_at = done
+
+    def update(self, done: float, **fields: Any) -> None:
+        """Report that `done` of `total` units are finished; `fields` are shown beside it."""
+        self.done = done
+        now = time.monotonic()
+        share = done / self.total if self.total else 0.0
+        left = self.time_left(now)
+        if self.bar:
+            if now - self.last_time >= DRAW_EVERY_SECONDS or share >= 1:
+                self.last_time = now
+                self.draw(share, left, fields)
+            return
+        waited = now - self.last_time
+        step = self.total is not None and share - self.last_share >= LINE_EVERY_SHARE
+        last = self.total is not None and done >= self.total > 0 and self.last_share < 1
+        if waited >= LINE_EVERY_SECONDS or (step and waited >= LINE_AT_MOST_SECONDS) or last:
+            self.last_time, self.last_share = now, share
+            of = f"{done:g}/{self.total:g}" if self.total else f"{done:g}"
+            event(
+                self.stage,
+                self.what,
+                **{self.unit: of},
+                **fields,
+                left=duration(left) if left is not None else None,
+            )
+
+    def time_left(self, now: float) -> float | None:
+        """Seconds left at the speed so far, or None while nothing can be said."""
+        fresh = self.done - self.resumed_at
+        if not self.total or fresh <= 0:
+            return None
+        return (now - self.started) / fresh * max(self.total - self.done, 0.0)
+
+    def draw(self, share: float, left: float | None, fields: dict[str, Any]) -> None:
+        """Draw the bar on stderr, cut to the terminal's width."""
+        filled = round(min(share, 1.0) * BAR_WIDTH)
+        of = f"{self.done:g}/{self.total:g}" if self.total else f"{self.done:g}"
+        bar = f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}] " if self.total else ""
+        shown = " ".join(f"{key}={format_value(value)}" for key, value in fields.items() if value is not None)
+        text = f"{self.stage} {self.what} {bar}{of} {self.unit} {shown}"
+        if left is not None:
+            text += f" left={duration(left)}"
+        width = shutil.get_terminal_size((100, 24)).columns - 1
+        sys.stderr.write("\r\x1b[K" + redact_text(text)[:width])
+        sys.stderr.flush()
+        Progress.drawn = True

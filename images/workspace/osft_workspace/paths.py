@@ -1,0 +1,44 @@
+"""Where things lie in the workspace, in one place."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from osft_workspace.exits import UserError
+
+RUN_ID = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?")
+STAGES = ("download", "train", "eval", "register")
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """One volume, shared by stages and by runs."""
+
+    root: Path
+
+    @property
+    def models(self) -> Path:
+        """Base models, one folder for each digest."""
+        return self.root / "cache" / "models"
+
+    @property
+    def osft(self) -> Path:
+        """SVD factors of base models, one folder for each digest."""
+        return self.root / "cache" / "osft"
+
+    @property
+    def evals(self) -> Path:
+        """Results of base models, one file for each model, task and setting."""
+        return self.root / "cache" / "evals"
+
+    def run_dir(self, run_id: str) -> Path:
+        """The folder of one run. Raises UserError for a name that could leave the workspace."""
+        if not RUN_ID.fullmatch(run_id):
+            raise UserError(
+                f"run id {run_id!r} is no name: expected lower-case letters, digits, '-' and '.', at most 63."
+            )
+        return self.root / "runs" / run_id
+
+    def stage_dir(self, run_id: str, stage: str) -> Path:
+        """The folder of one stage of one run."""
+        return self.run_dir(run_id) / stage

@@ -1,0 +1,70 @@
+"""Publishing: a file or folder is there whole, or it is not there.
+
+Written under a temporary name, synced, renamed, and the folder synced, so that a crash at any instruction
+(or a power cut) leaves the old thing or the new one.
+"""
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+from osft_workspace.digests import tree_files
+
+FILE_MODE = 0o664
+FOLDER_MODE = 0o2775
+
+
+def fsync_path(path: Path) -> None:
+    """Sync a file or a folder to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def temporary_beside(path: Path) -> Path:
+    """An unused name in the same folder, so that the rename stays inside one file system."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
+
+
+def write_atomic(path: Path, data: bytes | str) -> None:
+    """Write a whole file or nothing.
+
+    Raises:
+        OSError: the disk is full or the folder is not writable; the old file is untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_beside(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fchmod(file.fileno(), FILE_MODE)
+            os.fsync(file.fileno())
+        temporary.rename(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    fsync_path(path.parent)
+
+
+def publish_dir(source: Path, target: Path) -> None:
+    """Move a finished folder to its final name, replacing what was there.
+
+    Both must lie on one file system. Every file is synced and made readable by the group first, because the
+    next stage may run under another uid. The old folder is moved aside first and removed last.
+    """
+    for path in tree_files(source):
+        path.chmod(path.stat().st_mode | 0o664)
+        fsync_path(path)
+    for folder in [source, *(path for path in source.rglob("*") if path.is_dir())]:
+        folder.chmod(FOLDER_MODE)
+        fsync_path(folder)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    old = temporary_beside(target)
+    if target.exists():
+        target.rename(old)
+    source.rename(target)
+    fsync_path(target.parent)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,55 @@
+"""Keep secrets out of everything that is written: logs, records, events, registry fields."""
+
+import os
+import re
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+SECRET_ENV = (
+    "HF_TOKEN",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "OSFT_REGISTRY_TOKEN",
+    "WANDB_API_KEY",
+    "MLFLOW_TRACKING_TOKEN",
+    "MLFLOW_TRACKING_PASSWORD",
+)
+SHORTEST_SECRET = 6  # replacing shorter values would eat ordinary words
+URL = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"<>)\]]+")
+
+
+def redact_url(url: str) -> str:
+    """The URL without user info, query and fragment, where credentials travel."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "<unreadable address>"
+    if not parts.scheme or "//" not in url:
+        return url.split("?", 1)[0]
+    return urlunsplit((parts.scheme, parts.netloc.rsplit("@", 1)[-1], parts.path, "", ""))
+
+
+def revision_kept(url: str) -> str:
+    """As `redact_url`, but an hf:// revision stays: there `@` names a commit, not a user."""
+    return url.split("?", 1)[0] if url.startswith("hf://") else redact_url(url)
+
+
+def redact_text(text: str) -> str:
+    """A text without secret values of the environment and without the secret parts of URLs."""
+    for name in SECRET_ENV:
+        value = os.environ.get(name, "")
+        if len(value) >= SHORTEST_SECRET:
+            text = text.replace(value, f"<{name}>")
+    return URL.sub(lambda match: revision_kept(match.group()), text)
+
+
+def redact_value(value: Any) -> Any:
+    """`redact_text` for every string inside a JSON value."""
+    if isinstance(value, str):
+        return redact_text(value)
+    if isinstance(value, dict):
+        return {key: redact_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [redact_value(item) for item in value]
+    return value

@@ -1,0 +1,201 @@
+"""Running a stage: lock, predecessors, "already done", the work, the record."""
+
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from osft_workspace import log
+from osft_workspace.digests import digest_json
+from osft_workspace.exits import Refused, UserError
+from osft_workspace.lock import exclusive
+from osft_workspace.memory import PeakMemory
+from osft_workspace.paths import Workspace
+from osft_workspace.publish import fsync_path
+from osft_workspace.record import FILE, Record, Status, list_outputs, load_predecessor
+from osft_workspace.redact import redact_text, redact_value
+from osft_workspace.termination import say_end
+
+LOCK = ".lock"
+
+
+@dataclass(kw_only=True, slots=True)
+class Outcome:
+    """What a stage leaves behind."""
+
+    outputs: list[str]
+    """Files or folders in the stage's folder."""
+    shared: Mapping[str, str] = field(default_factory=dict)
+    """Folders of the cache that the outputs rely on: path in the workspace -> tree digest."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    status: Status = "done"
+    message: str = "done"
+
+
+@dataclass(slots=True)
+class Run:
+    """What a stage's body may use while it holds the stage's lock."""
+
+    stage: str
+    run_id: str
+    workspace: Workspace
+    dir: Path
+    predecessors: dict[str, Record]
+    choices: list[dict[str, Any]] = field(default_factory=list)
+
+    def event(self, what: str, **fields: Any) -> None:
+        """Log one event of this stage."""
+        log.event(self.stage, what, **fields)
+
+    def choice(self, name: str, value: Any, reason: str) -> None:
+        """Log an automatic choice with its reason, and keep it for the record."""
+        self.choices.append({"name": name, "value": value, "reason": reason})
+        self.event(f"chose {name}", value=value, reason=reason)
+
+    def progress(self, what: str, *, total: float | None, unit: str) -> log.Progress:
+        """Progress of one piece of this stage's work."""
+        return log.Progress(self.stage, what, total=total, unit=unit)
+
+
+def open_stage_dir(workspace: Workspace, run_id: str, stage: str) -> Path:
+    """Make the stage's folder.
+
+    Raises:
+        UserError: the workspace is not mounted or not writable for this uid.
+    """
+    folder = workspace.stage_dir(run_id, stage)
+    if not workspace.root.is_dir():
+        raise UserError(
+            f"there is no workspace at {workspace.root}. Mount the volume there or pass --workspace."
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / LOCK).touch()
+    except PermissionError as error:
+        groups = sorted({os.getgid(), *os.getgroups()})
+        raise UserError(
+            f"uid {os.getuid()} with groups {groups} cannot write to {error.filename}. The volume must be "
+            "writable by group 0 (mode 2775), or set a pod security context that fits it."
+        ) from error
+    return folder
+
+
+def already_done(run: Run, inputs: Mapping[str, Any], inputs_digest: str) -> Record | None:
+    """The stage's own record when it is for these inputs and its files are whole; logs why when it is not."""
+    record = Record.load(run.dir)
+    if record is None:
+        return None
+    if record.inputs_digest != inputs_digest:
+        changed = sorted(
+            name for name in {*record.inputs, *inputs} if record.inputs.get(name) != inputs.get(name)
+        )
+        run.event("inputs changed, working again", changed=",".join(changed) or "an earlier stage")
+        return None
+    damage = record.damage(run.workspace.root)
+    if damage:
+        run.event("result damaged, working again", seen=damage)
+        return None
+    return record
+
+
+def clear(folder: Path, keep: tuple[str, ...]) -> None:
+    """Remove what an earlier start left, the record first, so that no record ever names removed files."""
+    (folder / FILE).unlink(missing_ok=True)
+    fsync_path(folder)
+    for path in folder.iterdir():
+        if path.name == LOCK or path.name in keep:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def run_stage(
+    stage: str,
+    workspace_root: Path,
+    run_id: str,
+    *,
+    inputs: Mapping[str, Any],
+    needs: tuple[str, ...],
+    body: Callable[[Run], Outcome],
+    keep: tuple[str, ...] = (),
+) -> Record:
+    """Run one stage once, however often it is started.
+
+    Args:
+        inputs: what decides the result, JSON-able; secret parts of URLs are dropped before it is kept.
+        needs: stages whose records must be done and whole.
+        body: the work; it writes below `run.dir` and says what it left.
+        keep: names in the stage's folder that survive a new start, such as checkpoints.
+
+    Raises:
+        UserError, Refused, Transient: see `exits`.
+    """
+    workspace = Workspace(workspace_root.resolve())
+    folder = open_stage_dir(workspace, run_id, stage)
+    clean_inputs = redact_value(dict(inputs))
+    with exclusive(
+        folder / LOCK, lambda s: log.event(stage, "waiting for another start of this stage", seconds=s)
+    ):
+        predecessors = {name: load_predecessor(workspace, run_id, name) for name in needs}
+        digests = {name: record.digest for name, record in predecessors.items()}
+        inputs_digest = digest_json([clean_inputs, digests])
+        run = Run(stage, run_id, workspace, folder, predecessors)
+        record = already_done(run, clean_inputs, inputs_digest)
+        if record:
+            run.event("already done", run=run_id, status=record.status, message=record.message)
+        else:
+            clear(folder, keep)
+            run.event("start", run=run_id)
+            record = work(run, body, clean_inputs, inputs_digest, digests)
+            run.event(record.status, seconds=record.timings["seconds"], message=record.message)
+    if record.status == "refused":
+        raise Refused(record.message)
+    say_end(record.message)
+    return record
+
+
+def work(
+    run: Run,
+    body: Callable[[Run], Outcome],
+    inputs: dict[str, Any],
+    inputs_digest: str,
+    needs: dict[str, str],
+) -> Record:
+    """Do the work and publish its record."""
+    started, clock = datetime.now(UTC), time.monotonic()
+    with PeakMemory() as memory:
+        outcome = body(run)
+    outputs = list_outputs(run.dir, outcome.outputs)
+    record = Record(
+        stage=run.stage,
+        status=outcome.status,
+        run_id=run.run_id,
+        message=redact_text(outcome.message),
+        inputs=inputs,
+        inputs_digest=inputs_digest,
+        needs=needs,
+        outputs=outputs,
+        shared=dict(outcome.shared),
+        metrics=dict(outcome.metrics),
+        details=redact_value(dict(outcome.details)),
+        choices=redact_value(run.choices),
+        versions={"python": platform.python_version(), **outcome.versions},
+        timings={
+            "started": started.isoformat(timespec="seconds"),
+            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - clock, 1),
+            "peak_memory_bytes": memory.bytes,
+        },
+        dir=run.dir,
+    )
+    record.publish()
+    return record
