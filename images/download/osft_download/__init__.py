@@ -1,0 +1,1 @@
+"""Stage 1: check and stage the rows and the base model."""

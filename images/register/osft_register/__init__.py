@@ -1,0 +1,1 @@
+"""Stage 4: register the tuned model with its evidence."""

@@ -1,0 +1,1 @@
+"""Stage 2: tune the base model with OSFT."""
