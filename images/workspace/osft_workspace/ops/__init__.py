@@ -1,0 +1,1 @@
+"""`osft-ops`: what the chart runs beside the stages."""

@@ -1,0 +1,117 @@
+"""`osft-ops`, one command for each thing the chart runs beside the stages."""
+
+import time
+from pathlib import Path
+
+import click
+
+from osft_workspace.command import StageCommand, StageGroup
+from osft_workspace.exits import UserError
+from osft_workspace.log import event
+from osft_workspace.ops.kube import Api
+from osft_workspace.ops.preflight import preflight_problems
+from osft_workspace.ops.wait import wait_trainjob
+from osft_workspace.paths import STAGES, Workspace
+from osft_workspace.record import Record
+from osft_workspace.termination import say_end
+
+workspace_option = click.option(
+    "--workspace",
+    envvar="OSFT_WORKSPACE",
+    show_envvar=True,
+    type=click.Path(path_type=Path),
+    default=Path("/workspace"),
+    show_default=True,
+    help="Volume shared by all stages and runs.",
+)
+namespace_option = click.option("--namespace", help="Namespace; the pod's own by default.")
+
+
+@click.group(cls=StageGroup)
+def main() -> None:
+    """What the chart runs beside the stages."""
+
+
+@main.command(cls=StageCommand)
+@workspace_option
+@click.option(
+    "--min-free-gib", type=float, default=0.0, show_default=True, help="Free space to ask for, GiB."
+)
+@click.option("--require-env", multiple=True, metavar="NAME=REMEDY", help="Variable that must not be empty.")
+@click.option("--require-file", multiple=True, metavar="PATH=REMEDY", help="File that must be there.")
+@click.option("--address", multiple=True, metavar="WHAT=URL", help="Address where something must listen.")
+def preflight(
+    workspace: Path,
+    min_free_gib: float,
+    require_env: tuple[str, ...],
+    require_file: tuple[str, ...],
+    address: tuple[str, ...],
+) -> None:
+    """Find everything that is wrong before any stage starts, and say it in one message."""
+    problems = preflight_problems(workspace, min_free_gib, require_env, require_file, address)
+    if problems:
+        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        raise UserError(f"{count} before the start:\n" + "\n".join(f"- {problem}" for problem in problems))
+    event("preflight", "all is well", secrets=len(require_env), addresses=len(address))
+    say_end("all is well")
+
+
+@main.command(cls=StageCommand)
+@workspace_option
+@click.option("--run-id", envvar="OSFT_RUN_ID", show_envvar=True, required=True, help="Folder below runs/.")
+@click.option(
+    "--stage", "stages", multiple=True, type=click.Choice(STAGES), help="Stages to look at; all by default."
+)
+def verify(workspace: Path, run_id: str, stages: tuple[str, ...]) -> None:
+    """Check that every stage of a run is done and its files are as its record says."""
+    problems = []
+    space = Workspace(workspace.resolve())
+    for stage in stages or STAGES:
+        record = Record.load(space.stage_dir(run_id, stage))
+        damage = record and record.damage(space.root)
+        if record is None:
+            problems.append(f"{stage} is not finished")
+        elif record.status == "refused":
+            problems.append(f"{stage} refused: {record.message}")
+        elif damage:
+            problems.append(f"{stage} is damaged: {damage}")
+        else:
+            event("verify", f"{stage} {record.status}", files=len(record.outputs), message=record.message)
+    if problems:
+        raise UserError(f"run {run_id} is not whole: " + "; ".join(problems) + ".")
+    say_end(f"run {run_id} is whole")
+
+
+@main.command(cls=StageCommand, name="wait-trainjob")
+@click.argument("name")
+@namespace_option
+@click.option("--poll-seconds", type=float, default=10.0, show_default=True, help="Time between two looks.")
+@click.option(
+    "--timeout-seconds", type=float, default=0.0, show_default=True, help="Give up then; 0 = never."
+)
+def wait(name: str, namespace: str | None, poll_seconds: float, timeout_seconds: float) -> None:
+    """Wait until a TrainJob is complete; fail with the failed stage's own sentence."""
+    wait_trainjob(Api.in_pod(namespace), name, poll_seconds, timeout_seconds)
+
+
+@main.command(cls=StageCommand)
+@click.argument("targets", nargs=-1, required=True, metavar="KIND/NAME...")
+@namespace_option
+@click.option("--selector", default="", help="With a bare KIND: labels of the objects to delete.")
+@click.option("--timeout-seconds", type=float, default=240.0, show_default=True, help="For all together.")
+def delete(targets: tuple[str, ...], namespace: str | None, selector: str, timeout_seconds: float) -> None:
+    """Delete objects with all they own, and wait until they are gone. What is not there is fine."""
+    api = Api.in_pod(namespace)
+    deadline = time.monotonic() + timeout_seconds
+    for target in targets:
+        kind, _, name = target.partition("/")
+        if not name and not selector:
+            raise UserError(f"{target!r} names no object: write KIND/NAME, or add --selector.")
+        names = [name] if name else [item["metadata"]["name"] for item in api.list(kind, selector)]
+        for one in names:
+            event(
+                "delete",
+                "deleted" if api.delete(kind, one, deadline) else "was not there",
+                kind=kind,
+                name=one,
+            )

@@ -1,0 +1,89 @@
+"""Everything that can be known to be wrong before a stage starts, said in one message."""
+
+import os
+import shutil
+import socket
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from osft_workspace.redact import redact_url
+
+CONNECT_SECONDS = 5.0
+CONNECT_TRIES = 3  # a Service may be a second or two older than its endpoints
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def split_pair(text: str) -> tuple[str, str]:
+    """`NAME=what to do` as a pair."""
+    name, _, remedy = text.partition("=")
+    return name, remedy
+
+
+def workspace_problems(root: Path, min_free_gib: float) -> list[str]:
+    """Whether the volume is there, writable and large enough."""
+    if not root.is_dir():
+        return [f"there is no workspace at {root}: mount the volume there (workspace.* in the values)."]
+    problems = []
+    try:
+        with tempfile.NamedTemporaryFile(dir=root, prefix=".preflight-"):
+            pass
+    except OSError as error:
+        who = f"uid {os.getuid()} with groups {sorted({os.getgid(), *os.getgroups()})}"
+        problems.append(
+            f"the workspace {root} cannot be written by {who} ({error.strerror}): make it writable by "
+            "group 0 (mode 2775), or set stageDefaults.podSecurityContext to what the volume expects."
+        )
+    free = shutil.disk_usage(root).free / 2**30
+    if free < min_free_gib:
+        problems.append(
+            f"the workspace {root} has {free:.1f} GiB free, expected at least {min_free_gib:g}: enlarge "
+            "workspace.size, remove old folders below runs/, or lower workspace.minFreeGiB."
+        )
+    return problems
+
+
+def address_problem(address: str, what: str) -> str | None:
+    """Whether something listens where an address points; what it speaks is for the stage to find out."""
+    shown = redact_url(address)
+    try:
+        parts = urlsplit(address if "//" in address else f"http://{address}")
+        host, port = parts.hostname, parts.port or DEFAULT_PORTS.get(parts.scheme)
+    except ValueError as error:
+        return f"{what} has the address {shown!r}, which cannot be read ({error}): write http(s)://host:port."
+    if not host or not port:
+        return f"{what} has the address {shown!r} without a host and port: write http(s)://host:port."
+    reason = "no answer"
+    for attempt in range(CONNECT_TRIES):
+        if attempt:
+            time.sleep(1.0)
+        try:
+            with socket.create_connection((host, port), timeout=CONNECT_SECONDS):
+                return None
+        except OSError as error:
+            reason = error.strerror or str(error) or type(error).__name__
+    return f"{what} at {shown} cannot be reached ({reason}): correct the address, or start it first."
+
+
+def preflight_problems(
+    workspace: Path,
+    min_free_gib: float,
+    env: tuple[str, ...],
+    files: tuple[str, ...],
+    addresses: tuple[str, ...],
+) -> list[str]:
+    """Every problem, each a sentence with its remedy; an empty list when all is well."""
+    problems = workspace_problems(workspace, min_free_gib)
+    for name, remedy in map(split_pair, env):
+        if not os.environ.get(name):
+            problems.append(f"{name} is empty or missing: {remedy}")
+    for name, remedy in map(split_pair, files):
+        if not Path(name).is_file():
+            problems.append(f"the file {name} is missing: {remedy}")
+    for pair in addresses:
+        what, _, address = pair.partition("=")
+        problem = address_problem(address, what)
+        if problem:
+            problems.append(problem)
+    return problems

@@ -1,0 +1,76 @@
+"""Waiting for a TrainJob, which Helm does not do: it waits for Jobs and Pods only.
+
+`Failed` is final the moment it is seen: Trainer may clear it later when the JobSet goes away.
+"""
+
+import time
+from typing import Any
+
+from osft_workspace import exits
+from osft_workspace.exits import StageError, Transient, UserError
+from osft_workspace.log import event
+from osft_workspace.ops.kube import Api
+
+NOT_THERE_YET_SECONDS = 60.0
+
+
+def condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:
+    """A condition that is True, or None."""
+    conditions = job.get("status", {}).get("conditions", [])
+    return next((item for item in conditions if item["type"] == kind and item["status"] == "True"), None)
+
+
+def failed_sentence(api: Api, name: str) -> tuple[str, int]:
+    """The failed stage's own sentence and exit code, from its newest failed pod."""
+    pods = api.list("pod", f"jobset.sigs.k8s.io/jobset-name={name}")
+    ends = [
+        (state["finishedAt"], state, pod["metadata"]["name"])
+        for pod in pods
+        for status in pod.get("status", {}).get("containerStatuses", [])
+        if (state := status.get("state", {}).get("terminated")) and state["exitCode"] != 0
+    ]
+    if not ends:
+        return "", exits.BUG
+    _, state, pod_name = max(ends, key=lambda end: str(end[0]))
+    what = state.get("message", "").strip() or state.get("reason", "no reason given")
+    code = state["exitCode"] if state["exitCode"] in (exits.USER, exits.REFUSED) else exits.BUG
+    return f"pod {pod_name} ended with exit code {state['exitCode']}: {what}", code
+
+
+def wait_trainjob(api: Api, name: str, poll_seconds: float, timeout_seconds: float) -> None:
+    """Return when the TrainJob is complete.
+
+    Raises:
+        UserError: there is no such TrainJob.
+        StageError: it failed; the exit code is the failed stage's 2 or 3, else 1.
+        Transient: it was not done at the timeout (0 = no timeout).
+    """
+    started = time.monotonic()
+    shown = ""
+    while True:
+        waited = time.monotonic() - started
+        try:
+            job = api.call("GET", api.path("trainjob", name))
+        except Transient as error:
+            event("wait", "asking again", seen=error.message)
+            job = {}
+        if job is None and waited > NOT_THERE_YET_SECONDS:
+            raise UserError(f"there is no TrainJob {name} in namespace {api.namespace}: somebody deleted it.")
+        job = job or {}
+        if condition(job, "Complete"):
+            event("wait", "complete", trainjob=name, seconds=round(waited))
+            return
+        failed = condition(job, "Failed")
+        if failed:
+            sentence, code = failed_sentence(api, name)
+            why = sentence or failed.get("message", "no message")
+            raise StageError(f"TrainJob {name} failed ({failed.get('reason')}). {why}", code)
+        state = "suspended" if condition(job, "Suspended") else "running"
+        if state != shown:
+            shown = state
+            event("wait", state, trainjob=name)
+        if timeout_seconds and waited > timeout_seconds:
+            raise Transient(
+                f"TrainJob {name} was not done after {timeout_seconds:g} s; it goes on without us."
+            )
+        time.sleep(poll_seconds)
