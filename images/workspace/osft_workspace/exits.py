@@ -19,12 +19,7 @@ DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 class StageError(click.ClickException):
     """An end that is expected: one sentence (seen, expected, what to do) and an exit code."""
 
-    exit_code: int = BUG
-
-    def __init__(self, message: str, exit_code: int | None = None) -> None:
-        super().__init__(message)
-        if exit_code is not None:
-            self.exit_code = exit_code
+    exit_code = BUG
 
 
 class UserError(StageError):

@@ -7,11 +7,12 @@ import time
 from typing import Any
 
 from osft_workspace import exits
-from osft_workspace.exits import StageError, Transient, UserError
+from osft_workspace.exits import Refused, StageError, Transient, UserError
 from osft_workspace.log import event
 from osft_workspace.ops.kube import Api
 
 NOT_THERE_YET_SECONDS = 60.0
+ENDS: dict[int, type[StageError]] = {exits.USER: UserError, exits.REFUSED: Refused}
 
 
 def condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:
@@ -20,8 +21,8 @@ def condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:
     return next((item for item in conditions if item["type"] == kind and item["status"] == "True"), None)
 
 
-def failed_sentence(api: Api, name: str) -> tuple[str, int]:
-    """The failed stage's own sentence and exit code, from its newest failed pod."""
+def failed_sentence(api: Api, name: str) -> tuple[str, type[StageError]]:
+    """The failed stage's own sentence and the error for its exit code, from its newest failed pod."""
     pods = api.list("pod", f"jobset.sigs.k8s.io/jobset-name={name}")
     ends = [
         (state["finishedAt"], state, pod["metadata"]["name"])
@@ -30,11 +31,11 @@ def failed_sentence(api: Api, name: str) -> tuple[str, int]:
         if (state := status.get("state", {}).get("terminated")) and state["exitCode"] != 0
     ]
     if not ends:
-        return "", exits.BUG
+        return "", StageError
     _, state, pod_name = max(ends, key=lambda end: str(end[0]))
     what = state.get("message", "").strip() or state.get("reason", "no reason given")
-    code = state["exitCode"] if state["exitCode"] in (exits.USER, exits.REFUSED) else exits.BUG
-    return f"pod {pod_name} ended with exit code {state['exitCode']}: {what}", code
+    kind = ENDS.get(state["exitCode"], StageError)
+    return f"pod {pod_name} ended with exit code {state['exitCode']}: {what}", kind
 
 
 def wait_trainjob(api: Api, name: str, poll_seconds: float, timeout_seconds: float) -> None:
@@ -62,9 +63,9 @@ def wait_trainjob(api: Api, name: str, poll_seconds: float, timeout_seconds: flo
             return
         failed = condition(job, "Failed")
         if failed:
-            sentence, code = failed_sentence(api, name)
+            sentence, kind = failed_sentence(api, name)
             why = sentence or failed.get("message", "no message")
-            raise StageError(f"TrainJob {name} failed ({failed.get('reason')}). {why}", code)
+            raise kind(f"TrainJob {name} failed ({failed.get('reason')}). {why}")
         state = "suspended" if condition(job, "Suspended") else "running"
         if state != shown:
             shown = state
