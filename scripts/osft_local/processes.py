@@ -1,0 +1,115 @@
+"""One stage as one local process, started under the guard."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from osft_workspace import UserError
+
+from osft_local import guard
+from osft_local.places import Machine, environment, expand, prepare
+from osft_local.plan import Step
+from osft_local.render import ROOT
+
+GRACE_SECONDS = 30  # Kubernetes' own default
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How one attempt ended."""
+
+    code: int
+    peak: int
+    """Most bytes of memory that all its processes held together, sampled once a second."""
+    message: str
+    """The stage's own last sentence."""
+    late: bool = False
+    """Stopped because its deadline passed."""
+
+
+def environment_of(step: Step) -> Path:
+    """The `bin` folder that stands for the step's image: `.venvs/<name of the image>`."""
+    name = str(step.container["image"]).rpartition("/")[2].partition("@")[0].partition(":")[0]
+    return ROOT / ".venvs" / name / "bin"
+
+
+def program(step: Step) -> Path:
+    """The program of the container. Raises UserError when its environment is not there."""
+    command = step.container.get("command")
+    if not command:
+        raise UserError(
+            f"the container of {step.stage} names no command; what its image would start is unknown here."
+        )
+    path = environment_of(step) / str(command[0])
+    if not path.exists():
+        stage = path.parent.parent.name
+        raise UserError(f"{command[0]} is missing in .venvs/{stage}. `scripts/setup {stage}` installs it.")
+    return path
+
+
+class Child:
+    """A stage that runs."""
+
+    def __init__(self, step: Step, machine: Machine) -> None:
+        path = program(step)
+        places = prepare(step, machine)
+        env = environment(step, machine, places, path.parent)
+        words = [*step.container["command"][1:], *(step.container.get("args") or [])]
+        command = [str(path), *(places.local(expand(str(word), env)) for word in words)]
+        grace = step.pod["spec"].get("terminationGracePeriodSeconds", GRACE_SECONDS)
+        self.pipe, report = os.pipe()
+        parent = str(os.getpid())
+        guarded = [sys.executable, "-I", guard.__file__, str(report), str(grace), str(places.scratch)]
+        try:
+            # A session of its own: the terminal's Ctrl-C reaches only us, and we decide what it means.
+            self.process = subprocess.Popen(
+                [*guarded, str(places.termination_log), "--", *command],
+                env=env | {"OSFT_LOCAL_PARENT": parent},
+                pass_fds=(report,),
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        finally:
+            os.close(report)
+
+    def stop(self) -> None:
+        """Ask the stage to stop; after its grace period it is killed."""
+        self.process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill the stage and everything it started."""
+        self.process.send_signal(signal.SIGINT)
+
+    def wait(self, seconds: float | None) -> Ended:
+        """Wait for the end, at most `seconds`; then stop it and say so."""
+        late = False
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            late = True
+            self.stop()
+            self.process.wait()
+        with os.fdopen(self.pipe, "rb") as pipe:
+            text = pipe.read()
+        if not text:
+            return Ended(code=128 + signal.SIGKILL, peak=0, message="", late=late)
+        report = json.loads(text)
+        return Ended(code=report["code"], peak=report["peak"], message=report["message"], late=late)
+
+
+def run_once(step: Step, machine: Machine, seconds: float | None, started: Callable[[Child], None]) -> Ended:
+    """One attempt of a step; `started` is told the running child so that signals can reach it."""
+    child = Child(step, machine)
+    started(child)
+    return child.wait(seconds)
+
+
+def check_programs(steps: Sequence[Step]) -> None:
+    """Raise UserError at once for a step that could not start later."""
+    for step in steps:
+        program(step)

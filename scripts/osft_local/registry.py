@@ -1,0 +1,236 @@
+"""A Model Registry server on a MariaDB of its own, for the demo and the tests: `scripts/local-registry`.
+
+The registry's address is on loopback. The database has no port at all: it listens on a socket in a folder that only
+this user may enter, so it needs no password and a server run by root opens no door to others.
+
+Only the standard library is imported: this runs before any environment is set up.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from osft_local.guard import die_with_parent
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT / ".cache" / "demo" / "registry"
+SERVER = ROOT / ".cache" / "bin" / "model-registry"
+LIST = "/api/model_registry/v1alpha3/registered_models?pageSize=1"
+SOCKET_PREFIX = "osft-registry-"
+START_SECONDS = 90.0
+STOP_SECONDS = 40.0
+# Small: a demo's registry holds a handful of models.
+DATABASE_OPTIONS = (
+    "--innodb-log-file-size=16M",
+    "--innodb-buffer-pool-size=32M",
+    "--performance-schema=OFF",
+    "--skip-log-bin",
+)
+
+
+class Failed(Exception):
+    """One sentence for the user."""
+
+
+def find(program: str) -> str:
+    """Path of a MariaDB program; Debian keeps the server in sbin, which is not on everybody's PATH."""
+    found = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if found is None:
+        raise Failed(
+            f"{program} is missing. On Debian: apt-get install -y --no-install-recommends mariadb-server"
+        )
+    return found
+
+
+def as_root() -> list[str]:
+    """MariaDB refuses to run as root unless told that this is meant; the data then needs no other owner."""
+    return ["--user=root"] if os.getuid() == 0 else []
+
+
+def start_ticks(pid: int) -> int | None:
+    """When a living process began; with its number it names one process for ever."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else int(fields[19])
+
+
+def running(data: Path) -> dict[str, object] | None:
+    """The state of the server that keeps this data, or None."""
+    try:
+        state: dict[str, object] = json.loads((data / "state.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return state if start_ticks(int(str(state["pid"]))) == state["started"] else None
+
+
+def spawn(command: list[str], log: Path) -> subprocess.Popen[bytes]:
+    """Start a server in a session of its own, so that a terminal's Ctrl-C does not stop it before its client."""
+    parent = os.getpid()
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=lambda: die_with_parent(parent, signal.SIGTERM),
+        )
+
+
+def stop_process(process: subprocess.Popen[bytes]) -> None:
+    """Ask a server to end, and insist after a while."""
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a server answers. Raises Failed with the end of its log when it ends or takes too long."""
+    deadline = time.monotonic() + START_SECONDS
+    while not ready():
+        if process.poll() is not None or time.monotonic() > deadline:
+            what = "ended" if process.poll() is not None else f"did not answer in {START_SECONDS:.0f} s"
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
+            raise Failed(f"{log.stem} {what}. The end of {log}:\n{tail}")
+        time.sleep(0.05)
+
+
+def database_ready(path: Path) -> bool:
+    """Whether the database takes connections on its socket."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
+
+
+def registry_ready(address: str) -> bool:
+    """Whether the REST API answers with a list."""
+    try:
+        with urllib.request.urlopen(address + LIST, timeout=5) as answer:
+            return "items" in json.load(answer)
+    except (OSError, ValueError):
+        return False
+
+
+def choose_port(data: Path) -> int:
+    """The port of last time when it is free, else any: the same address makes a second demo run "already done"."""
+    remembered = data / "port"
+    wanted = [int(remembered.read_text())] if remembered.exists() else []
+    for port in (*wanted, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            chosen: int = probe.getsockname()[1]
+            remembered.write_text(f"{chosen}\n")
+            return chosen
+    raise Failed("no port is free on 127.0.0.1.")
+
+
+def prepare_database(data: Path) -> Path:
+    """The folder of the database, made once; an interrupted making leaves nothing that looks finished."""
+    folder = data / "database"
+    if not folder.exists():
+        fresh = data / "database.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        command = [find("mariadb-install-db"), "--no-defaults", *as_root(), f"--datadir={fresh}"]
+        command += ["--auth-root-authentication-method=normal", "--skip-test-db", *DATABASE_OPTIONS]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise Failed(
+                f"mariadb-install-db ended with code {done.returncode}:\n{done.stdout[-1500:]}{done.stderr}"
+            )
+        (fresh / "create.sql").write_text("CREATE DATABASE IF NOT EXISTS mr CHARACTER SET utf8mb4;\n")
+        fresh.rename(folder)
+    return folder
+
+
+def forget_socket(data: Path) -> None:
+    """Remove the folder of the last socket; after a kill it is still there."""
+    with contextlib.suppress(OSError):
+        last = Path((data / "socket").read_text())
+        if last.name.startswith(SOCKET_PREFIX):
+            shutil.rmtree(last)
+
+
+@contextlib.contextmanager
+def database(data: Path) -> Iterator[Path]:
+    """MariaDB over `data`; yields its socket."""
+    folder, log = prepare_database(data), data / "mariadb.log"
+    # A socket's path has at most 107 bytes, and a checkout may lie deep.
+    short = Path(tempfile.mkdtemp(prefix=SOCKET_PREFIX))
+    forget_socket(data)
+    (data / "socket").write_text(str(short))
+    try:
+        command = [
+            find("mariadbd"),
+            "--no-defaults",
+            *as_root(),
+            f"--datadir={folder}",
+            f"--socket={short / 's'}",
+        ]
+        command += [
+            "--skip-networking",
+            f"--pid-file={short / 'pid'}",
+            f"--init-file={folder / 'create.sql'}",
+        ]
+        process = spawn([*command, *DATABASE_OPTIONS], log)
+        try:
+            wait_until(lambda: database_ready(short / "s"), process, log)
+            yield short / "s"
+        finally:
+            stop_process(process)
+    finally:
+        forget_socket(data)
+
+
+@contextlib.contextmanager
+def registry(data: Path, server: Path, database_socket: Path) -> Iterator[str]:
+    """The Model Registry server over the database; yields its address."""
+    if not server.exists():
+        raise Failed(f"{server} is missing. `make tools` builds it from its Go module.")
+    port, log = choose_port(data), data / "model-registry.log"
+    command = [str(server), "proxy", "--hostname", "127.0.0.1", "--port", str(port)]
+    command += ["--embedmd-database-type", "mysql", "--embedmd-database-dsn"]
+    process = spawn([*command, f"root@unix({database_socket})/mr?charset=utf8mb4"], log)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: registry_ready(address), process, log)
+        yield address
+    finally:
+        stop_process(process)
+
+
+@contextlib.contextmanager
+def serving(data: Path, server: Path) -> Iterator[str]:
+    """Both servers, with the state that `status` and `stop` read; yields the address."""
+    data.mkdir(parents=True, exist_ok=True)
+    state = data / "state.json"
+    with (data / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Failed(
+                f"another process is starting or stopping the registry of {data}. Try again."
+            ) from None
+        with database(data) as path, registry(data, server, path) as address:
+            mine = {"pid": os.getpid(), "started": start_ticks(os.getpid()), "address": address}
+            (data / "state.new").write_text(json.dumps(mine) + "\n")
+            (data / "state.new").rename(state)
+            try:
+                yield address
+            finally:
+                state.unlink(missing_ok=True)
