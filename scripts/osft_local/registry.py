@@ -1,7 +1,7 @@
 """A Model Registry server on a MariaDB of its own, for the demo and the tests: `scripts/local-registry`.
 
-The registry's address is on loopback. The database has no port at all: it listens on a socket in a folder that only
-this user may enter, so it needs no password and a server run by root opens no door to others.
+The registry answers on loopback. The database has no port at all: it listens on a socket in a folder that only
+this user may enter, so it needs no password, and run by root it opens no door to others.
 
 Only the standard library is imported: this runs before any environment is set up.
 """
@@ -77,7 +77,7 @@ def running(data: Path) -> dict[str, object] | None:
 
 
 def spawn(command: list[str], log: Path) -> subprocess.Popen[bytes]:
-    """Start a server in a session of its own, so that a terminal's Ctrl-C does not stop it before its client."""
+    """Start a server in a session of its own, so that Ctrl-C does not stop it before its client."""
     parent = os.getpid()
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -127,7 +127,7 @@ def registry_ready(address: str) -> bool:
 
 
 def choose_port(data: Path) -> int:
-    """The port of last time when it is free, else any: the same address makes a second demo run "already done"."""
+    """The port of last time when it is free, else any: at the same address a second run is "already done"."""
     remembered = data / "port"
     wanted = [int(remembered.read_text())] if remembered.exists() else []
     for port in (*wanted, 0):

@@ -73,7 +73,7 @@ def status(data: Path) -> int:
 
 
 def run(data: Path, server: Path, command: list[str]) -> int:
-    """Run a command beside the servers and return its code; servers that were running before are left running."""
+    """Run a command beside the servers and return its code; servers that ran before are left alone."""
     if not command:
         raise Failed("run needs a command: scripts/local-registry run -- COMMAND ...")
     with contextlib.ExitStack() as stack:
