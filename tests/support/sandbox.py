@@ -25,7 +25,7 @@ mount -o remount,bind,ro /
 exec setpriv --reuid {uid} --regid 0 --clear-groups --no-new-privs --bounding-set -all,+dac_read_search \
   --inh-caps -all,+dac_read_search --ambient-caps -all,+dac_read_search "$@"
 """.replace("{uid}", str(UID))
-"""The one capability left lets that uid read a checkout below a private home folder; it cannot write with it."""
+"""The one capability left lets that uid read a checkout below a private home folder; it writes nothing."""
 
 
 def executable(stage: str, name: str | None = None) -> str:
