@@ -1,8 +1,8 @@
 """All four stages are held to `images/README.md` by the same tests.
 
 Each stage lives through one story: its first start is killed, then two starts run at once, then it is started
-again. The starts run as a restricted pod would (arbitrary uid, group 0, read-only root) wherever this machine can
-make mount namespaces.
+again. The starts run as a restricted pod would (arbitrary uid, group 0, read-only root) wherever this machine
+can make mount namespaces.
 """
 
 import hashlib

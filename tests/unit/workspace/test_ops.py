@@ -1,4 +1,4 @@
-"""`osft-ops` by its command line; waiting and deleting against a small HTTP server that keeps objects as the API does."""
+"""`osft-ops` by its command line; waiting and deleting against a small HTTP server that keeps objects."""
 
 import json
 import re
