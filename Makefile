@@ -1,17 +1,48 @@
 .DEFAULT_GOAL := help
-.PHONY: help venvs tools
+.PHONY: help demo test lint generate lock venvs tools bench clean
 
 help: ## This list
-	@sed -n 's/^\([a-z%-]*\):.* ## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z]*\):.* ## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
 
-venvs: ## Build every Python environment (.venvs/), or one: make venv-train
+demo: ## Tune, evaluate and register a small language model on this machine (KEEP=1, REGISTRY=none or an address)
+	@scripts/prerequisites demo
+	@scripts/setup demo
+	@scripts/demo
+
+test: ## Run the tests: all, or those whose names contain one word, make test K=word
+	@scripts/prerequisites test
+	@scripts/setup test
+	@.venvs/dev/bin/pytest $(if $(K),-k "$(K)")
+
+lint: ## Check code, chart, scripts and generated files
+	@scripts/prerequisites lint
+	@scripts/setup lint
+	@scripts/lint
+
+generate: ## Write every generated file again
+	@scripts/setup lint
+	@scripts/generate
+
+lock: ## Write the locked requirements again from what the pyproject.toml files ask for
+	@scripts/prerequisites venvs
+	@scripts/lock
+
+venvs: ## Build every Python environment, .venvs/<name>; one of them: make venv-train
+	@scripts/prerequisites venvs
 	@scripts/setup venvs
 
 venv-%:
+	@scripts/prerequisites venvs
 	@scripts/setup $*
 
-tools: ## Build the command-line tools (.cache/bin/)
+tools: ## Build the command-line tools, .cache/bin/<name>
+	@scripts/prerequisites tools
 	@scripts/setup tools
 
-lock: ## Write the locked requirements again from the pyproject.toml files
-	@scripts/lock
+bench: ## Measure the demo: times, memory, losses (benchmarks/)
+	@scripts/prerequisites demo
+	@scripts/setup demo
+	@benchmarks/demo
+
+clean: ## Remove what was built and what runs left behind in the checkout
+	rm -rf .venvs .cache .pytest_cache .ruff_cache .mypy_cache .hypothesis
