@@ -10,9 +10,9 @@ from itertools import zip_longest
 from pathlib import Path
 
 import click
-from osft_workspace import UserError
 
 from osft_local import summary
+from osft_workspace import UserError
 
 GAP = "    "
 

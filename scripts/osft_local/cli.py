@@ -2,12 +2,13 @@
 
 import re
 import signal
+import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
-from osft_workspace import UserError
 
 from osft_local import summary
 from osft_local.places import Machine, missing_variables
@@ -15,6 +16,7 @@ from osft_local.plan import Step, asked_gpus, plan
 from osft_local.processes import check_programs
 from osft_local.render import ROOT, HelmFailed, render
 from osft_local.runner import Runner, Stopped
+from osft_workspace import UserError
 
 HELM_FLAGS = {
     "values": "values file; later files win",
@@ -54,6 +56,8 @@ def helm_flags(command: Any) -> Any:
 )
 @click.option(
     "--registry",
+    envvar="OSFT_LOCAL_REGISTRY",
+    show_envvar=True,
     metavar="ADDRESS|none",
     help="Short for --set register.address=ADDRESS; none: no registration.",
 )
@@ -64,6 +68,7 @@ def helm_flags(command: Any) -> Any:
     show_default=True,
     help="Wait before the second attempt of a stage; doubles each time, at most 6 minutes.",
 )
+@click.option("--ask", is_flag=True, help="At the end ask both models a held-out question.")
 @click.option("--summary", "only_summary", is_flag=True, help="Only show the last run's screen.")
 def main(
     name: str | None,
@@ -71,6 +76,7 @@ def main(
     claims: Sequence[str],
     registry: str | None,
     backoff_seconds: float,
+    ask: bool,
     only_summary: bool,
     **flags: Sequence[str],
 ) -> None:
@@ -92,7 +98,8 @@ def main(
     if not name:
         raise click.UsageError("Missing argument 'NAME': the release name, as in `helm install NAME`.")
     values = [*flag_list(flags), *registry_flags(registry)]
-    run(name, values, workspace, folders(claims), backoff_seconds)
+    code = run(name, values, Machine(workspace, folders(claims)), backoff_seconds, ask)
+    raise SystemExit(code)
 
 
 def flag_list(flags: dict[str, Sequence[str]]) -> list[str]:
@@ -118,19 +125,19 @@ def folders(claims: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def run(name: str, flags: list[str], workspace: Path, claims: dict[str, Path], backoff: float) -> None:
-    """Render, check, run and show the screen; exits with the run's code."""
+def run(name: str, flags: list[str], machine: Machine, backoff: float, ask: bool) -> int:
+    """Render, check, run and show the screen; returns the run's exit code."""
     try:
         objects = render(name, flags)
     except HelmFailed as error:
         click.echo(error.message, err=True)
-        raise SystemExit(2) from None
+        return 2
     steps = plan(objects)
-    machine = Machine(workspace, claims, objects)
+    machine = replace(machine, objects=objects)
     check(steps, machine)
     run_id = next((step.run_id for step in steps if step.run_id), name)
     stages = ", ".join(step.stage for step in steps)
-    click.echo(f"{click.style(run_id, bold=True)}: {stages}\nworkspace {summary.near(workspace)}")
+    click.echo(f"{summary.bold(run_id)}: {stages}\nworkspace {summary.near(machine.workspace)}")
     try:
         code = Runner(machine, backoff).run(steps)
     except Stopped as stopped:
@@ -139,10 +146,14 @@ def run(name: str, flags: list[str], workspace: Path, claims: dict[str, Path], b
             "finished stages are not repeated.",
             err=True,
         )
-        raise SystemExit(128 + stopped.number) from None
+        return 128 + stopped.number
     if code in (0, 3):
-        summary.show(workspace, run_id)
-    raise SystemExit(code)
+        click.echo()
+        summary.show(machine.workspace, run_id)
+    if code == 0 and ask:
+        words = ["--workspace", str(machine.workspace), "--run", run_id]
+        code = subprocess.run([ROOT / "scripts" / "ask", *words], check=False).returncode
+    return code
 
 
 def check(steps: list[Step], machine: Machine) -> None:

@@ -6,14 +6,13 @@ import re
 import shutil
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from osft_workspace import UserError
-
 from osft_local.plan import Object, Step, annotations, labels, name_of
+from osft_workspace import UserError
 
 # What a process needs to find its way on this machine. Nothing else of the caller's environment reaches a
 # stage: what works here works in the cluster.
@@ -31,7 +30,7 @@ class Machine:
     workspace: Path
     claims: Mapping[str, Path]
     """Folders that stand for other claims, and for mounted secrets and config maps of that name."""
-    objects: list[Object]
+    objects: Sequence[Object] = ()
     """Everything the chart rendered: its own Secrets and ConfigMaps are taken from here."""
     env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 

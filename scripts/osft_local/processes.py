@@ -9,12 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from osft_workspace import UserError
-
 from osft_local import guard
 from osft_local.places import Machine, environment, expand, prepare
 from osft_local.plan import Step
 from osft_local.render import ROOT
+from osft_workspace import UserError
 
 GRACE_SECONDS = 30  # Kubernetes' own default
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
-from osft_workspace import UserError
 
 from osft_local.plan import Object
+from osft_workspace import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "osft-pipeline"

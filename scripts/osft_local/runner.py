@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from types import FrameType
 
 import click
-from osft_workspace.log import duration
 
 from osft_local.places import Machine
 from osft_local.plan import Object, Step
 from osft_local.processes import Child, Ended, run_once
+from osft_workspace.log import duration
 
 BACKOFF_LIMIT = 6  # Kubernetes' defaults
 LONGEST_WAIT = 360.0

@@ -11,14 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import click
-from osft_workspace import UserError
-from osft_workspace.log import duration
 
 from osft_local.render import ROOT
+from osft_workspace import UserError
+from osft_workspace.log import duration
 
 Json = dict[str, Any]
 
 DEMO = ROOT / ".cache" / "demo" / "workspace"
+WIDTH = 100
+SURE = 0.05
+HOLDOUT_ROWS = (
+    ("loss", "loss", 3),
+    ("perplexity", "perplexity", 1),
+    ("ROUGE-L", "rouge_l", 3),
+    ("BLEU", "bleu", 3),
+)
 STAGES = ("download", "train", "eval", "register")
 
 
@@ -28,8 +36,9 @@ def show(workspace: Path, run_id: str) -> None:
 
 
 def newest_run(workspace: Path, name: str | None = None, stage: str | None = None) -> str:
-    """The run whose last record (of `stage`, if given) is newest, of release `name` if given."""
-    pattern = f"{name or ''}*/{stage or '*'}/record.json"
+    """The run `name`, else the newest run of release `name`, else the newest; by its record of `stage`."""
+    runs = name if name and (workspace / "runs" / name).is_dir() else f"{name}-????????" if name else "*"
+    pattern = f"{runs}/{stage or '*'}/record.json"
     records = sorted((workspace / "runs").glob(pattern), key=lambda path: path.stat().st_mtime)
     if not records:
         of = f" of {name!r}" if name else ""
@@ -101,43 +110,46 @@ def headline(run_id: str, records: dict[str, Json]) -> str:
 
 
 def learned(results: Json) -> str:
-    """Held-out loss and perplexity, base -> tuned."""
+    """Held-out loss, perplexity and text scores of both models."""
     holdout = results.get("holdout")
     if not holdout:
         return ""
-    rows: list[list[str]] = []
-    for title, key, digits in (
-        ("loss", "loss", 3), ("perplexity", "perplexity", 1), ("ROUGE-L", "rouge_l", 3), ("BLEU", "bleu", 3),
-    ):  # fmt: skip
+    rows = [["", "base", "tuned", "change", ""]]
+    for title, key, digits in HOLDOUT_ROWS:
         if key in holdout:
             base, tuned = holdout[key]["base"], holdout[key]["tuned"]
-            shown = (
-                f"{value:{sign}.{digits}f}" for value, sign in ((base, ""), (tuned, ""), (tuned - base, "+"))
+            rows.append(
+                [title, f"{base:.{digits}f}", f"{tuned:.{digits}f}", f"{tuned - base:+.{digits}f}", ""]
             )
-            rows.append([title, *shown, ""])
-    low, high = holdout.get("interval") or (None, None)
-    if low is not None and rows:
-        rows[0][-1] = f"95 % interval {low:+.3f} to {high:+.3f}"
+    if holdout.get("interval"):
+        rows[1][-1] = "95 % interval {:+.3f} to {:+.3f}".format(*holdout["interval"])
     better = holdout["loss"]["tuned"] < holdout["loss"]["base"]
-    head = f"{bold('What was learned')}  {holdout['n']:,} held-out rows, {holdout['tokens']:,} answer tokens"
-    return f"{head}\n{table(rows, '<>>><', [partial(tint, good=better), *[str] * (len(rows) - 1)])}"
+    tints: list[Callable[[str], str]] = [str, partial(tint, good=better), *[str] * (len(rows) - 2)]
+    head = (
+        f"{bold('What was learned')}  {holdout['n']:,} held-out rows, {holdout['tokens']:,} tokens of answers"
+    )
+    return f"{head}\n{table(rows, '<>>><', tints)}"
 
 
 def kept(results: Json) -> str:
-    """One line for each task: base -> tuned, flips in both directions, p."""
+    """One line for each task: both models, flips in both directions, p; then a reading of them."""
     tasks: dict[str, Json] = results.get("tasks") or {}
     if not tasks:
         return ""
-    rows: list[Sequence[str]] = [("task", "items", "base", "tuned", "points", "gained", "lost", "p")]
+    rows: list[Sequence[str]] = [("", "items", "base", "tuned", "points", "gained", "lost", "p")]
     tints: list[Callable[[str], str]] = [str]
+    fallen = []
     for name, task in tasks.items():
-        rows.append(task_row(str(task.get("title") or name), task))
-        p = task.get("p_value")
-        sure = p is not None and p < 0.05
+        title = str(task.get("title") or name)
+        rows.append(task_row(title, task))
+        sure = task.get("p_value") is not None and task["p_value"] < SURE
         worse = (task["delta"] < 0) == task.get("higher_is_better", True)
         tints.append(partial(tint, good=not worse if sure else None))
-    note = "the same items for both models; gained and lost are answers that turned right or wrong"
-    return f"{bold('What was kept')}  {note}\n{table(rows, '<>>>>>>>', tints)}"
+        fallen += [title] if sure and worse else []
+    chance = f"more than chance explains (p < {SURE})"
+    reading = f"  {', '.join(fallen)} fell by {chance}." if fallen else f"  No task fell by {chance}."
+    note = "the same items for both models; gained and lost: answers that turned right or wrong"
+    return f"{bold('What was kept')}  {note}\n{table(rows, '<>>>>>>>', tints)}\n{reading}"
 
 
 def task_row(title: str, task: Json) -> tuple[str, ...]:
@@ -145,7 +157,7 @@ def task_row(title: str, task: Json) -> tuple[str, ...]:
     percent = max(abs(task["base"]), abs(task["tuned"])) <= 1
     scale, unit = (100, " %") if percent else (1, "")
     return (
-        title if len(title) <= 34 else title[:33] + "…",
+        short(title, 34),
         f"{task['n']:,}",
         f"{task['base'] * scale:.1f}{unit}",
         f"{task['tuned'] * scale:.1f}{unit}",
@@ -153,6 +165,11 @@ def task_row(title: str, task: Json) -> tuple[str, ...]:
         *(str(task[key]) if task.get(key) is not None else "-" for key in ("gained", "lost")),
         f"{task['p_value']:.3f}" if task.get("p_value") is not None else "-",
     )
+
+
+def short(text: str, width: int) -> str:
+    """Text cut to `width`."""
+    return text if len(text) <= width else text[: width - 1] + "\u2026"
 
 
 def verdict(results: Json) -> str:
@@ -171,9 +188,7 @@ def costs(records: dict[str, Json]) -> str:
     for stage, record in records.items():
         timings = record["timings"]
         memory = timings.get("peak_memory_bytes") or 0
-        told = record.get("message") or ""
-        room = 100 - 34
-        told = told if len(told) <= room else told[: room - 1] + "…"
+        told = short(str(record.get("message") or ""), WIDTH - 34)
         rows.append((stage, duration(timings["seconds"]), f"{memory / 2**30:.1f} GiB", told))
     return f"{bold('Time and peak memory')}\n{table(rows, '<>><')}"
 
@@ -211,7 +226,9 @@ def ask_line(workspace: Path, run_dir: Path, records: dict[str, Json]) -> str:
     asked = [turn["content"] for turn in row.get("messages") or [] if turn.get("role") == "user"]
     question = asked[0].splitlines()[0] if asked and len(asked[0]) <= 80 else "Who are you?"
     quoted = question.replace('"', '\\"').replace("$", "\\$").replace("`", "\\`")
-    return f'{bold("Ask both models")}\n  scripts/ask --workspace {near(workspace)} "{quoted}"'
+    words = [] if workspace == DEMO else ["--workspace", near(workspace)]
+    words += [] if newest_run(workspace, stage="train") == run_dir.name else ["--run", run_dir.name]
+    return f'{bold("Ask both models")}\n  scripts/ask {"".join(f"{word} " for word in words)}"{quoted}"'
 
 
 def first_row(path: Path) -> Json:
