@@ -13,7 +13,7 @@ import click
 from osft_local import summary
 from osft_local.places import Machine, missing_variables
 from osft_local.plan import Step, asked_gpus, plan
-from osft_local.processes import check_programs
+from osft_local.processes import check_programs, describe
 from osft_local.render import ROOT, HelmFailed, render
 from osft_local.runner import Runner, Stopped
 from osft_workspace import UserError
@@ -68,6 +68,7 @@ def helm_flags(command: Any) -> Any:
     show_default=True,
     help="Wait before the second attempt of a stage; doubles each time, at most 6 minutes.",
 )
+@click.option("--dry-run", is_flag=True, help="Only show what would be started, in order.")
 @click.option("--ask", is_flag=True, help="At the end ask both models a held-out question.")
 @click.option("--summary", "only_summary", is_flag=True, help="Only show the last run's screen.")
 def main(
@@ -76,6 +77,7 @@ def main(
     claims: Sequence[str],
     registry: str | None,
     backoff_seconds: float,
+    dry_run: bool,
     ask: bool,
     only_summary: bool,
     **flags: Sequence[str],
@@ -98,8 +100,8 @@ def main(
     if not name:
         raise click.UsageError("Missing argument 'NAME': the release name, as in `helm install NAME`.")
     values = [*flag_list(flags), *registry_flags(registry)]
-    code = run(name, values, Machine(workspace, folders(claims)), backoff_seconds, ask)
-    raise SystemExit(code)
+    machine = Machine(workspace, folders(claims))
+    raise SystemExit(run(name, values, machine, backoff_seconds, dry_run=dry_run, ask=ask))
 
 
 def flag_list(flags: dict[str, Sequence[str]]) -> list[str]:
@@ -125,7 +127,7 @@ def folders(claims: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def run(name: str, flags: list[str], machine: Machine, backoff: float, ask: bool) -> int:
+def run(name: str, flags: list[str], machine: Machine, backoff: float, *, dry_run: bool, ask: bool) -> int:
     """Render, check, run and show the screen; returns the run's exit code."""
     try:
         objects = render(name, flags)
@@ -134,10 +136,15 @@ def run(name: str, flags: list[str], machine: Machine, backoff: float, ask: bool
         return 2
     steps = plan(objects)
     machine = replace(machine, objects=objects)
-    check(steps, machine)
+    if not dry_run:
+        check(steps, machine)
     run_id = next((step.run_id for step in steps if step.run_id), name)
     stages = ", ".join(step.stage for step in steps)
     click.echo(f"{summary.bold(run_id)}: {stages}\nworkspace {summary.near(machine.workspace)}")
+    if dry_run:
+        for step in steps:
+            click.echo(f"\n{summary.bold(step.stage)}\n{describe(step, machine)}")
+        return 0
     try:
         code = Runner(machine, backoff).run(steps)
     except Stopped as stopped:

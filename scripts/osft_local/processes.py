@@ -2,6 +2,8 @@
 
 import json
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from osft_local import guard
-from osft_local.places import Machine, environment, expand, prepare
+from osft_local.places import Machine, Places, environment, expand, is_secret, prepare
 from osft_local.plan import Step
 from osft_local.render import ROOT
 from osft_workspace import UserError
 
 GRACE_SECONDS = 30  # Kubernetes' own default
+IMAGES = ("download", "train", "eval", "register")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,10 @@ class Ended:
 
 
 def environment_of(step: Step) -> Path:
-    """The `bin` folder that stands for the step's image: `.venvs/<name of the image>`."""
-    name = str(step.container["image"]).rpartition("/")[2].partition("@")[0].partition(":")[0]
+    """The `bin` folder that stands for the step's image: `.venvs/<name of the image>`, or the stage's own."""
+    image = str(step.container["image"]).rpartition("/")[2].partition("@")[0].partition(":")[0]
+    # A mirror may give an image any name; what runs beside the stages lives in the download image.
+    name = next((name for name in (image, step.stage) if name in IMAGES), IMAGES[0])
     return ROOT / ".venvs" / name / "bin"
 
 
@@ -51,15 +56,33 @@ def program(step: Step) -> Path:
     return path
 
 
+def command_line(step: Step, machine: Machine, places: Places) -> tuple[list[str], dict[str, str]]:
+    """The words and the variables of one attempt, as they are here."""
+    path = program(step)
+    env = environment(step, machine, places, path.parent)
+    words = [*step.container["command"][1:], *(step.container.get("args") or [])]
+    return [str(path), *(places.local(expand(str(word), env)) for word in words)], env
+
+
+def describe(step: Step, machine: Machine) -> str:
+    """What would be started, for people to read; values of secrets are left out."""
+    places = prepare(step, machine)
+    try:
+        command, env = command_line(step, machine, places)
+    finally:
+        shutil.rmtree(places.scratch, ignore_errors=True)
+    given = [entry["name"] for entry in step.container.get("env") or [] if entry["name"] in env]
+    shown = [f"{name}={'(secret)' if is_secret(step, name) else shlex.quote(env[name])}" for name in given]
+    lines = [*shown, *(shlex.quote(word) for word in command)]
+    return " \\\n".join(f"  {line}" for line in lines).replace(str(places.scratch), "$SCRATCH")
+
+
 class Child:
     """A stage that runs."""
 
     def __init__(self, step: Step, machine: Machine) -> None:
-        path = program(step)
         places = prepare(step, machine)
-        env = environment(step, machine, places, path.parent)
-        words = [*step.container["command"][1:], *(step.container.get("args") or [])]
-        command = [str(path), *(places.local(expand(str(word), env)) for word in words)]
+        command, env = command_line(step, machine, places)
         grace = step.pod["spec"].get("terminationGracePeriodSeconds", GRACE_SECONDS)
         self.pipe, report = os.pipe()
         parent = str(os.getpid())
