@@ -1,0 +1,42 @@
+"""What local sources hold now: an input of the run, so that rows edited in place are not "already done"."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from osft_download import model, sources
+from osft_download.sources import local
+from osft_workspace import Record, UserError, Workspace
+from osft_workspace.redact import redact_value
+
+
+def contents(workspace: Workspace, run_id: str, given: Mapping[str, Any]) -> dict[str, str]:
+    """URI -> digest of every local source; addresses are checked before an earlier result is touched.
+
+    A source that was removed after this very run finished counts as unchanged: its rows are in the workspace,
+    and so is the model.
+
+    Raises:
+        UserError: an address that is none, or a local source that is not there.
+    """
+    record = Record.load(workspace.stage_dir(run_id, "download"))
+    finished = record is not None and {**record.inputs, "contents": 0} == {
+        **redact_value(given),
+        "contents": 0,
+    }
+    before = record.inputs["contents"] if record and finished else {}
+    rows = [sources.parse(uri) for uri in (*given["uri"], *given["eval_uri"])]
+    todo: list[tuple[sources.Address, Callable[[Path], str]]] = [
+        *((address, local.content_digest) for address in rows),
+        (sources.parse(given["model_uri"], model.SCHEMES), model.content_digest),
+    ]
+    result = {}
+    for address, digest in todo:
+        if address.scheme in ("pvc", "path"):
+            try:
+                result[address.uri] = digest(local.locate(address, workspace.root))
+            except UserError:
+                if address.uri not in before:
+                    raise
+                result[address.uri] = before[address.uri]
+    return result

@@ -1,0 +1,105 @@
+"""Rows from the hub: `hf://org/name[:config][@revision]`, or just `org/name`.
+
+The `datasets` library says which files a config and split mean, as its users know them; the files' bytes are
+read by our own readers, so that rows stay as they were written.
+"""
+
+from typing import Any
+
+from osft_download import hub
+from osft_download.meter import Meter
+from osft_download.sources import Address, DataFile, Fetched, Order
+from osft_workspace import UserError
+
+SPLITS = ("train_sft", "train_gen", "train", "training")  # the first that is there, when none is named
+
+
+def fetch(address: Address, order: Order) -> Fetched:
+    """Load the files of one split at one commit.
+
+    Raises:
+        UserError: no such dataset, revision, config or split, no access, or files of another kind.
+        Transient: the hub cannot be reached.
+    """
+    settings = order.settings
+    name, config, revision = hub.split_reference(address.rest.removeprefix("datasets/"))
+    repo = hub.Repo(order.run, "dataset", name, revision or settings.revision, settings.timeout_seconds)
+    sizes = repo.files()
+    if sizes:
+        repo.enter(next(iter(sizes)))
+    found = builder(repo, config or settings.config)
+    split = choose_split(
+        order, address, [str(split) for split in found.config.data_files or {}], settings.split
+    )
+    names = [name_in_repo(repo, url) for url in found.config.data_files[split]]
+    meter = Meter(order.run, f"loading {name}", sum(sizes.get(file, 0) for file in names))
+    files = []
+    for file in names:
+        files.append(DataFile(repo.load(file, order.work, meter), file))
+        meter.at(sum(sizes.get(loaded.name, 0) for loaded in files))
+    facts = {"config": found.config.name, "split": split}
+    return Fetched(uri=address.shown, files=files, revision=repo.revision, facts=facts)
+
+
+def builder(repo: hub.Repo, config: str) -> Any:
+    """The `datasets` builder of a config, which knows its files.
+
+    Raises:
+        UserError: no such config, or none is named and there are several, or no data at all.
+    """
+    import datasets
+
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity_error()
+    try:
+        return repo.call(
+            lambda: datasets.load_dataset_builder(repo.name, name=config or None, revision=repo.revision)
+        )
+    except ValueError as error:
+        names = repo.call(lambda: datasets.get_dataset_config_names(repo.name, revision=repo.revision))
+        what = f"no config {config!r}" if config else "several configs and none is named"
+        raise UserError(
+            f"the {repo.where} has {what}. It has {', '.join(names[:20])}. Set data.config (--config), or "
+            f"write hf://{repo.name}:<config>."
+        ) from error
+    except (FileNotFoundError, RuntimeError) as error:
+        raise UserError(
+            f"the {repo.where} holds no data files that can be read: {str(error).splitlines()[0]}. If "
+            "its page shows rows, the hub has them as parquet: set data.revision=refs/convert/parquet "
+            "(--revision)."
+        ) from error
+
+
+def choose_split(order: Order, address: Address, splits: list[str], wanted: str) -> str:
+    """The split to read: the one named, or the first of `SPLITS` that is there.
+
+    Raises:
+        UserError: it is not there.
+    """
+    if wanted in splits:
+        return wanted
+    if wanted:
+        raise UserError(
+            f"{address.shown} has no split {wanted!r}. It has {', '.join(splits)}. Set data.split."
+        )
+    for name in SPLITS:
+        if name in splits:
+            if len(splits) > 1:
+                order.run.choice("split", name, f"none is named and the dataset has {', '.join(splits)}")
+            return name
+    raise UserError(
+        f"{address.shown} has none of the splits {', '.join(SPLITS)}. It has {', '.join(splits)}. Name one "
+        "with data.split (--split)."
+    )
+
+
+def name_in_repo(repo: hub.Repo, url: str) -> str:
+    """`hf://datasets/<name>@<commit>/<file>` -> `<file>`.
+
+    Raises:
+        UserError: the dataset's card points to another place.
+    """
+    prefix = f"hf://datasets/{repo.name}@{repo.revision}/"
+    if not url.startswith(prefix):
+        raise UserError(f"the {repo.where} points to files elsewhere ({url}). Name that place as data.uri.")
+    return url.removeprefix(prefix)

@@ -1,0 +1,74 @@
+"""Rows that lie on a volume already: pvc://<claim>/<path> and absolute paths, read where they are."""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from osft_download.readers import SUFFIXES
+from osft_download.sources import Address, DataFile, Fetched, Order
+from osft_workspace import UserError, digest_json, sha256_file
+
+
+def locate(address: Address, workspace: Path) -> Path:
+    """The path behind an address.
+
+    A claim other than the workspace's own is looked up below OSFT_PVC_ROOT, where the chart mounts it.
+
+    Raises:
+        UserError: nothing is there.
+    """
+    if address.scheme == "path":
+        path = Path(address.rest)
+    else:
+        claim, _, inside = address.rest.partition("/")
+        root = Path(os.environ.get("OSFT_PVC_ROOT") or "/mnt/pvc") / claim
+        if claim == os.environ.get("OSFT_WORKSPACE_CLAIM"):
+            root = workspace
+        if not root.is_dir():
+            raise UserError(
+                f"{address.uri} names the claim {claim!r}, and nothing is mounted at {root}. The chart "
+                "mounts the claims that values name; without it, put the claim's folder there or set "
+                "OSFT_PVC_ROOT."
+            )
+        path = root / inside
+    if not path.exists():
+        raise UserError(f"{address.uri}: there is no file or folder {path}.{neighbours(path)}")
+    return path
+
+
+def neighbours(path: Path) -> str:
+    """What lies beside a missing path, as a sentence."""
+    parent = path.parent
+    names = sorted(item.name for item in parent.iterdir())[:5] if parent.is_dir() else []
+    return f" {parent} holds {', '.join(names)}." if names else f" {parent} is empty or not there either."
+
+
+def data_files(root: Path) -> list[DataFile]:
+    """A file itself, or the data files below a folder, sorted by path; hidden ones are left out."""
+    if root.is_file():
+        return [DataFile(root, root.name)]
+    inside = ((path, path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+    return [
+        DataFile(path, name.as_posix())
+        for path, name in sorted(inside, key=lambda pair: pair[1].as_posix())
+        if path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in name.parts)
+    ]
+
+
+def fetch(address: Address, order: Order) -> Fetched:
+    """Name the files; nothing is copied.
+
+    Raises:
+        UserError: nothing is there, or a folder holds no data file.
+    """
+    root = locate(address, order.run.workspace.root)
+    files = data_files(root)
+    if not files:
+        raise UserError(f"{address.uri}: the folder {root} holds no {', '.join(SUFFIXES)} file.")
+    return Fetched(uri=address.uri, files=files)
+
+
+@lru_cache
+def content_digest(root: Path) -> str:
+    """Digest of what a local source holds now, so that rows edited in place make a run work again."""
+    return digest_json({file.name: sha256_file(file.path) for file in data_files(root)})
