@@ -1,7 +1,7 @@
 """A Model Registry server on a MariaDB of its own, for the demo and the tests: `scripts/local-registry`.
 
-The registry answers on loopback. The database has no port at all: it listens on a socket in a folder that only
-this user may enter, so it needs no password, and run by root it opens no door to others.
+The registry answers on loopback. The database has no port: it listens on a socket in a folder that
+only this user may enter, so it needs no password, and run by root it opens no door to others.
 
 Only the standard library is imported: this runs before any environment is set up.
 """

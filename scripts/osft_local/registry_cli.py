@@ -132,4 +132,4 @@ def main() -> int:
                 return run(data, server, words[cut + 1 :])
     except Failed as error:
         print(f"local-registry: {error}", file=sys.stderr)
-        return 1
+        return 2

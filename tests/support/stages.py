@@ -4,7 +4,9 @@ import json
 import struct
 from pathlib import Path
 
+from tests.support.registry import shared_registry
 from tests.support.sandbox import executable
+from tests.support.tuned_run import make_tuned_run
 
 
 def write_hollow_model(folder: Path) -> Path:
@@ -28,4 +30,14 @@ def download_args(workspace: Path, run_id: str, tmp: Path) -> list[str]:
         executable("download"),
         *("--workspace", str(workspace), "--run-id", run_id),
         *("--uri", str(rows), "--model-uri", str(model)),
+    ]
+
+
+def register_args(workspace: Path, run_id: str, tmp: Path) -> list[str]:
+    """`osft-register` on an invented run and the real registry; many files make its provenance long."""
+    make_tuned_run(workspace, run_id, shards=100)
+    return [
+        executable("register"),
+        *("--workspace", str(workspace), "--run-id", run_id),
+        *("--address", shared_registry().address, "--name", tmp.name, "--claim", "osft-workspace"),
     ]

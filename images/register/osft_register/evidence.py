@@ -1,0 +1,132 @@
+"""What earlier stages proved about a model, checked to be about one and the same model."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from osft_workspace import Record, Run, UserError, digest_json
+
+RESULTS_SCHEMA = "osft-pipeline/eval-results/v1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """The records of one run and what register reads from them."""
+
+    run_id: str
+    release: str
+    namespace: str
+    claim: str
+    download: Record
+    train: Record
+    eval: Record | None
+    results: dict[str, Any] | None
+    """results.json of eval."""
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of everything that was proved; two starts of one run agree on it."""
+        return digest_json([self.train.digest, self.eval.digest if self.eval else None])
+
+    @property
+    def base(self) -> dict[str, Any]:
+        """The base model: `uri`, `revision`, `digest`, perhaps `license`."""
+        model: dict[str, Any] = self.download.details.get("model") or {}
+        return model
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What download said of the data: `sources`, `rows`, `seed`, `train_fraction`."""
+        return self.download.details
+
+    @property
+    def data_files(self) -> dict[str, str]:
+        """sha256 of each file of rows that has a row."""
+        return {out["path"]: out["sha256"] for out in self.download.outputs if out["size"]}
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of the training call."""
+        return self.train.details.get("arguments") or {}
+
+    @property
+    def primary_metric(self) -> str | None:
+        """The figure that the user said matters most."""
+        return self.eval.details.get("primary_metric") if self.eval else None
+
+    @property
+    def model_path(self) -> str:
+        """The model that goes on, below the run's folder: eval may have chosen another than train's."""
+        record = self.eval or self.train
+        return str(record.details["model"]["path"])
+
+    @cached_property
+    def model_files(self) -> list[dict[str, Any]]:
+        """Files of that model with size and sha256, as its stage's record lists them."""
+        stage, _, folder = self.model_path.partition("/")
+        record = {"train": self.train, "eval": self.eval}.get(stage)
+        prefix = folder.rstrip("/") + "/"
+        outputs = record.outputs if record else []
+        return [
+            out | {"path": out["path"].removeprefix(prefix)}
+            for out in outputs
+            if out["path"].startswith(prefix)
+        ]
+
+    @property
+    def model_digest(self) -> str:
+        """Tree digest of the model, from the files' digests that were verified on the way in."""
+        return digest_json({file["path"]: file["sha256"] for file in self.model_files})
+
+    @property
+    def default_uri(self) -> str:
+        """`pvc://claim/path`: what KServe and people with the claim can resolve. Empty without a claim."""
+        return f"pvc://{self.claim}/runs/{self.run_id}/{self.model_path}" if self.claim else ""
+
+
+def gather(run: Run, *, release: str, namespace: str, claim: str) -> Evidence:
+    """Collect the evidence of a run.
+
+    Raises:
+        UserError: the records are not about one model, or eval's results cannot be read.
+    """
+    train, judged = run.predecessors["train"], run.predecessors.get("eval")
+    if judged and judged.needs.get("train") != train.digest:
+        raise UserError(
+            f"eval of run {run.run_id} judged another training than the one that is there. Run eval again."
+        )
+    download = Record.load(run.workspace.stage_dir(run.run_id, "download"))
+    if download is None or download.digest != train.needs.get("download"):
+        seen = "is gone" if download is None else "changed after training"
+        raise UserError(
+            f"download of run {run.run_id} {seen}. Run download and train again, or use a new run id."
+        )
+    evidence = Evidence(
+        run_id=run.run_id,
+        release=release,
+        namespace=namespace,
+        claim=claim,
+        download=download,
+        train=train,
+        eval=judged,
+        results=read_results(judged) if judged else None,
+    )
+    said = (judged or train).details["model"].get("digest")
+    if not evidence.model_files or said != evidence.model_digest:
+        raise UserError(
+            f"{(judged or train).stage} names model {evidence.model_path} with digest {said}, but the files "
+            f"there give {evidence.model_digest if evidence.model_files else 'nothing'}. Run it again."
+        )
+    return evidence
+
+
+def read_results(judged: Record) -> dict[str, Any]:
+    """eval's results. Raises UserError when they are of another version."""
+    path = judged.path("results.json")
+    results: dict[str, Any] = json.loads(path.read_bytes(), parse_constant=lambda _: None)
+    if results.get("schema") != RESULTS_SCHEMA:
+        raise UserError(
+            f"{path} has schema {results.get('schema')!r}, expected {RESULTS_SCHEMA!r}. Run eval again."
+        )
+    return results

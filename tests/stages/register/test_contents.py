@@ -1,0 +1,262 @@
+"""What a finished registration holds, read back from the real server and by the official client."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.stages.register.conftest import RUN, Stage
+from tests.support.registry import Registry, witness
+from tests.support.tuned_run import make_tuned_run
+
+
+def test_the_official_client_reads_what_was_registered(stage: Stage, registry: Registry) -> None:
+    record = stage.done(
+        "--version=v1", "--author=Ada", "--owner=Team", "--description=about the model",
+        "--version-description=about the version", "--namespace=ml", "--release=demo",
+        '--metadata={"team": "search", "tier": 2, "share": 0.5, "good": true, "nightly": "", "none": null}',
+    )  # fmt: skip
+    seen = witness(registry.address, stage.name, "v1")
+    assert seen["model"] == {
+        "id": record["details"]["registered_model_id"],
+        "name": stage.name,
+        "owner": "Team",
+        "description": "about the model",
+    }
+    assert seen["version"] == {
+        "id": record["details"]["model_version_id"],
+        "author": "Ada",
+        "description": "about the version",
+    }
+    assert seen["artifact"] == {
+        "id": record["details"]["model_artifact_id"],
+        "state": "LIVE",
+        "uri": f"pvc://osft-ws/runs/{RUN}/train/model",
+        "model_format_name": "safetensors",
+        "model_format_version": "1",
+        "model_source_kind": "osft-pipeline",
+        "model_source_class": "run",
+        "model_source_group": "ml",
+        "model_source_id": RUN,
+        "model_source_name": f"ml/{RUN}",
+    }
+    properties = seen["properties"]
+    wanted = {
+        "osft_run_id": RUN,
+        "osft_release": "demo",
+        "base_model": "hf://HuggingFaceTB/SmolLM2-135M-Instruct",
+        "base_model_license": "apache-2.0",
+        "data_uri": "hf://org/chat:en",
+        "data_revision": "abc123",
+        "data_rows_train": 1800,
+        "training_learning_rate": 5e-5,
+        "training_final_loss": 2.31,
+        "training_seconds": 301.5,
+        "training_use_liger": False,
+        "training_tokens": 12_345_678_901.0,
+        "eval_gates_passed": True,
+        "eval_primary_metric": "holdout_loss",
+        "eval_osft_capitals_base": 0.826,
+        "eval_osft_capitals_tuned": 0.814,
+        "eval_osft_capitals_delta": -0.012,
+        "eval_osft_capitals_n": 161,
+        "eval_holdout_loss_base": 3.84,
+        "eval_holdout_loss_tuned": 2.69,
+        "team": "search",
+        "tier": 2,
+        "share": 0.5,
+        "good": True,
+        "nightly": "",
+    }
+    assert {key: properties.get(key) for key in wanted} == wanted
+    assert properties["eval_holdout_loss_delta"] == pytest.approx(-1.15)
+    assert "none" not in properties
+    assert not [key for key in properties if "training_training" in key or "eval_eval" in key]
+
+
+def test_numbers_and_truths_keep_their_types_on_the_server(stage: Stage, registry: Registry) -> None:
+    stage.done(
+        '--metadata={"most": 999999999, "more": 1000000000, "huge": 99999999999999999999, "list": [1, "a"]}'
+    )
+    (version,) = registry.versions(stage.name)
+    kinds = {key: value["metadataType"] for key, value in version["customProperties"].items()}
+    assert kinds["eval_osft_capitals_n"] == kinds["training_steps"] == kinds["most"] == "MetadataIntValue"
+    assert (
+        kinds["eval_osft_capitals_base"] == kinds["training_tokens"] == kinds["more"] == "MetadataDoubleValue"
+    )
+    assert kinds["eval_gates_passed"] == kinds["training_use_liger"] == "MetadataBoolValue"
+    assert kinds["osft_run_id"] == "MetadataStringValue"
+    assert version["customProperties"]["huge"]["string_value"] == "99999999999999999999"
+    assert version["customProperties"]["list"]["string_value"] == '[1, "a"]'
+
+
+def test_numbers_that_are_none_are_kept_as_text(stage: Stage, registry: Registry) -> None:
+    stage.done('--metadata={"ratio": NaN}')
+    (version,) = registry.versions(stage.name)
+    assert version["customProperties"]["ratio"] == {
+        "metadataType": "MetadataStringValue",
+        "string_value": "NaN",
+    }
+
+
+def test_the_record_says_where_the_version_is(stage: Stage, registry: Registry) -> None:
+    details = stage.done()["details"]
+    (version,) = registry.versions(stage.name)
+    assert details["url"] == f"{registry.address}/api/model_registry/v1alpha3/model_versions/{version['id']}"
+    assert (details["api"], details["version"]) == ("v1alpha3", RUN)
+
+
+@pytest.mark.parametrize("name", ["team/chat model", "Größe 模型 🎉", 'it\'s 50% "off" \\ _new_', "a:b"])
+def test_any_printable_name_is_registered_under_exactly_that_name(
+    stage: Stage, registry: Registry, name: str
+) -> None:
+    stage.name = name
+    stage.done(f"--version={name}")
+    (version,) = registry.versions(name)
+    assert version["name"] == name
+    stage.done(f"--version={name}", "--version-description=again")
+    assert [v["id"] for v in registry.versions(name)] == [version["id"]]
+    assert [a["name"] for a in registry.artifacts(version)] == [name]
+
+
+def test_names_that_only_look_alike_to_the_server_are_kept_apart(stage: Stage, registry: Registry) -> None:
+    """The server searches names with SQL's LIKE, where `_` stands for every character."""
+    stage.name = "look-alike"
+    stage.done("--version=v-1")
+    stage.name = "look_alike"
+    stage.done("--version=v_1")
+    stage.done("--version=v_1", "--version-description=again")
+    assert [v["name"] for v in registry.versions("look-alike")] == ["v-1"]
+    assert [v["name"] for v in registry.versions("look_alike")] == ["v_1"]
+
+
+def test_a_name_in_other_capitals_is_a_sentence_and_not_a_second_model(
+    stage: Stage, registry: Registry
+) -> None:
+    stage.name = "Capital"
+    stage.done()
+    stage.name = "capital"
+    code, printed = stage.run()
+    assert code == 2, printed
+    assert "takes for the same as 'capital'" in printed
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"),
+    [
+        ("--name= padded ", "no space at either end"),
+        ("--version=two\nlines", "no line breaks"),
+        (f"--name={'n' * 300}", "expected 1 to 200 characters"),
+        ('--metadata={"eval_note": 1}', "register.metadata holds eval_note"),
+        ("--metadata=[1]", "is not a map"),
+        ("--metadata={", "is not JSON"),
+        ('--metadata={"ratio": NaN}', "NaN is no number"),
+        ("--claim=", "neither a claim nor a URI"),
+        ("--address=ftp://registry", "is not a registry address"),
+    ],
+)
+def test_what_cannot_be_registered_is_refused_with_a_sentence(
+    stage: Stage, registry: Registry, flag: str, words: str
+) -> None:
+    code, printed = stage.run(flag)
+    assert code == 2, printed
+    assert words in printed
+    assert not registry.models(stage.name)
+
+
+def test_an_archived_model_is_refused(stage: Stage, registry: Registry) -> None:
+    model = registry.post("registered_models", {"name": stage.name, "state": "ARCHIVED"})
+    code, printed = stage.run()
+    assert code == 2, printed
+    assert "is archived" in printed
+    assert registry.get(f"registered_models/{model['id']}")["state"] == "ARCHIVED"
+
+
+def test_a_refused_model_is_not_registered(fresh_stage: Callable[..., Stage], registry: Registry) -> None:
+    stage = fresh_stage(refused=True)
+    code, printed = stage.run()
+    assert code == 3, printed
+    assert "capitals fell by 9 points" in printed
+    assert not registry.models(stage.name)
+    assert not (stage.workspace / "runs" / RUN / "register" / "record.json").exists()
+
+
+def test_without_eval_the_version_says_that_it_was_not_judged(
+    fresh_stage: Callable[..., Stage], registry: Registry
+) -> None:
+    stage = fresh_stage(with_eval=False)
+    code, printed = stage.run()
+    assert code == 2 and "eval of run" in printed
+    stage.done("--no-eval")
+    (version,) = registry.versions(stage.name)
+    assert version["customProperties"]["eval_done"]["bool_value"] is False
+    assert "Not evaluated" in (stage.workspace / "runs" / RUN / "register" / "model-card.md").read_text()
+
+
+def test_results_of_another_training_are_refused(
+    fresh_stage: Callable[..., Stage], registry: Registry
+) -> None:
+    stage = fresh_stage()
+    run = stage.workspace / "runs" / RUN
+    (run / "eval").rename(run / "eval-of-the-first")
+    (run / "train" / "record.json").unlink()
+    make_tuned_run(stage.workspace, RUN, weights=b"other weights", with_eval=False)
+    (run / "eval-of-the-first").rename(run / "eval")
+    code, printed = stage.run()
+    assert code == 2, printed
+    assert "judged another training" in printed
+    assert not registry.models(stage.name)
+
+
+def test_an_empty_address_leaves_registration_out_and_says_so(stage: Stage) -> None:
+    code, printed = stage.run("--address=")
+    record = stage.record()
+    assert (code, record["status"]) == (0, "skipped")
+    assert "no registry address is set" in record["message"]
+    assert record["message"] in printed
+    assert [output["path"] for output in record["outputs"]] == ["model-card.md", "provenance.json"]
+
+
+def test_card_and_provenance_are_the_same_bytes_for_the_same_evidence(
+    fresh_stage: Callable[..., Stage],
+) -> None:
+    written = []
+    for folder in ("one", "two"):
+        stage = fresh_stage(folder)
+        stage.done("--address=", "--namespace=ml")
+        register = stage.workspace / "runs" / RUN / "register"
+        written.append([(register / name).read_bytes() for name in ("model-card.md", "provenance.json")])
+    assert written[0] == written[1]
+
+
+def test_the_card_can_be_read_by_hubs_and_people(stage: Stage) -> None:
+    stage.done("--address=", "--description=A model for tests.")
+    card = (stage.workspace / "runs" / RUN / "register" / "model-card.md").read_text()
+    _, head, text = card.split("---\n", 2)
+    front = yaml.safe_load(head)
+    assert front["base_model"] == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert front["datasets"] == ["org/chat"]
+    assert front["license"] == "apache-2.0"
+    assert front["library_name"] == "transformers"
+    assert "| loss | 3.84 | 2.69 | -1.15 |" in text
+    assert "| World capitals | acc | 161 | 0.826 | 0.814 | -0.012 | 5 | 7 | 0.77 |" in text
+    assert "| Odd \\| name | acc | 3 | 1 | 1 | 0 | - | - | - |" in text
+    assert f'path = "WORKSPACE/runs/{RUN}/train/model"' in text
+    assert "A model for tests." in text
+
+
+def test_provenance_holds_the_digest_of_every_file(stage: Stage) -> None:
+    stage.done("--address=", "--release=demo")
+    run = stage.workspace / "runs" / RUN
+    provenance = json.loads((run / "register" / "provenance.json").read_text())
+    files = {file["path"]: file["sha256"] for file in provenance["model"]["files"]}
+    train = json.loads((run / "train" / "record.json").read_text())
+    assert {f"model/{path}": digest for path, digest in files.items()} == {
+        output["path"]: output["sha256"] for output in train["outputs"]
+    }
+    assert provenance["model"]["digest"] == train["details"]["model"]["digest"]
+    assert set(provenance["stages"]) == {"download", "train", "eval"}
+    assert provenance["release"] == "demo"
+    assert str(Path.cwd()) not in json.dumps(provenance)
