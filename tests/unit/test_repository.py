@@ -1,0 +1,204 @@
+"""What must hold for the repository as a whole: images, locks, workflows, scripts, what the files may say."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+STAGES = ("download", "train", "eval", "register")
+LOCKS = [
+    *sorted(ROOT.glob("images/*/requirements*.txt")),
+    ROOT / "images/build.txt",
+    ROOT / "tests/requirements.txt",
+    ROOT / "scripts/demo-requirements.txt",
+]
+CHART = ROOT / "charts/osft-pipeline"
+HELM = ROOT / ".cache/bin/helm4"
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yaml"))
+SCRIPTS = sorted(p for p in (ROOT / "scripts").iterdir() if p.is_file() and p.stat().st_mode & 0o100)
+
+
+def text_files() -> list[Path]:
+    """Every file that is or may be committed, and is text."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    paths = {ROOT / name for name in listed.stdout.split("\0") if name}
+    return sorted(p for p in paths if p.is_file() and b"\0" not in p.read_bytes()[:4096])
+
+
+def locked(lock: Path) -> dict[str, str]:
+    """Versions by package of a lock file; the first where a marker chooses."""
+    found: dict[str, str] = {}
+    for name, version in re.findall(r"(?m)^([A-Za-z0-9._-]+)(?:\[.*?\])?==(\S+)", lock.read_text()):
+        found.setdefault(name.lower().replace("_", "-"), version)
+    return found
+
+
+def instructions(stage: str) -> list[tuple[str, str]]:
+    """The Containerfile of `stage` as (instruction, argument), continued lines joined, comments left out."""
+    text = (ROOT / f"images/{stage}/Containerfile").read_text()
+    text = re.sub(r"(?m)^#.*\n", "", text).replace("\\\n", " ")
+    return [(line.split()[0], line.split(None, 1)[1]) for line in text.splitlines() if line.strip()]
+
+
+def workflow(name: str) -> dict[str, Any]:
+    """A workflow; YAML reads its key `on` as true."""
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / f".github/workflows/{name}.yaml").read_text())
+    return loaded
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_locked_requirement_has_a_version_and_hashes(lock: Path) -> None:
+    lines = [line for line in lock.read_text().splitlines() if line and not line.lstrip().startswith("#")]
+    entries = "\n".join(lines).replace("\\\n", " ").splitlines()
+    assert entries
+    for entry in entries:
+        assert re.match(r"[A-Za-z0-9._-]+(\[.*\])?==\S+ .*--hash=sha256:[0-9a-f]{64}", entry), entry
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_is_locked_at_the_versions_it_asks_for(stage: str) -> None:
+    wishes = tomllib.loads((ROOT / f"images/{stage}/pyproject.toml").read_text())["project"]["dependencies"]
+    have = locked(ROOT / f"images/{stage}/requirements.txt")
+    for wish in wishes:
+        name, _, version = wish.partition("==")
+        name = name.partition("[")[0].lower().replace("_", "-")
+        assert version and have[name] == version, wish
+
+
+def test_train_and_eval_load_models_with_the_same_libraries() -> None:
+    train, evaluation, vllm = (
+        locked(ROOT / f"images/{name}.txt")
+        for name in ("train/requirements", "eval/requirements", "eval/requirements-vllm")
+    )
+    assert {n: v for n, v in evaluation.items() if n in train} == {
+        n: v for n, v in train.items() if n in evaluation
+    }
+    for name in ("torch", "transformers", "datasets"):
+        assert vllm[name] == train[name]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_image_copies_what_exists_and_starts_its_stage_without_root(stage: str) -> None:
+    steps = instructions(stage)
+    defaults = dict(argument.split("=", 1) for name, argument in steps if name == "ARG" and "=" in argument)
+    sources = [argument.split()[0] for name, argument in steps if name == "COPY" and "--from" not in argument]
+    for source in sources:
+        source = source.replace("${LOCK}", defaults.get("LOCK", ""))
+        assert (ROOT / "images" / source).exists(), source
+    assert {"workspace", stage} <= set(sources)
+    assert [argument for name, argument in steps if name == "FROM"] == [
+        "${BASE_IMAGE} AS build",
+        "${BASE_IMAGE}",
+    ]
+    assert steps[-2:] == [("USER", "10001:0"), ("ENTRYPOINT", f'["osft-{stage}"]')]
+    labels = " ".join(argument for name, argument in steps if name == "LABEL")
+    for label in ("title", "description", "licenses", "version", "revision", "source"):
+        assert f"org.opencontainers.image.{label}=" in labels
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_package_an_image_installs_is_checked_by_hash_or_our_own(stage: str) -> None:
+    installs = [
+        command
+        for name, argument in instructions(stage)
+        if name == "RUN"
+        for command in argument.split("&&")
+        if re.search(r"\bpip (install|sync)\b", command)
+    ]
+    assert len(installs) == 3
+    for command in installs:
+        assert "--require-hashes" in command or ("--offline" in command and "--no-deps" in command), command
+
+
+def test_the_image_matrix_builds_the_four_stages_and_the_release_publishes_them() -> None:
+    matrix = workflow("images")["jobs"]["image"]["strategy"]["matrix"]["include"]
+    assert {entry["stage"] for entry in matrix} == set(STAGES)
+    release = workflow("release")["jobs"]
+    assert release["images"]["uses"] == "./.github/workflows/images.yaml"
+    assert "scripts/pin-images" in str(release["chart"]["steps"])
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda p: p.name)
+def test_a_workflow_pins_its_actions_and_calls_what_exists(path: Path) -> None:
+    loaded = workflow(path.stem)
+    assert True in loaded and loaded["permissions"] == {"contents": "read"}
+    text = path.read_text()
+    targets = re.findall(r"(?m)^([a-z]+):", (ROOT / "Makefile").read_text())
+    for action in re.findall(r"uses: (\S+)", text):
+        assert re.fullmatch(r"\./\S+\.yaml|[\w.-]+/[\w.-]+@v\d+", action), action
+    for script in re.findall(r"scripts/[\w-]+", text):
+        assert (ROOT / script).exists(), script
+    for job in loaded["jobs"].values():
+        names = job.get("strategy", {}).get("matrix", {}).get("target", [])
+        names += re.findall(r"'run': 'make ([a-z]+)", str(job))
+        assert set(names) <= set(targets), names
+
+
+def test_make_help_lists_every_target_in_one_line() -> None:
+    shown = subprocess.run(["make", "help"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"(?m)^([a-z]+):", makefile))
+    assert {line.split()[0] for line in shown.splitlines()} == targets
+    assert all(len(line.split()) > 2 for line in shown.splitlines())
+    assert set(re.search(r"\.PHONY: (.*)", makefile)[1].split()) == targets  # type: ignore[index]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.name)
+def test_a_script_says_at_its_top_what_it_is_for(script: Path) -> None:
+    first, *head = script.read_text().splitlines()[:15]
+    assert first.startswith("#!/usr/bin/env ")
+    assert any(re.match(r'(# |""")[A-Z`]\S* \S+ ', line) for line in head)
+
+
+def test_no_file_names_a_registry_or_a_place_on_somebodys_machine() -> None:
+    hosts = (
+        "docker" + ".io",
+        "ghcr" + ".io",
+        "quay" + ".io",
+        "gcr" + ".io",
+        "py" + "pi.org",
+        "python" + "hosted.org",
+    )
+    places = ("/ro" + "ot/", "/ho" + "me/", "/wo" + "rk/")
+    pattern = re.compile("|".join([*map(re.escape, hosts), *(rf"(?<![\w./}}]){p}" for p in places)]))
+    for path in text_files():
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+            assert not pattern.search(line), f"{path.relative_to(ROOT)}:{number}: {line.strip()[:120]}"
+
+
+def test_a_released_chart_names_every_image_by_digest(tmp_path: Path) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text((CHART / "values.yaml").read_text())
+    digests = {stage: f"sha256:{number:064x}" for number, stage in enumerate(STAGES, 1)}
+    pins = [f"{stage}={digest}" for stage, digest in digests.items()]
+    command = [ROOT / "scripts/pin-images", "--values", values, "registry.example/team/osft", *pins]
+    subprocess.run(command, check=True)
+    rendered = subprocess.run(
+        [HELM, "template", "run1", CHART, "--values", values, "--set", "data.uri=hf://org/rows"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    images = {re.sub(r":[^:@]+@", "@", name) for name in re.findall(r"image: \"?([^\s\"]+)", rendered)}
+    assert images == {f"registry.example/team/osft/{stage}@{digest}" for stage, digest in digests.items()}
+
+
+def test_wrong_digests_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text("images:\n  registry: localhost\n")
+    command = [ROOT / "scripts/pin-images", "--values", values, "registry.example/team/osft", "train=latest"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "seen train=latest; expected one STAGE=sha256:<64 hex>" in done.stderr
+    assert values.read_text() == "images:\n  registry: localhost\n"
