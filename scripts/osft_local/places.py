@@ -140,17 +140,19 @@ def files_folder(
     """A mounted Secret or ConfigMap: the user's folder, else files written from what the chart creates."""
     name = source[key]
     content = machine.rendered(kind, name)
-    if content is None or name in machine.claims:
-        if source.get("optional") and name not in machine.claims:
-            return None
-        return given_folder(step, name, kind.lower(), machine)
+    if name in machine.claims or (content is None and not source.get("optional")):
+        given = given_folder(step, name, kind.lower(), machine)
+        content = {file.name: file.read_bytes() for file in given.iterdir() if file.is_file()}
+    if content is None:
+        return None
     folder.mkdir(parents=True, exist_ok=True)
     items = source.get("items") or [{"key": key, "path": key} for key in content]
     for item in items:
-        file = folder / item["path"]
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch(mode=0o600)
-        file.write_bytes(content[item["key"]])
+        if item["key"] in content:
+            file = folder / item["path"]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch(mode=0o600)
+            file.write_bytes(content[item["key"]])
     return folder
 
 

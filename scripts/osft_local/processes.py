@@ -92,6 +92,7 @@ class Child:
             self.process = subprocess.Popen(
                 [*guarded, str(places.termination_log), "--", *command],
                 env=env | {"OSFT_LOCAL_PARENT": parent},
+                cwd=places.local(str(step.container.get("workingDir") or "/tmp")),
                 pass_fds=(report,),
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
