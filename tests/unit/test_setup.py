@@ -48,7 +48,7 @@ def test_everything_missing_is_named_in_one_go_with_how_to_get_it(tmp_path: Path
     assert done.returncode == 2
     lines = done.stderr.splitlines()
     assert "git is missing. Install it (on Debian: apt-get install git)." in lines
-    assert "cc is missing. Install it (on Debian: apt-get install gcc libc6-dev)." in lines
+    assert "make is missing. Install it (on Debian: apt-get install make)." in lines
     assert any(line.startswith("Go >= 1.26 is missing (seen: none). Install it from ") for line in lines)
 
 
