@@ -1,0 +1,41 @@
+{{- /* Arguments of osft-eval. */}}
+{{- define "osft-pipeline.args.eval" -}}
+{{- $model := .Values.model }}
+{{- $gates := include "osft-pipeline.gates" .Values.eval.gates | fromJson }}
+{{- with .Values.eval }}
+{{- include "osft-pipeline.flags" (list
+  (list "tasks" .tasks)
+  (list "include-path" .includePath)
+  (list "num-fewshot" .fewshot)
+  (list "limit" .limit)
+  (list "batch-size" .batchSize)
+  (list "gen-kwargs" .genKwargs)
+  (list "model-args" .modelArgs)
+  (list "backend" .backend)
+  (list "base-url" .baseUrl)
+  (list "gpus" .gpus)
+  (list "chat-template" .chatTemplate)
+  (list "log-samples" .logSamples)
+  (list "seed" .seed)
+  (list "holdout" .holdout.enabled)
+  (list "holdout-limit" .holdout.limit)
+  (list "holdout-generate" .holdout.generate)
+  (list "holdout-max-new-tokens" .holdout.maxNewTokens)
+  (list "gates" $gates)
+  (list "primary-metric" .primaryMetric)
+  (list "verbosity" .verbosity)
+  (list "trust-remote-code" (ternary true "" $model.trustRemoteCode))
+) }}
+{{- end }}
+{{- end }}
+
+{{- /* The gates that are set, as JSON. */}}
+{{- define "osft-pipeline.gates" -}}
+{{- $gates := dict -}}
+{{- range $key := list "maxTaskDrop" "significance" -}}
+{{- with include "osft-pipeline.number" (get $ $key) }}{{ $_ := set $gates $key (float64 .) }}{{ end -}}
+{{- end -}}
+{{- with .tasks }}{{ $_ := set $gates "tasks" . }}{{ end -}}
+{{- if .holdoutMustImprove }}{{ $_ := set $gates "holdoutMustImprove" true }}{{ end -}}
+{{- toJson $gates -}}
+{{- end }}

@@ -1,0 +1,87 @@
+{{- /* Arguments of osft-ops, which runs around the stages in the download image. */}}
+
+{{- /* Everything that preflight looks at; secrets of this release exist only after it, and need no look. */}}
+{{- define "osft-pipeline.args.preflight" -}}
+{{- $workspace := include "osft-pipeline.mountsWorkspace" (dict "root" . "stage" "preflight") }}
+{{- $required := list }}
+{{- range include "osft-pipeline.secretRefs" (dict "root" . "stage" "preflight") | fromJsonArray }}
+{{- $required = append $required (printf "%s=secret %s in namespace %s lacks the key %s: correct secrets.%s, or run scripts/create-secrets %s." .env .secret $.Release.Namespace .key .group .group) }}
+{{- end }}
+{{- $files := list }}
+{{- with .Values.register.tls }}
+{{- if include "osft-pipeline.caVolume" $ }}
+{{- $files = append $files (printf "/etc/osft/ca/ca.crt=%s %s in namespace %s lacks the key %s: correct register.tls." (.caSecret | empty | ternary "config map" "secret") (.caSecret | default .caConfigMap) $.Release.Namespace .caKey) }}
+{{- end }}
+{{- end }}
+- preflight
+{{- include "osft-pipeline.flags" (list
+  (list "workspace" ($workspace | empty | ternary "/tmp" "/workspace"))
+  (list "min-free-gib" ($workspace | empty | ternary "" .Values.workspace.minFreeGiB))
+  (list "require-env" $required)
+  (list "require-file" $files)
+  (list "address" (include "osft-pipeline.addresses" . | fromJsonArray))
+) }}
+{{- end }}
+
+{{- /* helm test: every stage that this release runs is done and its files are whole. */}}
+{{- define "osft-pipeline.args.verify" -}}
+- verify
+{{- include "osft-pipeline.flags" (list (list "stage" (include "osft-pipeline.stages" . | splitList " "))) }}
+{{- end }}
+
+{{- define "osft-pipeline.args.wait" -}}
+- wait-trainjob
+- {{ include "osft-pipeline.trainJobName" . }}
+- --namespace={{ .Release.Namespace }}
+{{- end }}
+
+{{- /* By label, because earlier runs of this release left objects too. The TrainJob goes first: Trainer before 2.3 holds
+       a runtime that is in use. The claim goes last, when no pod mounts it. */}}
+{{- define "osft-pipeline.args.cleanup" -}}
+- delete
+- trainjob
+- job
+- pod
+- trainingruntime
+{{- if include "osft-pipeline.dropsClaim" . }}
+- persistentvolumeclaim/{{ include "osft-pipeline.claimName" . }}
+{{- end }}
+- --namespace={{ .Release.Namespace }}
+- --selector=app.kubernetes.io/name={{ .Chart.Name }},app.kubernetes.io/instance={{ .Release.Name }},app.kubernetes.io/component!=cleanup
+{{- end }}
+
+{{- /* Addresses that must answer before anything starts, as a JSON list of WHAT=URL. */}}
+{{- define "osft-pipeline.addresses" -}}
+{{- $found := list -}}
+{{- if .Values.preflight.addresses -}}
+{{- with .Values.register -}}
+{{- if and .enabled .address -}}
+{{- $url := contains "://" .address | ternary .address (print "http://" .address) | urlParse -}}
+{{- $port := or .port (contains "://" .address | ternary "" 8080) | toString -}}
+{{- $port = or (regexMatch ":[0-9]+$" $url.host) (eq $port "") | ternary "" (print ":" $port) -}}
+{{- $found = append $found (printf "register.address=%s://%s%s" $url.scheme $url.host $port) -}}
+{{- end -}}
+{{- end -}}
+{{- if .Values.data.enabled -}}
+{{- range include "osft-pipeline.sources" . | fromJsonArray -}}
+{{- if hasPrefix "http" . -}}
+{{- $found = append $found (printf "data.uri=%s://%s" (urlParse .).scheme (urlParse .).host) -}}
+{{- else if and (hasPrefix "s3://" .) $.Values.data.s3.endpoint -}}
+{{- $found = append $found (print "data.s3.endpoint=" $.Values.data.s3.endpoint) -}}
+{{- else if not (regexMatch "^(s3://|pvc://|/)" .) -}}
+{{- with include "osft-pipeline.hub" $ }}{{ $found = append $found (print "the model hub=" .) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $found | uniq | toJson -}}
+{{- end }}
+
+{{- /* The hub, unless a proxy leads there: then only the stage itself can tell. */}}
+{{- define "osft-pipeline.hub" -}}
+{{- $env := (include "osft-pipeline.podOptions" (dict "root" . "stage" "download") | fromJson).env -}}
+{{- if not (or (hasKey $env "HTTPS_PROXY") (hasKey $env "https_proxy")) -}}
+{{- $hub := get $env "HF_ENDPOINT" | default "https://huggingface.co" -}}
+{{- if kindIs "string" $hub }}{{ $hub }}{{ end -}}
+{{- end -}}
+{{- end }}

@@ -1,0 +1,71 @@
+{{- /* Arguments of osft-train: each parameter of training_hub's osft() has its flag. */}}
+{{- define "osft-pipeline.args.train" -}}
+{{ include "osft-pipeline.args.training" . }}
+{{- include "osft-pipeline.args.tracking" . }}
+{{- end }}
+
+{{- /* What decides the tuned model, and so the run id. False is the engine's own default of those with ternary. */}}
+{{- define "osft-pipeline.args.training" -}}
+{{- $model := .Values.model }}
+{{- $processes := include "osft-pipeline.processes" . }}
+{{- with .Values.train }}
+{{- include "osft-pipeline.flags" (list
+  (list "method" .method)
+  (list "backend" .backend)
+  (list "nnodes" .nodes)
+  (list "gpus" .gpus)
+  (list "nproc-per-node" $processes)
+  (list "unfreeze-rank-ratio" (include "osft-pipeline.number" .unfreezeRankRatio))
+  (list "effective-batch-size" .effectiveBatchSize)
+  (list "max-tokens-per-gpu" .maxTokensPerGpu)
+  (list "max-seq-len" .maxSequenceLength)
+  (list "learning-rate" (include "osft-pipeline.number" .learningRate))
+  (list "num-epochs" .epochs)
+  (list "target-patterns" (.targetPatterns | empty | ternary "" (toRawJson .targetPatterns)))
+  (list "seed" .seed)
+  (list "use-liger" .useLiger)
+  (list "unmask-messages" (ternary true "" .unmaskMessages))
+  (list "is-pretraining" (ternary true "" .pretraining.enabled))
+  (list "block-size" .pretraining.blockSize)
+  (list "document-column-name" .pretraining.documentColumn)
+  (list "lr-scheduler" .scheduler.name)
+  (list "warmup-steps" .scheduler.warmupSteps)
+  (list "lr-scheduler-kwargs" .scheduler.kwargs)
+  (list "beta1" (include "osft-pipeline.number" .adamw.beta1))
+  (list "beta2" (include "osft-pipeline.number" .adamw.beta2))
+  (list "eps" (include "osft-pipeline.number" .adamw.eps))
+  (list "weight-decay" (include "osft-pipeline.number" .adamw.weightDecay))
+  (list "checkpoint-at-epoch" (ternary true "" .checkpoints.everyEpoch))
+  (list "save-final-checkpoint" .checkpoints.final)
+  (list "enable-jit-checkpoint" .checkpoints.onPreemption)
+  (list "checkpoint-storage" .checkpoints.storage)
+  (list "node-rank" .rendezvous.nodeRank)
+  (list "rdzv-id" .rendezvous.id)
+  (list "rdzv-endpoint" .rendezvous.endpoint)
+  (list "master-addr" .rendezvous.masterAddress)
+  (list "master-port" .rendezvous.masterPort)
+  (list "trust-remote-code" (ternary true "" $model.trustRemoteCode))
+  (list "data-output-dir" .dataOutputDir)
+  (list "extra" .extraArgs)
+) }}
+{{- end }}
+{{- end }}
+
+{{- define "osft-pipeline.args.tracking" -}}
+{{- with .Values.train.tracking }}
+{{- include "osft-pipeline.flags" (list
+  (list "wandb-project" .wandb.project)
+  (list "wandb-entity" .wandb.entity)
+  (list "wandb-run-name" .wandb.runName)
+  (list "mlflow-tracking-uri" .mlflow.uri)
+  (list "mlflow-experiment-name" .mlflow.experiment)
+  (list "mlflow-run-name" .mlflow.runName)
+  (list "tensorboard-log-dir" .tensorboardLogDir)
+) }}
+{{- end }}
+{{- end }}
+
+{{- /* Processes of one node: one for each GPU, at least one. */}}
+{{- define "osft-pipeline.processes" -}}
+{{- with .Values.train }}{{ eq (toString .processesPerNode) "auto" | ternary (max 1 (int .gpus)) .processesPerNode }}{{ end -}}
+{{- end }}

@@ -1,0 +1,43 @@
+{{- /* The one container of a pod. Params: root, stage, options, container. */}}
+{{- define "osft-pipeline.container" -}}
+{{- $helper := eq (include "osft-pipeline.section" .stage) "preflight" -}}
+name: {{ .container | default .stage }}
+image: {{ include "osft-pipeline.image" (dict "root" .root "image" ($helper | ternary "download" .stage)) }}
+imagePullPolicy: {{ .root.Values.images.pullPolicy }}
+command: [{{ $helper | ternary "osft-ops" (print "osft-" .stage) }}]
+args:
+  {{- include (print "osft-pipeline.args." .stage) .root | trim | nindent 2 }}
+# The root is read-only: what a library leaves in its working folder must not fail.
+workingDir: /tmp
+env:
+  {{- include "osft-pipeline.env" . | trim | nindent 2 }}
+resources:
+  {{- include "osft-pipeline.resources" . | nindent 2 }}
+securityContext:
+  {{- toYaml .options.securityContext | nindent 2 }}
+# A crash leaves the end of its log where `kubectl describe` shows it.
+terminationMessagePolicy: FallbackToLogsOnError
+volumeMounts:
+  {{- include "osft-pipeline.volumeMounts" . | trim | nindent 2 }}
+{{- end }}
+
+{{- /* Requests and limits with the stage's GPUs. Kubernetes takes a GPU limit for the request too. */}}
+{{- define "osft-pipeline.resources" -}}
+{{- $resources := .options.resources -}}
+{{- $gpus := int (get (index .root.Values (include "osft-pipeline.section" .stage)) "gpus" | default 0) -}}
+{{- if $gpus -}}
+{{- $limits := get $resources "limits" | default dict -}}
+{{- $_ := set $limits .options.gpuResource $gpus -}}
+{{- $_ := set $resources "limits" $limits -}}
+{{- end -}}
+{{- toYaml $resources -}}
+{{- end }}
+
+{{- /* registry/repository/stage:tag@digest; the tag is the chart's appVersion unless given. Params: root, image. */}}
+{{- define "osft-pipeline.image" -}}
+{{- $images := .root.Values.images -}}
+{{- $own := index $images .image -}}
+{{- $name := $own.repository | default (list $images.registry $images.repository .image | compact | join "/") -}}
+{{- printf "%s:%s" $name ($own.tag | default $images.tag | default .root.Chart.AppVersion) -}}
+{{- with $own.digest }}@{{ . }}{{ end -}}
+{{- end }}

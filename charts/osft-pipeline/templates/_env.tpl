@@ -1,0 +1,50 @@
+{{- /* Environment of a container: what every stage needs, its secrets, then the user's, who may override. Params: root, stage. */}}
+{{- define "osft-pipeline.env" -}}
+{{- $root := .root }}
+{{- $stage := .stage }}
+{{- $env := dict
+  "OSFT_WORKSPACE" "/workspace"
+  "OSFT_WORKSPACE_CLAIM" (include "osft-pipeline.claimName" $root)
+  "OSFT_RUN_ID" (include "osft-pipeline.runId" $root)
+  "OSFT_PVC_ROOT" "/mnt/pvc"
+  "HOME" "/tmp/home"
+  "PYTHONUNBUFFERED" "1" }}
+{{- if ne (include "osft-pipeline.section" $stage) "preflight" }}
+{{- $_ := merge $env (dict
+  "HF_HOME" "/tmp/hf"
+  "XDG_CACHE_HOME" "/tmp/cache"
+  "TRITON_CACHE_DIR" "/tmp/triton"
+  "TORCHINDUCTOR_CACHE_DIR" "/tmp/inductor"
+  "NUMBA_CACHE_DIR" "/tmp/numba"
+  "MPLCONFIGDIR" "/tmp/matplotlib") }}
+{{- end }}
+{{- if include "osft-pipeline.offline" . }}
+{{- $_ := merge $env (dict "HF_HUB_OFFLINE" "1" "HF_DATASETS_OFFLINE" "1") }}
+{{- end }}
+{{- if has $stage (list "train" "eval") }}
+{{- /* Less fragmentation of GPU memory, so later out-of-memory errors. */}}
+{{- $_ := set $env "PYTORCH_CUDA_ALLOC_CONF" "expandable_segments:True" }}
+{{- end }}
+{{- range include "osft-pipeline.secretRefs" . | fromJsonArray }}
+{{- $ref := dict "name" .secret "key" .key }}
+{{- /* A missing key must become preflight's sentence and not a pod that never starts. */}}
+{{- if eq $stage "preflight" }}{{ $_ := set $ref "optional" true }}{{ end }}
+{{- $_ := set $env .env (dict "valueFrom" (dict "secretKeyRef" $ref)) }}
+{{- end }}
+{{- range $name, $value := (include "osft-pipeline.podOptions" . | fromJson).env }}
+{{- $_ := set $env $name $value }}
+{{- end }}
+{{- range $name, $value := $env }}
+- name: {{ $name }}
+{{- if kindIs "map" $value }}
+  {{- toYaml $value | nindent 2 }}
+{{- else }}
+  value: {{ kindIs "float64" $value | ternary (toJson $value) (toString $value) | toRawJson }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* Which stages never reach for the hub. */}}
+{{- define "osft-pipeline.offline" -}}
+{{- if or (has .stage (list "train" "register")) (and (eq .stage "eval") (not .root.Values.eval.downloadBenchmarks)) }}true{{ end -}}
+{{- end }}

@@ -1,0 +1,60 @@
+{{- /* Spec of a Job, the same under a TrainJob and as a Helm hook. Params: root, stage, container. */}}
+{{- define "osft-pipeline.jobSpec" -}}
+{{- $options := include "osft-pipeline.podOptions" . | fromJson -}}
+{{- /* One bad node of several takes the others down with it: an attempt is one failure for each node. */ -}}
+{{- $nodes := eq .stage "train" | ternary .root.Values.train.nodes 1 -}}
+backoffLimit: {{ mul $options.retries $nodes }}
+{{- with $options.deadlineMinutes | default (eq .root.Values.ordering "hooks" | ternary .root.Values.hooks.timeoutMinutes nil) }}
+activeDeadlineSeconds: {{ mulf . 60 | int64 }}
+{{- end }}
+{{- /* Never under a TrainJob: JobSet would make a Job again that has gone. */}}
+{{- if eq .root.Values.ordering "hooks" }}
+{{- with $options.ttlSeconds }}
+ttlSecondsAfterFinished: {{ int64 . }}
+{{- end }}
+{{- end }}
+podFailurePolicy:
+  rules:
+    # 2: the user must fix something. 3: a gate refused. Trying again would say the same. 75 and all else is tried again.
+    - action: FailJob
+      onExitCodes: {containerName: {{ .container | default .stage }}, operator: In, values: [2, 3]}
+    # A drained node or a preempted pod is nobody's failure.
+    - action: Ignore
+      onPodConditions: [{type: DisruptionTarget, status: "True"}]
+template:
+  {{- include "osft-pipeline.podTemplate" . | nindent 2 }}
+{{- end }}
+
+{{- /* A Job that is a Helm hook. Params: root, stage, name, hook, weight, deletePolicy, logPolicy. */}}
+{{- define "osft-pipeline.hookJob" -}}
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: {{ .name }}
+  labels:
+    {{- include "osft-pipeline.labels" . | nindent 4 }}
+    {{- with include "osft-pipeline.queueLabelsOf" . }}
+    {{- trim . | nindent 4 }}
+    {{- end }}
+  annotations:
+    helm.sh/hook: {{ .hook }}
+    helm.sh/hook-weight: {{ .weight | quote }}
+    helm.sh/hook-delete-policy: {{ .deletePolicy }}
+    helm.sh/hook-output-log-policy: {{ .logPolicy }}
+spec:
+  {{- include "osft-pipeline.jobSpec" . | nindent 2 }}
+{{- end }}
+
+{{- /* Kueue holds back what takes a GPU; the small Jobs around it need no quota. */}}
+{{- define "osft-pipeline.queueLabelsOf" -}}
+{{- if or (eq .stage "train") (and (eq .stage "eval") .root.Values.eval.gpus) }}{{ include "osft-pipeline.queueLabels" .root }}{{ end -}}
+{{- end }}
+
+{{- /* A stage of ordering hooks. Helm goes on when its Job is done, and fails with its log when the Job fails.
+       Finished Jobs stay for their logs until the next upgrade. Params: root, stage, weight. */}}
+{{- define "osft-pipeline.hookStage" -}}
+{{- if and (eq .root.Values.ordering "hooks") (has .stage (include "osft-pipeline.stages" .root | splitList " ")) }}
+{{- $log := eq .stage "register" | ternary "hook-succeeded,hook-failed" "hook-failed" }}
+{{- include "osft-pipeline.hookJob" (merge (dict "name" (include "osft-pipeline.jobName" .) "hook" "post-install,post-upgrade" "deletePolicy" "before-hook-creation" "logPolicy" $log) .) }}
+{{- end }}
+{{- end }}

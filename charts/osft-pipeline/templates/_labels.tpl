@@ -1,0 +1,25 @@
+{{- /* Labels of objects. Params: root, stage. */}}
+{{- define "osft-pipeline.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+{{ include "osft-pipeline.podLabels" . }}
+{{- end }}
+
+{{- /* Labels of pods: no versions, so that a pod only changes when it acts differently. Params: root, stage. */}}
+{{- define "osft-pipeline.podLabels" -}}
+app.kubernetes.io/name: {{ .root.Chart.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .stage }}
+osft-pipeline/run: {{ include "osft-pipeline.runId" .root }}
+{{- end }}
+
+{{- /* Kueue finds its objects by these labels. */}}
+{{- define "osft-pipeline.queueLabels" -}}
+{{- with .Values.queue.name }}
+kueue.x-k8s.io/queue-name: {{ . }}
+{{- end }}
+{{- with .Values.queue.priorityClass }}
+kueue.x-k8s.io/priority-class: {{ . }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,59 @@
+{{- /* The pod template of everything that this chart runs. Params: root, stage, container (name; the stage's by default). */}}
+{{- define "osft-pipeline.podTemplate" -}}
+{{- $options := include "osft-pipeline.podOptions" . | fromJson -}}
+{{- $context := merge (dict "options" $options) . -}}
+metadata:
+  labels:
+    {{- merge (include "osft-pipeline.podLabels" . | fromYaml) $options.labels | toYaml | nindent 4 }}
+  {{- with $options.annotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  # Each attempt is a new pod: podFailurePolicy asks for it, and a full disk or a broken GPU is left behind.
+  restartPolicy: Never
+  {{- with include "osft-pipeline.account" $context }}
+  serviceAccountName: {{ . }}
+  {{- end }}
+  automountServiceAccountToken: {{ has .stage (list "wait" "cleanup") }}
+  enableServiceLinks: false
+  {{- with .root.Values.images.pullSecrets }}
+  imagePullSecrets:
+    {{- range . }}
+    - name: {{ . }}
+    {{- end }}
+  {{- end }}
+  {{- range $key := list "priorityClassName" "runtimeClassName" "schedulerName" "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" }}
+  {{- with get $options $key }}
+  {{ $key }}: {{ kindIs "string" . | ternary . (toYaml . | nindent 4) }}
+  {{- end }}
+  {{- end }}
+  terminationGracePeriodSeconds: {{ $options.terminationGraceSeconds }}
+  securityContext:
+    {{- include "osft-pipeline.podSecurity" $context | nindent 4 }}
+  containers:
+    - {{ include "osft-pipeline.container" $context | indent 6 | trim }}
+  volumes:
+    {{- include "osft-pipeline.volumes" $context | nindent 4 }}
+{{- end }}
+
+{{- /* Who a pod acts as: the helpers that ask the cluster have accounts of their own. */}}
+{{- define "osft-pipeline.account" -}}
+{{- if has .stage (list "wait" "cleanup") }}{{ include "osft-pipeline.releaseName" . }}
+{{- else }}{{ .options.serviceAccountName }}{{ end -}}
+{{- end }}
+
+{{- /* Volumes belong to group 0, which every user id of an image is in. OpenShift refuses a group that it did not choose. */}}
+{{- define "osft-pipeline.podSecurity" -}}
+{{- $group := .root.Values.workspace.fsGroup -}}
+{{- if eq (toString $group) "auto" -}}
+{{- $group = .root.Capabilities.APIVersions.Has "security.openshift.io/v1" | ternary nil 0 -}}
+{{- end -}}
+{{- $context := dict -}}
+{{- if not (kindIs "invalid" $group) -}}
+{{- /* Without OnRootMismatch every pod would walk through all models and checkpoints before it starts. */ -}}
+{{- $context = dict "fsGroup" (int $group) "fsGroupChangePolicy" "OnRootMismatch" -}}
+{{- end -}}
+{{- range $key, $value := .options.podSecurityContext }}{{ $_ := set $context $key $value }}{{ end -}}
+{{- toYaml $context -}}
+{{- end }}

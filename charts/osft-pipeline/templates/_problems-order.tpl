@@ -1,0 +1,55 @@
+{{- /* What can be wrong with who runs what, and with names. Each list is JSON. */}}
+
+{{- define "osft-pipeline.problems.order" -}}
+{{- $found := list -}}
+{{- $stages := include "osft-pipeline.stages" . | splitList " " | compact -}}
+{{- $hooks := eq .Values.ordering "hooks" -}}
+{{- if not $stages -}}
+{{- $found = append $found "data, train, eval and register are all switched off. Set enabled: true for at least one." -}}
+{{- end -}}
+{{- $skipped := list -}}
+{{- if and (not .Values.data.enabled) .Values.train.enabled }}{{ $skipped = append $skipped "data" }}{{ end -}}
+{{- if and (not .Values.train.enabled) (or .Values.eval.enabled .Values.register.enabled) }}{{ $skipped = append $skipped "train" }}{{ end -}}
+{{- if and $skipped (not .Values.runId) -}}
+{{- $found = append $found (printf "%s.enabled is false, so later stages need the records of an earlier run, and runId is empty. Set runId to that run's folder below <workspace>/runs/, such as %s." (join ".enabled and " $skipped) (include "osft-pipeline.runId" .)) -}}
+{{- end -}}
+{{- if and (eq .Values.train.runAs "job") (not $hooks) -}}
+{{- $found = append $found "train.runAs is job and ordering is cluster, where a TrainJob keeps the order. Set ordering to hooks, which needs no Kubeflow Trainer." -}}
+{{- end -}}
+{{- if and (eq .Values.train.runAs "job") (gt (int .Values.train.nodes) 1) -}}
+{{- $found = append $found (printf "train.runAs is job and train.nodes is %d: a plain Job trains on one node. Set train.nodes to 1, or train.runAs to trainjob." (int .Values.train.nodes)) -}}
+{{- end -}}
+{{- if and $hooks (not .Values.hooks.timeoutMinutes) -}}
+{{- $found = append $found "ordering is hooks and hooks.timeoutMinutes is empty: Helm gives up on a stage after its --timeout, 5 minutes by default, and the stage runs on alone. Install with --timeout 24h and set hooks.timeoutMinutes to 1440." -}}
+{{- end -}}
+{{- range list "data" "train" "eval" "register" -}}
+{{- $options := include "osft-pipeline.podOptions" (dict "root" $ "stage" (eq . "data" | ternary "download" .)) | fromJson -}}
+{{- if and $hooks $options.deadlineMinutes $.Values.hooks.timeoutMinutes (gt (float64 $options.deadlineMinutes) (float64 $.Values.hooks.timeoutMinutes)) -}}
+{{- $found = append $found (printf "%s may take %v minutes (deadlineMinutes) and Helm waits %v (hooks.timeoutMinutes). Raise the second, with Helm's --timeout." . $options.deadlineMinutes $.Values.hooks.timeoutMinutes) -}}
+{{- end -}}
+{{- if and (not $hooks) $options.ttlSeconds -}}
+{{- $found = append $found (printf "%s.pod or stageDefaults sets ttlSeconds and ordering is cluster, where a finished Job that goes away would run again. Empty it; `helm uninstall` clears up." .) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (not .Values.queue.name) .Values.queue.priorityClass -}}
+{{- $found = append $found "queue.priorityClass is set and queue.name is empty. Name the LocalQueue." -}}
+{{- end -}}
+{{- toJson $found -}}
+{{- end }}
+
+{{- define "osft-pipeline.problems.names" -}}
+{{- $found := list -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" .Release.Name) -}}
+{{- $found = append $found (printf "the release is called %q, and a TrainJob's name starts with a letter and holds only small letters, digits and dashes. Choose such a name." .Release.Name) -}}
+{{- end -}}
+{{- $names := list (include "osft-pipeline.releaseName" (dict "root" . "stage" "credentials")) -}}
+{{- if include "osft-pipeline.usesTrainer" . }}{{ $names = append $names (include "osft-pipeline.runtimeName" .) }}{{ end -}}
+{{- if eq .Values.ordering "hooks" }}{{ $names = append $names (include "osft-pipeline.jobName" (dict "root" . "stage" "download")) }}{{ end -}}
+{{- $longest := "" -}}
+{{- range $names }}{{ if gt (len .) (len $longest) }}{{ $longest = . }}{{ end }}{{ end -}}
+{{- if gt (len $longest) 40 -}}
+{{- $cause := empty $.Values.runId | ternary "release's name" "runId or the release's name" -}}
+{{- $found = append $found (printf "the name %s has %d characters; 40 is the most, because pods add to it. Shorten the %s by %d." $longest (len $longest) $cause (sub (len $longest) 40)) -}}
+{{- end -}}
+{{- toJson $found -}}
+{{- end }}

@@ -1,0 +1,90 @@
+{{- /* What can be wrong between the values of model, data, train, eval and register. Each list is JSON. */}}
+
+{{- define "osft-pipeline.problems.data" -}}
+{{- $found := list -}}
+{{- with .Values.data -}}
+{{- if and .enabled (eq "[]" (include "osft-pipeline.uris" .uri)) (not (include "osft-pipeline.secretUri" $ | trimAll "\"")) -}}
+{{- $found = append $found "data.uri is empty. Set it to hf://<org>/<dataset>, s3://<bucket>/<key>, https://<address> or pvc://<claim>/<path>." -}}
+{{- end -}}
+{{- range include "osft-pipeline.sources" $ | fromJsonArray -}}
+{{- if regexMatch "(?i)^\\w+://[^/?#]*@|[?&](X-Amz-Signature|X-Goog-Signature|sig|signature|token|access_token|api_key)=" . -}}
+{{- $found = append $found (printf "the address %s carries a credential, which would be readable in the cluster's objects. Put the whole address into a secret and name it in data.pod.env.OSFT_DATA_URI: {valueFrom: {secretKeyRef: ...}}, or give the credential by secrets.*." (regexReplaceAll "//[^/?#]*@|[?#].*" . "//...")) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq .format "processed") $.Values.train.pretraining.enabled -}}
+{{- $found = append $found "data.format is processed and train.pretraining.enabled is true: rows of token ids are not cut into blocks. Set one of them back." -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $found -}}
+{{- end }}
+
+{{- define "osft-pipeline.problems.train" -}}
+{{- $found := list -}}
+{{- with .Values.train -}}
+{{- if not (or .checkpoints.final .checkpoints.everyEpoch) -}}
+{{- $found = append $found "train.checkpoints.final and train.checkpoints.everyEpoch are both false: training would leave no model. Set one of them to true." -}}
+{{- end -}}
+{{- if gt (int64 .maxSequenceLength) (int64 .maxTokensPerGpu) -}}
+{{- $found = append $found (printf "train.maxSequenceLength is %d and train.maxTokensPerGpu is %d: a row that fits no GPU would be dropped during training. Lower the first or raise the second." (int64 .maxSequenceLength) (int64 .maxTokensPerGpu)) -}}
+{{- end -}}
+{{- $processes := include "osft-pipeline.processes" $ | int -}}
+{{- if and (gt (int .gpus) 0) (gt $processes (int .gpus)) -}}
+{{- $found = append $found (printf "train.processesPerNode is %d and train.gpus is %d: each process needs a GPU of its own. Set train.processesPerNode to auto." $processes (int .gpus)) -}}
+{{- end -}}
+{{- if and .pretraining.enabled (not .pretraining.blockSize) -}}
+{{- $found = append $found "train.pretraining.enabled is true and train.pretraining.blockSize is empty. Set it, for instance to 4096." -}}
+{{- end -}}
+{{- if and (not .pretraining.enabled) (or .pretraining.blockSize .pretraining.documentColumn) -}}
+{{- $found = append $found "train.pretraining.blockSize and documentColumn act only with train.pretraining.enabled: true. Set that, or empty them." -}}
+{{- end -}}
+{{- if and .rendezvous.endpoint .rendezvous.masterAddress -}}
+{{- $found = append $found "train.rendezvous.endpoint and train.rendezvous.masterAddress are both set and say the same thing in two ways. Empty one." -}}
+{{- end -}}
+{{- if and (gt (int .nodes) 1) (not (kindIs "invalid" .rendezvous.nodeRank)) -}}
+{{- $found = append $found (printf "train.rendezvous.nodeRank is set and train.nodes is %d: every node would have the same rank. Empty it; Kubeflow Trainer numbers the nodes." (int .nodes)) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $found -}}
+{{- end }}
+
+{{- define "osft-pipeline.problems.eval" -}}
+{{- $found := list -}}
+{{- with .Values.eval -}}
+{{- if and .enabled (not .tasks) (not .holdout.enabled) -}}
+{{- $found = append $found "eval.tasks is empty and eval.holdout.enabled is false: there is nothing to evaluate. Name a task, or set eval.enabled to false." -}}
+{{- end -}}
+{{- if and (eq .backend "openai") (not .baseUrl) -}}
+{{- $found = append $found "eval.backend is openai and eval.baseUrl is empty. Set it to the server's address, or choose hf or vllm." -}}
+{{- end -}}
+{{- if and (ne .backend "openai") .baseUrl -}}
+{{- $found = append $found (printf "eval.baseUrl is set and eval.backend is %s, which asks no server. Set eval.backend to openai, or empty eval.baseUrl." .backend) -}}
+{{- end -}}
+{{- $hub := list -}}
+{{- range .tasks }}{{ if not (hasPrefix "osft_" .) }}{{ $hub = append $hub . }}{{ end }}{{ end -}}
+{{- $staged := hasKey ((include "osft-pipeline.podOptions" (dict "root" $ "stage" "eval") | fromJson).env) "HF_HOME" -}}
+{{- if and .enabled $hub (not (or .downloadBenchmarks .includePath $staged)) -}}
+{{- $found = append $found (printf "eval.tasks names %s, which is not in the image, and eval.downloadBenchmarks is false: evaluation would fail after training. Set it to true, or put the task's files where eval.includePath points." (join ", " $hub)) -}}
+{{- end -}}
+{{- $nothingHeldOut := and (eq (include "osft-pipeline.number" $.Values.data.trainFraction) "1") (eq "[]" (include "osft-pipeline.uris" $.Values.data.evalUri)) -}}
+{{- if and .gates.holdoutMustImprove (or $nothingHeldOut (not .holdout.enabled)) -}}
+{{- $found = append $found "eval.gates.holdoutMustImprove is true and there are no held-out rows. Set data.evalUri, or data.trainFraction below 1 with eval.holdout.enabled: true." -}}
+{{- end -}}
+{{- if and (not .tasks) (or .gates.tasks (not (kindIs "invalid" .gates.maxTaskDrop))) -}}
+{{- $found = append $found "eval.gates limits the fall of tasks and eval.tasks is empty. Name the tasks, or empty the gates." -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $found -}}
+{{- end }}
+
+{{- define "osft-pipeline.problems.register" -}}
+{{- $found := list -}}
+{{- with .Values.register.tls -}}
+{{- if and .caSecret .caConfigMap -}}
+{{- $found = append $found "register.tls.caSecret and register.tls.caConfigMap are both set. Empty one." -}}
+{{- end -}}
+{{- if and .skipVerify (or .caSecret .caConfigMap) -}}
+{{- $found = append $found "register.tls.skipVerify is true and a CA is named, which would not be used. Set skipVerify to false, or empty the CA." -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $found -}}
+{{- end }}

@@ -1,0 +1,40 @@
+{{- /* The run as JobSet knows it: one replicated Job for each stage, chained. Everything about pods stands here and not
+       in the TrainJob, so that Trainer 2.1 (podTemplateOverrides) and 2.2 and later (runtimePatches) take it alike. */}}
+{{- define "osft-pipeline.runtimeSpec" -}}
+{{- $stages := eq .Values.ordering "hooks" | ternary "train" (include "osft-pipeline.stages" .) | splitList " " -}}
+mlPolicy:
+  numNodes: {{ .Values.train.nodes }}
+  torch: {}
+template:
+  metadata:
+    labels:
+      {{- include "osft-pipeline.podLabels" (dict "root" . "stage" "run") | nindent 6 }}
+  spec:
+    # No ttlSecondsAfterFinished: when a failed JobSet goes away, Trainer runs the whole job again.
+    replicatedJobs:
+      {{- $previous := "" }}
+      {{- range $stage := $stages }}
+      {{- $name := eq $stage "train" | ternary "node" $stage }}
+      - name: {{ $name }}
+        {{- with $previous }}
+        # Its pods exist only when the stage before is done: no GPU waits.
+        dependsOn: [{name: {{ . }}, status: Complete}]
+        {{- end }}
+        template:
+          {{- if eq $stage "train" }}
+          metadata:
+            labels:
+              trainer.kubeflow.org/trainjob-ancestor-step: trainer
+          {{- end }}
+          spec:
+            {{- include "osft-pipeline.jobSpec" (dict "root" $ "stage" $stage "container" $name) | nindent 12 }}
+      {{- $previous = $name }}
+      {{- end }}
+{{- end }}
+
+{{- /* The same on Trainer 2.1 to 2.3. `trainer` must be there: without it no PET_ variables are set. */}}
+{{- define "osft-pipeline.trainJobSpec" -}}
+trainer:
+  numNodes: {{ .Values.train.nodes }}
+  numProcPerNode: {{ include "osft-pipeline.processes" . }}
+{{- end }}

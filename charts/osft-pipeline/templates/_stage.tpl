@@ -1,0 +1,48 @@
+{{- /* Which stages run, in order, and what they read. */}}
+
+{{- define "osft-pipeline.stages" -}}
+{{- $stages := list -}}
+{{- range $stage := list "download" "train" "eval" "register" -}}
+{{- if (index $.Values (include "osft-pipeline.section" $stage)).enabled }}{{ $stages = append $stages $stage }}{{ end -}}
+{{- end -}}
+{{- join " " $stages -}}
+{{- end }}
+
+{{- /* Every address that the download stage reads, as a JSON list. */}}
+{{- define "osft-pipeline.sources" -}}
+{{- $rows := concat (include "osft-pipeline.uris" .Values.data.uri | fromJsonArray) (include "osft-pipeline.uris" .Values.data.evalUri | fromJsonArray) -}}
+{{- append $rows .Values.model.uri | toJson -}}
+{{- end }}
+
+{{- /* Claims named by pvc://, except the workspace itself, as a JSON list. */}}
+{{- define "osft-pipeline.claims" -}}
+{{- $claims := list -}}
+{{- range include "osft-pipeline.sources" . | fromJsonArray -}}
+{{- if hasPrefix "pvc://" . }}{{ $claims = append $claims (trimPrefix "pvc://" . | splitList "/" | first) }}{{ end -}}
+{{- end -}}
+{{- without ($claims | compact | uniq) (include "osft-pipeline.claimName" .) | toJson -}}
+{{- end }}
+
+{{- /* Access modes of the workspace: the live claim's where it can be asked, else the values'. */}}
+{{- define "osft-pipeline.accessModes" -}}
+{{- $claim := lookup "v1" "PersistentVolumeClaim" .Release.Namespace (include "osft-pipeline.claimName" .) -}}
+{{- (get $claim "spec" | default dict).accessModes | default .Values.workspace.accessModes | toJson -}}
+{{- end }}
+
+{{- /* The waiter and clean-up only ask the cluster. At an upgrade the run's pods may hold a ReadWriteOnce volume on
+       another node, where preflight would wait for it for ever: it then goes without. Params: root, stage. */}}
+{{- define "osft-pipeline.mountsWorkspace" -}}
+{{- $busy := and .root.Release.IsUpgrade (not (contains "ReadWriteMany" (include "osft-pipeline.accessModes" .root))) -}}
+{{- if not (or (has .stage (list "wait" "cleanup")) (and (eq .stage "preflight") $busy)) }}true{{ end -}}
+{{- end }}
+
+{{- /* Whether uninstall takes the workspace away. */}}
+{{- define "osft-pipeline.dropsClaim" -}}
+{{- with .Values.workspace }}{{ if not (or .keep .existingClaim) }}true{{ end }}{{ end -}}
+{{- end }}
+
+{{- /* Whether a TrainJob is rendered: for the whole run, or for training behind a waiter. */}}
+{{- define "osft-pipeline.usesTrainer" -}}
+{{- if eq .Values.ordering "cluster" }}true
+{{- else if and .Values.train.enabled (eq .Values.train.runAs "trainjob") }}true{{ end -}}
+{{- end }}

@@ -1,0 +1,73 @@
+{{- /* Volumes of a pod and their mounts, in the same order. Params: root, stage, options. */}}
+
+{{- define "osft-pipeline.volumes" -}}
+- name: tmp
+  emptyDir: {}
+- name: shm
+  emptyDir:
+    medium: Memory
+    sizeLimit: {{ .options.shmSize }}
+{{- if include "osft-pipeline.mountsWorkspace" . }}
+- name: workspace
+  persistentVolumeClaim:
+    claimName: {{ include "osft-pipeline.claimName" .root }}
+{{- end }}
+{{- range $index, $claim := eq .stage "download" | ternary (include "osft-pipeline.claims" .root | fromJsonArray) list }}
+- name: claim-{{ $index }}
+  persistentVolumeClaim:
+    claimName: {{ $claim }}
+    # Read-only here too, or fsGroup would give every file in it to group 0.
+    readOnly: true
+{{- end }}
+{{- if has .stage (list "register" "preflight") }}
+{{- include "osft-pipeline.caVolume" .root }}
+{{- end }}
+{{- with .options.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "osft-pipeline.volumeMounts" -}}
+- name: tmp
+  mountPath: /tmp
+- name: shm
+  mountPath: /dev/shm
+{{- if include "osft-pipeline.mountsWorkspace" . }}
+- name: workspace
+  mountPath: /workspace
+  {{- if eq .stage "verify" }}
+  readOnly: true
+  {{- end }}
+{{- end }}
+{{- range $index, $claim := eq .stage "download" | ternary (include "osft-pipeline.claims" .root | fromJsonArray) list }}
+- name: claim-{{ $index }}
+  mountPath: /mnt/pvc/{{ $claim }}
+  readOnly: true
+{{- end }}
+{{- if and (has .stage (list "register" "preflight")) (include "osft-pipeline.caVolume" .root) }}
+- name: ca
+  mountPath: /etc/osft/ca
+  readOnly: true
+{{- end }}
+{{- with .options.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- /* CA of the registry. Optional, so that a missing one is preflight's sentence. */}}
+{{- define "osft-pipeline.caVolume" -}}
+{{- with .Values.register }}
+{{- if and .enabled (or .tls.caSecret .tls.caConfigMap) }}
+- name: ca
+  {{- if .tls.caSecret }}
+  secret:
+    secretName: {{ .tls.caSecret }}
+  {{- else }}
+  configMap:
+    name: {{ .tls.caConfigMap }}
+  {{- end }}
+    items: [{key: {{ .tls.caKey | quote }}, path: ca.crt}]
+    optional: true
+{{- end }}
+{{- end }}
+{{- end }}
