@@ -20,6 +20,7 @@ KINDS = {
     "job": "apis/batch/v1/namespaces/{}/jobs",
     "pod": "api/v1/namespaces/{}/pods",
     "configmap": "api/v1/namespaces/{}/configmaps",
+    "persistentvolumeclaim": "api/v1/namespaces/{}/persistentvolumeclaims",
     "secret": "api/v1/namespaces/{}/secrets",
     "serviceaccount": "api/v1/namespaces/{}/serviceaccounts",
     "role": "apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
