@@ -11,11 +11,12 @@ from typing import Any
 import click
 
 from osft_local import summary
-from osft_local.places import Machine, missing_variables
+from osft_local.places import Machine
 from osft_local.plan import Step, asked_gpus, plan
 from osft_local.processes import check_programs, describe
 from osft_local.render import ROOT, HelmFailed, render
 from osft_local.runner import Runner, Stopped
+from osft_local.variables import missing_variables
 from osft_workspace import UserError
 
 HELM_FLAGS = {

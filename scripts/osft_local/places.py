@@ -4,23 +4,13 @@ import base64
 import os
 import re
 import shutil
-import socket
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from osft_local.plan import Object, Step, annotations, labels, name_of
+from osft_local.plan import Object, Step, name_of
 from osft_workspace import UserError
-
-# What a process needs to find its way on this machine. Nothing else of the caller's environment reaches a
-# stage: what works here works in the cluster.
-INHERITED = (
-    "PATH", "LANG", "LC_ALL", "TERM", "COLUMNS", "LINES", "COLORTERM", "NO_COLOR", "TZ", "USER", "LOGNAME",
-    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
-    "SSL_CERT_FILE", "SSL_CERT_DIR", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_HOME",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +38,23 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """One attempt's folders: mount paths and what they are here, longest first."""
+    """The folders of one attempt."""
 
     scratch: Path
-    paths: tuple[tuple[str, Path], ...]
+    mounts: dict[str, Path]
+    """Mount path -> folder here."""
+    roots: dict[str, Path]
+    """Folders that hold only mounts, such as /mnt/pvc -> folder here with a link for each."""
 
     def local(self, text: str) -> str:
         """`text` with every mount path replaced by its folder here; `pvc://x/tmp` is not a mount path."""
         # One pass: a folder here may itself lie below what is a mount path there.
-        folders = {mount: str(folder) for mount, folder in self.paths}
-        mounts = "|".join(re.escape(mount) for mount in folders) or "(?!)"
-        pattern = rf"(?<![\w./-])({mounts})(?![\w.-])"
-        return re.sub(pattern, lambda found: folders[found[1]], text)
+        longest_first = sorted(self.mounts, key=len, reverse=True)
+        below = "|".join(map(re.escape, longest_first)) or "(?!)"
+        exact = "|".join(map(re.escape, self.roots)) or "(?!)"
+        pattern = rf"(?<![\w./-])(?:({below})(?![\w.-])|({exact})(?![\w./-]))"
+        known = {**self.roots, **self.mounts}
+        return re.sub(pattern, lambda found: str(known[found[0]]), text)
 
     @property
     def termination_log(self) -> Path:
@@ -72,15 +67,27 @@ def prepare(step: Step, machine: Machine) -> Places:
     scratch = Path(tempfile.mkdtemp(prefix=f"osft-{step.stage}-"))
     volumes = {volume["name"]: volume for volume in step.pod["spec"].get("volumes") or []}
     try:
-        paths = []
+        mounts: dict[str, Path] = {}
         for mount in step.container.get("volumeMounts") or []:
             folder = volume_folder(step, volumes[mount["name"]], mount, machine, scratch)
             if folder is not None:
-                paths.append((mount["mountPath"].rstrip("/"), folder / mount.get("subPath", "")))
+                mounts[mount["mountPath"].rstrip("/")] = folder / mount.get("subPath", "")
+        return Places(scratch, mounts, mount_roots(mounts, scratch))
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
-    return Places(scratch, tuple(sorted(paths, key=lambda pair: -len(pair[0]))))
+
+
+def mount_roots(mounts: Mapping[str, Path], scratch: Path) -> dict[str, Path]:
+    """The parents of mounts, made here with a link for each mount in them."""
+    roots: dict[str, Path] = {}
+    for mount, folder in mounts.items():
+        parent, _, name = mount.rpartition("/")
+        if parent and parent not in mounts:
+            root = roots.setdefault(parent, scratch / "mounts" / parent.lstrip("/"))
+            root.mkdir(parents=True, exist_ok=True)
+            (root / name).symlink_to(folder)
+    return roots
 
 
 def volume_folder(step: Step, volume: Object, mount: Object, machine: Machine, scratch: Path) -> Path | None:
@@ -154,88 +161,3 @@ def files_folder(
             file.touch(mode=0o600)
             file.write_bytes(content[item["key"]])
     return folder
-
-
-def environment(step: Step, machine: Machine, places: Places, bin_dir: Path) -> dict[str, str]:
-    """The variables of one attempt: the container's own, and what the machine needs."""
-    env = {name: machine.env[name] for name in INHERITED if name in machine.env}
-    env["PATH"] = f"{bin_dir}{os.pathsep}{env.get('PATH', os.defpath)}"
-    tmp = next((folder for mount, folder in places.paths if mount == "/tmp"), places.scratch)
-    env["TMPDIR"] = str(tmp)
-    given: dict[str, str] = {}
-    for entry in step.container.get("env") or []:
-        value = variable(entry, step, machine)
-        if value is not None:
-            given[entry["name"]] = value
-    for name, value in given.items():
-        env[name] = value if is_secret(step, name) else places.local(expand(value, given))
-    env["OSFT_TERMINATION_LOG"] = str(places.termination_log)
-    return env
-
-
-def is_secret(step: Step, name: str) -> bool:
-    """Whether a variable comes from a Secret; those are passed on untouched."""
-    return any(
-        entry["name"] == name and "secretKeyRef" in (entry.get("valueFrom") or {})
-        for entry in step.container.get("env") or []
-    )
-
-
-def expand(text: str, env: Mapping[str, str]) -> str:
-    """Replace `$(NAME)` as the kubelet does; `$$` stands for one dollar, unknown names stay."""
-    return re.sub(
-        r"\$\$|\$\((\w+)\)",
-        lambda found: "$" if found[0] == "$$" else env.get(found[1], found[0]),
-        text,
-    )
-
-
-def variable(entry: Object, step: Step, machine: Machine) -> str | None:
-    """One variable's value, or None when it is absent and may be."""
-    source: dict[str, Any] = entry.get("valueFrom") or {}
-    if not source:
-        return str(entry.get("value", ""))
-    if "fieldRef" in source:
-        return pod_field(source["fieldRef"]["fieldPath"], step)
-    if "resourceFieldRef" in source:
-        resources = step.container.get("resources") or {}
-        part, _, name = source["resourceFieldRef"]["resource"].partition(".")
-        return str((resources.get(part) or {}).get(name, ""))
-    kind = "Secret" if "secretKeyRef" in source else "ConfigMap"
-    ref = source["secretKeyRef" if kind == "Secret" else "configMapKeyRef"]
-    if machine.env.get(entry["name"]):
-        return machine.env[entry["name"]]
-    content = machine.rendered(kind, ref["name"])
-    return content[ref["key"]].decode() if content and ref["key"] in content else None
-
-
-def missing_variables(steps: list[Step], machine: Machine) -> list[str]:
-    """A sentence for each secret or config key that a stage needs and that nothing here gives."""
-    sentences: dict[str, str] = {}
-    for step in steps:
-        for entry in step.container.get("env") or []:
-            source = entry.get("valueFrom") or {}
-            ref = source.get("secretKeyRef") or source.get("configMapKeyRef")
-            if ref and not ref.get("optional") and variable(entry, step, machine) is None:
-                sentences.setdefault(
-                    entry["name"],
-                    f"stage {step.stage} takes {entry['name']} from key {ref['key']!r} of {ref['name']!r}: "
-                    f"here set the variable {entry['name']}.",
-                )
-    return list(sentences.values())
-
-
-def pod_field(path: str, step: Step) -> str:
-    """A downward-API field of the pod that this process stands for."""
-    found = re.fullmatch(r"metadata\.(labels|annotations)\['([^']+)'\]", path)
-    if found:
-        values = labels(step.pod) if found[1] == "labels" else annotations(step.pod)
-        return str(values.get(found[2], ""))
-    known = {
-        "metadata.name": step.job,
-        "metadata.namespace": "local",
-        "spec.nodeName": socket.gethostname(),
-        "status.hostIP": "127.0.0.1",
-        "status.podIP": "127.0.0.1",
-    }
-    return known.get(path, "")

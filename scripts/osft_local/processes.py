@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from osft_local import guard
-from osft_local.places import Machine, Places, environment, expand, is_secret, prepare
+from osft_local.places import Machine, Places, prepare
 from osft_local.plan import Step
 from osft_local.render import ROOT
+from osft_local.variables import environment, expand, is_secret
 from osft_workspace import UserError
 
 GRACE_SECONDS = 30  # Kubernetes' own default
