@@ -1,0 +1,191 @@
+"""Renders the chart as a user does, with helm, and finds things in what comes out."""
+
+import copy
+import functools
+import json
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Object = dict[str, Any]
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = ROOT / ".cache" / "bin"
+CHART = ROOT / "charts" / "osft-pipeline"
+EXAMPLES = sorted((CHART / "examples").glob("*.yaml"))
+CI = sorted((CHART / "ci").glob("*-values.yaml"))
+STAGES = ("download", "train", "eval", "register")
+SECTIONS = {"download": "data", "train": "train", "eval": "eval", "register": "register"}
+COMPONENT = "app.kubernetes.io/component"
+RUN = "osft-pipeline/run"
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+# The one value without a default.
+DATA: Object = {"data": {"uri": "hf://org/dataset"}}
+HOOKS: Object = {"ordering": "hooks", "hooks": {"timeoutMinutes": 60}}
+
+
+class HelmError(Exception):
+    """Helm refused; the text is what the user sees."""
+
+
+def overlay(*layers: Mapping[str, Any]) -> Object:
+    """Values files laid over each other, as helm does."""
+    result: Object = {}
+    for layer in layers:
+        for key, value in layer.items():
+            old = result.get(key)
+            both = isinstance(old, dict) and isinstance(value, Mapping)
+            result[key] = overlay(old, value) if both else copy.deepcopy(value)
+    return result
+
+
+@functools.cache
+def run_helm(helm: str, flags: tuple[str, ...], values: str) -> str:
+    """Helm's output for JSON values, kept for the next who asks the same. Raises HelmError."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        file.write(values)
+        file.flush()
+        command = [str(BIN / helm), *flags, "--values", file.name]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise HelmError(done.stderr)
+    return done.stdout
+
+
+def render(
+    values: Mapping[str, Any] | Path | None = None,
+    *,
+    helm: str = "helm4",
+    sets: Sequence[str] = (),
+    name: str = "run1",
+    namespace: str = "team",
+    flags: Sequence[str] = (),
+) -> list[Object]:
+    """Objects of `helm template`. A mapping is laid over `DATA`; a path is taken as it is. Raises HelmError."""
+    given = yaml.safe_load(values.read_text()) if isinstance(values, Path) else overlay(DATA, values or {})
+    own = [f"--set={pair}" for pair in sets]
+    command = ("template", name, str(CHART), "--namespace", namespace, *own, *flags)
+    text = run_helm(helm, command, json.dumps(given, sort_keys=True))
+    return copy.deepcopy(parse(text))
+
+
+@functools.cache
+def parse(text: str) -> list[Object]:
+    """The objects of a YAML stream."""
+    return [thing for thing in yaml.load_all(text, Loader=LOADER) if thing]
+
+
+def refusal(values: Mapping[str, Any], **options: Any) -> str:
+    """Helm's words when it refuses these values; an error here when it does not."""
+    try:
+        render(values, **options)
+    except HelmError as error:
+        return str(error)
+    raise AssertionError("helm took these values")
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod template of the chart and what it hangs on."""
+
+    stage: str
+    owner: Object
+    """The object that holds it."""
+    job: Object | None
+    """Spec of its Job; None for a bare Pod."""
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    spec: Object
+
+    @property
+    def container(self) -> Object:
+        """Its one container."""
+        (only,) = self.spec["containers"]
+        return dict(only)
+
+    @property
+    def args(self) -> list[str]:
+        """Its arguments."""
+        return list(self.container["args"])
+
+    @property
+    def env(self) -> dict[str, Any]:
+        """Its environment: text, or the map under valueFrom."""
+        return {entry["name"]: entry.get("value", entry.get("valueFrom")) for entry in self.container["env"]}
+
+    @property
+    def mounts(self) -> dict[str, Object]:
+        """Mount path -> the volume mounted there, with `readOnly` of the mount."""
+        volumes = {volume["name"]: volume for volume in self.spec["volumes"]}
+        return {
+            mount["mountPath"]: {**volumes[mount["name"]], "mountReadOnly": mount.get("readOnly", False)}
+            for mount in self.container["volumeMounts"]
+        }
+
+    def flag(self, name: str) -> list[str]:
+        """Every value of `--name=value`."""
+        start = f"--{name}="
+        return [arg.removeprefix(start) for arg in self.args if arg.startswith(start)]
+
+
+def pods(objects: Sequence[Object]) -> Iterator[Pod]:
+    """Every pod that the objects would make, in whatever they stand."""
+    for thing in objects:
+        if thing["kind"] == "Pod":
+            yield make_pod(thing, None, {"metadata": thing["metadata"], "spec": thing["spec"]})
+        elif thing["kind"] == "Job":
+            yield make_pod(thing, thing["spec"], thing["spec"]["template"])
+        elif thing["kind"] == "TrainingRuntime":
+            for replicated in thing["spec"]["template"]["spec"]["replicatedJobs"]:
+                job = replicated["template"]["spec"]
+                yield make_pod(thing, job, job["template"])
+
+
+def make_pod(owner: Object, job: Object | None, template: Object) -> Pod:
+    """A pod template, read."""
+    meta = template["metadata"]
+    return Pod(
+        meta["labels"][COMPONENT], owner, job, meta["labels"], meta.get("annotations", {}), template["spec"]
+    )
+
+
+def stage_pods(objects: Sequence[Object]) -> dict[str, Pod]:
+    """Pods by stage or helper."""
+    found = list(pods(objects))
+    assert len({pod.stage for pod in found}) == len(found)
+    return {pod.stage: pod for pod in found}
+
+
+def one(objects: Sequence[Object], kind: str, ending: str = "") -> Object:
+    """The only object of a kind whose name ends so."""
+    (found,) = [
+        thing for thing in objects if thing["kind"] == kind and thing["metadata"]["name"].endswith(ending)
+    ]
+    return found
+
+
+def kinds(objects: Sequence[Object]) -> list[str]:
+    """The kinds rendered, sorted."""
+    return sorted(thing["kind"] for thing in objects)
+
+
+def hook(thing: Object) -> str:
+    """The events an object is a hook for; empty for an ordinary one."""
+    return str(thing["metadata"].get("annotations", {}).get("helm.sh/hook", ""))
+
+
+def weight(thing: Object) -> int:
+    """The weight of a hook."""
+    return int(thing["metadata"]["annotations"]["helm.sh/hook-weight"])
+
+
+def run_id(objects: Sequence[Object]) -> str:
+    """The run id that all labels agree on."""
+    (only,) = {pod.labels[RUN] for pod in pods(objects)}
+    return only
