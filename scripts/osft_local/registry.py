@@ -91,13 +91,15 @@ def spawn(command: list[str], log: Path) -> subprocess.Popen[bytes]:
 
 
 def stop_process(process: subprocess.Popen[bytes]) -> None:
-    """Ask a server to end, and insist after a while."""
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    """Ask a server to end, again when it was too young to hear it, and insist after a while."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while time.monotonic() < deadline:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(2)
+            return
+    process.kill()
+    process.wait()
 
 
 def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
@@ -112,9 +114,12 @@ def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log:
 
 
 def database_ready(path: Path) -> bool:
-    """Whether the database takes connections on its socket."""
-    with socket.socket(socket.AF_UNIX) as client:
-        return client.connect_ex(str(path)) == 0
+    """Whether the database greets; it listens earlier, while a signal to end would still be lost."""
+    with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
+        client.settimeout(1)
+        client.connect(str(path))
+        return bool(client.recv(1))
+    return False
 
 
 def registry_ready(address: str) -> bool:
@@ -200,8 +205,6 @@ def database(data: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def registry(data: Path, server: Path, database_socket: Path) -> Iterator[str]:
     """The Model Registry server over the database; yields its address."""
-    if not server.exists():
-        raise Failed(f"{server} is missing. `make tools` builds it from its Go module.")
     port, log = choose_port(data), data / "model-registry.log"
     command = [str(server), "proxy", "--hostname", "127.0.0.1", "--port", str(port)]
     command += ["--embedmd-database-type", "mysql", "--embedmd-database-dsn"]
@@ -217,6 +220,8 @@ def registry(data: Path, server: Path, database_socket: Path) -> Iterator[str]:
 @contextlib.contextmanager
 def serving(data: Path, server: Path) -> Iterator[str]:
     """Both servers, with the state that `status` and `stop` read; yields the address."""
+    if not server.exists():
+        raise Failed(f"{server} is missing. `make tools` builds it from its Go module.")
     data.mkdir(parents=True, exist_ok=True)
     state = data / "state.json"
     with (data / "lock").open("w") as lock:

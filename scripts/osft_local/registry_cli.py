@@ -76,6 +76,7 @@ def run(data: Path, server: Path, command: list[str]) -> int:
     """Run a command beside the servers and return its code; servers that ran before are left alone."""
     if not command:
         raise Failed("run needs a command: scripts/local-registry run -- COMMAND ...")
+    die_with_parent(os.getppid(), signal.SIGTERM)
     with contextlib.ExitStack() as stack:
         state = running(data)
         address = str(state["address"]) if state else stack.enter_context(serving(data, server))

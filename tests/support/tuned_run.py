@@ -25,7 +25,8 @@ TASKS: dict[str, dict[str, Any]] = {
         "test": "mcnemar exact", "kind": "retention",
     },
     "odd|name": {
-        "title": "Odd | name", "metric": "acc", "n": 3, "base": 1.0, "tuned": 1.0, "delta": 0.0, "p_value": float("nan"),
+        "title": "Odd | name", "metric": "acc", "n": 3, "base": 1.0, "tuned": 1.0, "delta": 0.0,
+        "p_value": float("nan"),
     },
 }  # fmt: skip
 

@@ -18,11 +18,7 @@ from osft_register.address import Address
 from osft_workspace import Transient, UserError, redact_text, redact_url
 
 VERSIONS = ("v1", "v1alpha3")
-WAITS = (
-    0.5,
-    1.0,
-    2.0,
-)  # between the tries of one call; a longer outage is left to the next start of the stage
+WAITS = (0.5, 1.0)  # seconds between the tries of one call; a longer outage is for the next start
 PAGE = 100
 
 Thing = dict[str, Any]
@@ -36,7 +32,7 @@ class NotThere(UserError):
     """The server has nothing at this path, or nothing that a registry would have there."""
 
 
-def tls_settings(ca_file: Path | None, skip_verify: bool) -> ssl.SSLContext:
+def trust(ca_file: Path | None, skip_verify: bool) -> ssl.SSLContext:
     """Whom to trust. Raises UserError when the CA file is missing or holds no certificate."""
     context = ssl.create_default_context()
     if ca_file is not None:
@@ -56,7 +52,12 @@ class Registry:
     """A connection to one server. Errors are UserError or Transient with a sentence, Conflict or NotThere."""
 
     def __init__(
-        self, address: Address, token: str, tls: ssl.SSLContext, timeout: float, say: Callable[..., None]
+        self,
+        address: Address,
+        token: str,
+        tls: ssl.SSLContext | bool,
+        timeout: float,
+        say: Callable[..., None],
     ) -> None:
         self.url, self.token, self.say, self.api = address.url, token, say, ""
         headers = {"Authorization": f"Bearer {token}"} if token else {}

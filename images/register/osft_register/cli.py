@@ -7,7 +7,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from osft_workspace import StageCommand, UserError, run_stage, stage_options
+from osft_workspace import Outcome, Run, StageCommand, UserError, run_stage, stage_options
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 LONGEST_NAME = 200  # the database keeps 255, with a number in front
@@ -74,8 +74,6 @@ def option(name: str, default: Any, text: str, env: str = "", **more: Any) -> Ca
 @option("--timeout-seconds", 30.0, "Longest wait for one answer.", type=click.FloatRange(min=0.1))
 def main(workspace: Path, run_id: str, **options: Any) -> None:
     """Write the model card and provenance of a run, and register its model once."""
-    from osft_register.stage import register_run
-
     options["version"] = options["version"] or run_id
     check(options)
     run_stage(
@@ -84,7 +82,7 @@ def main(workspace: Path, run_id: str, **options: Any) -> None:
         run_id,
         inputs={key: value for key, value in options.items() if key not in CONNECTION},
         needs=("train", "eval") if options["eval"] else ("train",),
-        body=lambda run: register_run(run, options),
+        body=lambda run: work(run, options),
     )
 
 
@@ -100,3 +98,10 @@ def check(options: dict[str, Any]) -> None:
                 "and no space at either end."
             )
     check_metadata(options["metadata"])
+
+
+def work(run: Run, options: dict[str, Any]) -> Outcome:
+    """The stage's work; its libraries load only when there is work."""
+    from osft_register.stage import register_run
+
+    return register_run(run, options)

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from osft_register.address import check_token_may_travel, parse_address
-from osft_register.api import Registry, tls_settings
+from osft_register.api import Registry, trust
 from osft_register.card import model_card
 from osft_register.evidence import Evidence, gather
 from osft_register.properties import marks, typed, version_properties
@@ -67,9 +67,8 @@ def connect(run: Run, options: Options) -> Registry:
     token = read_token(options["token_file"])
     if token:
         check_token_may_travel(address)
-    registry = Registry(
-        address, token, tls_settings(ca_file, skip_verify), options["timeout_seconds"], run.event
-    )
+    tls = trust(ca_file, skip_verify) if address.secure else False
+    registry = Registry(address, token, tls, options["timeout_seconds"], run.event)
     run.choice("registry api", registry.connect(), f"the newest that {address.url} speaks")
     return registry
 

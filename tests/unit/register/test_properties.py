@@ -1,0 +1,44 @@
+"""Types and names of custom properties."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from osft_register.properties import merged, plain, prefixed, typed
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (True, "MetadataBoolValue"),
+        (0, "MetadataIntValue"),
+        (-999_999_999, "MetadataIntValue"),
+        (1_000_000_000, "MetadataDoubleValue"),
+        (2**53, "MetadataDoubleValue"),
+        (2**53 + 1, "MetadataStringValue"),
+        (1.0, "MetadataDoubleValue"),
+        ("", "MetadataStringValue"),
+        ({"b": 1, "a": [2]}, "MetadataStringValue"),
+    ],
+)
+def test_each_value_has_its_type(value: Any, kind: str) -> None:
+    assert typed(value)["metadataType"] == kind
+
+
+@given(st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text() | st.booleans())
+def test_no_value_loses_a_digit(value: Any) -> None:
+    kept = plain(typed(value))
+    assert str(value) == kept if isinstance(kept, str) else value == kept
+
+
+def test_a_prefix_is_said_once() -> None:
+    said = prefixed("training", {"final_loss": 1, "training_seconds": 2})
+    assert said == {"training_final_loss": 1, "training_seconds": 2}
+
+
+def test_an_update_keeps_other_peoples_properties() -> None:
+    present = {"eval_old": typed(1), "osft_run_id": typed("a"), "reviewed": typed("Ada"), "osftly": typed(1)}
+    now = merged(present, {"osft_run_id": typed("b"), "reviewed": typed("Bob")})
+    assert now == {"osft_run_id": typed("b"), "reviewed": typed("Bob"), "osftly": typed(1)}
