@@ -1,8 +1,8 @@
 """A model hub on loopback that speaks enough of the hub's protocol for the real `huggingface_hub` client.
 
-`Hub` serves folders as repositories: `/api/{models,datasets}/<id>[/revision/<rev>]`, `/tree`, `/paths-info`, `/refs`,
-and `/resolve/<rev>/<file>` with ETag and X-Repo-Commit. Repositories may be gated or private; the hub answers as
-the real one does: 401 with `RepoNotFound` to a stranger, 403 with `GatedRepo` to a token without access.
+`Hub` serves what is put into `repos`: `/api/{models,datasets}/<id>[/revision/<rev>]`, `/tree`, `/paths-info`,
+`/refs`, and `/resolve/<rev>/<file>` with ETag and X-Repo-Commit. Repositories may be gated or private; it
+answers as the real one does: 401 `RepoNotFound` to a stranger, 403 `GatedRepo` to a token without access.
 """
 
 import hashlib

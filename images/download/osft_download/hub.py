@@ -119,6 +119,8 @@ class Repo:
                 f"there is no {self.where}, {why}. Check the name; a file is named by its absolute path, one "
                 "on a volume by pvc://<claim>/<path>."
             )
+        if isinstance(error, errors.HFValidationError):
+            return UserError(f"{self.name!r} is no name that the hub can have: {error}")
         if isinstance(error, errors.OfflineModeIsEnabled):
             return UserError(
                 f"the {self.where} is wanted and HF_HUB_OFFLINE is set. Unset it, or use pvc://."

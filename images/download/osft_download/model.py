@@ -17,11 +17,18 @@ from osft_download.model_files import (
     model_type,
     wanted,
 )
-from osft_download.sources import Address, local, parse
+from osft_download.sources import Address, local
+from osft_download.sources import parse as parse_uri
 from osft_workspace import Run, UserError, digest_json, publish_dir, sha256_file, tree_digest, write_atomic
 from osft_workspace.lock import exclusive
 
-SCHEMES = {"hf": "", "pvc": "", "path": ""}
+SCHEMES = ("hf", "pvc", "path")
+WRITTEN = "hf://<org>/<model>, pvc://<claim>/<path> or an absolute path"
+
+
+def parse(uri: str) -> Address:
+    """Take a model's URI apart. Raises UserError for what is none."""
+    return parse_uri(uri, SCHEMES, WRITTEN)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,7 +59,7 @@ def plan(run: Run, uri: str, revision: str, timeout: float, work: Path) -> Plan:
     Raises:
         UserError, Transient: it is not there, not allowed, or no model.
     """
-    address = parse(uri, SCHEMES)
+    address = parse(uri)
     if address.scheme == "hf":
         name, _, own = hub.split_reference(address.rest.removeprefix("models/"))
         repo = hub.Repo(run, "model", name, own or revision, timeout)

@@ -54,6 +54,8 @@ def read_json_lines(path: Path) -> Iterator[Row]:
                     yield number, line, orjson.loads(line)
                 except orjson.JSONDecodeError as error:
                     what = str(error).split(": line", 1)[0]
+                    if what == "unexpected end of data":
+                        what += " (a row is one line)"
                     yield number, line, BadRow("not-json", f"not JSON at column {error.pos + 1}: {what}")
 
 

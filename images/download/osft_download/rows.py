@@ -144,15 +144,14 @@ class Intake:
         """
         self.rejected.flush()
         more = f"; and {self.bad - len(self.first)} more" if self.bad > len(self.first) else ""
-        end = f", where reading stopped (data.maxInvalid is {self.policy.most})" if stopped else ""
-        advice = (
-            "Correct them"
-            if self.policy.drop
-            else "Correct them, or set data.onInvalid=drop to leave them out"
-        )
+        of, end, advice = "", "", ", or set data.onInvalid=drop to leave them out"
+        if stopped:
+            of, end = "the first ", f", and reading stopped there (data.maxInvalid is {self.policy.most})"
+        if self.policy.drop:
+            advice = ", or raise data.maxInvalid" if stopped else ""
         raise UserError(
-            f"{self.bad} of {self.read} rows cannot be used{end}. {'; '.join(self.first)}{more}. "
-            f"The list is {self.rejected.name}. {advice}."
+            f"{self.bad} of {of}{self.read} rows cannot be used{end}. {'; '.join(self.first)}{more}. "
+            f"All of them are listed in {self.rejected.name}. Correct them{advice}."
         )
 
     def close(self, spools: list[Spool]) -> None:

@@ -28,7 +28,7 @@ def contents(workspace: Workspace, run_id: str, given: Mapping[str, Any]) -> dic
     rows = [sources.parse(uri) for uri in (*given["uri"], *given["eval_uri"])]
     todo: list[tuple[sources.Address, Callable[[Path], str]]] = [
         *((address, local.content_digest) for address in rows),
-        (sources.parse(given["model_uri"], model.SCHEMES), model.content_digest),
+        (model.parse(given["model_uri"]), model.content_digest),
     ]
     result = {}
     for address, digest in todo:

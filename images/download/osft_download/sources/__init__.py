@@ -5,7 +5,7 @@ A new source is one module with `fetch(address, order) -> Fetched` and one line 
 
 import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -23,7 +23,7 @@ SCHEMES = {
 WRITTEN = (
     "hf://<org>/<dataset>, s3://<bucket>/<key>, https://<address>, pvc://<claim>/<path> or an absolute path"
 )
-HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(:[^@/]+)?(@.+)?")
+HUB_NAME = re.compile(r"((datasets|models)/)?(\w[\w.-]*/)?\w[\w.-]*(:[^@/:]+)?(@[^@]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,25 +88,25 @@ class Fetched:
 Fetcher = Callable[[Address, Order], Fetched]
 
 
-def parse(uri: str, known: dict[str, str] | None = None) -> Address:
+def parse(uri: str, known: Container[str] = SCHEMES, expected: str = WRITTEN) -> Address:
     """Take a URI apart.
 
     Raises:
         UserError: it has no scheme that is known here, or it climbs out of its place with `..`.
     """
-    uri, known = uri.strip(), SCHEMES if known is None else known
+    uri = uri.strip()
     scheme, found, rest = uri.partition("://")
     scheme = scheme.lower()
     if not found:
-        scheme, rest = ("path", uri) if uri.startswith("/") else ("hf", uri)
-        if scheme == "hf" and not HUB_NAME.fullmatch(uri):
-            raise UserError(f"{uri!r} is no address that is understood here. Expected {WRITTEN}.")
+        scheme, rest = ("path", uri) if uri.startswith("/") else ("hf" if "/" in uri else "", uri)
+    if not scheme or (scheme == "hf" and rest and not HUB_NAME.fullmatch(rest)):
+        raise UserError(f"{uri!r} is no address that is understood here. Expected {expected}.")
     if scheme not in known:
-        raise UserError(f"unsupported scheme {scheme}:// in {redact_url(uri)}. Expected {WRITTEN}.")
+        raise UserError(f"unsupported scheme {scheme}:// in {redact_url(uri)}. Expected {expected}.")
     if ".." in rest.split("?", 1)[0].split("/"):
         raise UserError(f"{redact_url(uri)} has '..' in it. Write the whole path: nothing above it is read.")
     if not rest.strip("/"):
-        raise UserError(f"{uri!r} names no data after its scheme. Expected {WRITTEN}.")
+        raise UserError(f"{uri!r} names no data after its scheme. Expected {expected}.")
     return Address(scheme, rest, uri)
 
 

@@ -43,7 +43,7 @@ def load(address: Address, target: Path, name: str, order: Order) -> dict[str, s
                 meter.add(len(piece))
             return {key: answer.headers[key] for key in ("etag", "last-modified") if key in answer.headers}
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise UserError(f"{address.shown} is not an address: {error}.") from error
+        raise UserError(f"{address.shown} is not an address: {str(error).rstrip('.')}.") from error
     except httpx.HTTPError as error:
         known = net.network_error(address.shown, error)
         if known is None:

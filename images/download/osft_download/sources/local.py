@@ -32,7 +32,8 @@ def locate(address: Address, workspace: Path) -> Path:
             )
         path = root / inside
     if not path.exists():
-        raise UserError(f"{address.uri}: there is no file or folder {path}.{neighbours(path)}")
+        asked = "" if address.scheme == "path" else f" ({address.uri})"
+        raise UserError(f"there is no file or folder {path}{asked}.{neighbours(path)}")
     return path
 
 

@@ -94,13 +94,13 @@ def translated(where: str, call: Any) -> Any:
     try:
         return call()
     except exceptions.ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", ""))
+        told = error.response.get("Error", {})
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        if code in CODES:
-            raise UserError(
-                f"{where}: {CODES[code]} ({code}). Check data.uri, data.s3 and secrets.s3."
-            ) from error
-        raise net.status_error(where, status or 400) from error
+        if status >= 500 or status in net.PASSING_STATUS:
+            raise net.status_error(where, status) from error
+        code = str(told.get("Code", status))
+        why = CODES.get(code) or str(told.get("Message", "the server refuses")).rstrip(".")
+        raise UserError(f"{where}: {why} ({code}). Check data.uri, data.s3 and secrets.s3.") from error
     except exceptions.NoCredentialsError as error:
         raise UserError(
             f"{where}: no S3 keys. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (secrets.s3), or give the "
@@ -157,4 +157,4 @@ def load(client: Any, bucket: str, key: str, target: Path, meter: Meter, before:
         for piece in answer["Body"].iter_chunks(1 << 20):
             file.write(piece)
             meter.add(len(piece))
-    return str(answer["ETag"]).strip('"')
+    return str(answer.get("ETag", "")).strip('"')

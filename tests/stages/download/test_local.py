@@ -1,0 +1,89 @@
+"""Rows on volumes: claims, paths, folders, and what a run answers when they change."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.stages.download.support import CHAT, Stage, chat, lines
+
+MORE = lines([chat("More?")])
+ALL = ("--train-fraction=1", "--no-shuffle")
+
+
+def test_a_claim_is_read_where_it_is_mounted(stage: Stage) -> None:
+    stage.file("mine/rows/a.jsonl", CHAT)
+    end = stage.good("--uri=pvc://mine/rows/a.jsonl", *ALL, OSFT_PVC_ROOT=str(stage.data))
+    assert end.lines("train.jsonl") == CHAT.splitlines()
+    assert end.record["details"]["sources"][0]["uri"] == "pvc://mine/rows/a.jsonl"
+
+
+def test_the_workspaces_own_claim_is_the_workspace(stage: Stage) -> None:
+    (stage.workspace / "rows.jsonl").write_bytes(CHAT)
+    assert stage.good("--uri=pvc://ws/rows.jsonl", OSFT_WORKSPACE_CLAIM="ws").code == 0
+
+
+def test_several_sources_are_joined_in_their_order(stage: Stage) -> None:
+    one, two = stage.file("one.jsonl", CHAT), stage.file("two.jsonl", MORE)
+    end = stage.good("--uri", two, "--uri", one, *ALL)
+    assert end.lines("train.jsonl") == [*MORE.splitlines(), *CHAT.splitlines()]
+    assert [source["rows"] for source in end.record["details"]["sources"]] == [1, 20]
+
+
+def test_a_folder_gives_its_data_files_by_name(stage: Stage) -> None:
+    for name in ("b.jsonl", "a/z.jsonl", "README.md", ".hidden/x.jsonl"):
+        stage.file(f"folder/{name}", MORE)
+    end = stage.good("--uri", str(stage.data / "folder"), *ALL)
+    (source,) = end.record["details"]["sources"]
+    assert [file["name"] for file in source["files"]] == ["a/z.jsonl", "b.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "sentence"),
+    [
+        ("ftp://host/a.jsonl", "unsupported scheme ftp:// in ftp://host/a.jsonl. Expected hf://<org>/<dataset>"),
+        ("rows.jsonl", "'rows.jsonl' is no address that is understood here"),
+        ("/data/../etc/passwd", "/data/../etc/passwd has '..' in it"),
+        ("pvc://ws/../../etc/passwd", "pvc://ws/../../etc/passwd has '..' in it"),
+        ("/no/such/rows.jsonl", "there is no file or folder /no/such/rows.jsonl. /no/such is empty or"),
+        ("pvc://other/rows.jsonl", "names the claim 'other', and nothing is mounted at /mnt/pvc/other"),
+        ("s3://", "names no data after its scheme"),
+    ],
+)  # fmt: skip
+def test_an_address_that_leads_nowhere_is_named(stage: Stage, uri: str, sentence: str) -> None:
+    assert sentence in stage.run("--uri", uri, OSFT_WORKSPACE_CLAIM="ws").failed(2)
+
+
+def test_a_missing_file_is_named_with_what_is_there(stage: Stage) -> None:
+    stage.file("rows.jsonl", CHAT)
+    sentence = stage.run("--uri", str(stage.data / "row.jsonl")).failed(2)
+    assert sentence.endswith(f"row.jsonl. {stage.data} holds rows.jsonl.")
+
+
+def test_a_folder_without_data_is_named(stage: Stage) -> None:
+    stage.file("folder/README.md", b"# Nothing")
+    assert "holds no .jsonl, " in stage.run("--uri", str(stage.data / "folder")).failed(2)
+
+
+def test_no_data_at_all_is_a_sentence_with_the_choices(stage: Stage) -> None:
+    sentence = stage.run().failed(2)
+    assert "data.uri is empty. Set it (--uri, OSFT_DATA_URI) to hf://<org>/<dataset>, s3://" in sentence
+
+
+def test_rows_that_changed_in_place_are_staged_again(stage: Stage) -> None:
+    source = stage.file("a.jsonl", CHAT)
+    stage.good("--uri", source, *ALL)
+    assert "already done" in stage.good("--uri", source, *ALL).printed
+    stage.file("a.jsonl", CHAT + MORE)
+    end = stage.good("--uri", source, *ALL)
+    assert "inputs changed, working again changed=contents" in end.printed
+    assert len(end.lines("train.jsonl")) == 21
+
+
+def test_a_finished_run_outlives_its_source(stage: Stage) -> None:
+    source = stage.file("a.jsonl", CHAT)
+    stage.good("--uri", source)
+    Path(source).unlink()
+    assert "already done" in stage.good("--uri", source).printed
+    end = stage.run("--uri", source, "--seed=7")
+    assert (end.code, "there is no file or folder" in end.error) == (2, True)
+    assert len(end.lines("train.jsonl")) == 18, "what was finished is still there"

@@ -1,0 +1,228 @@
+"""What becomes of rows: every one is judged, good ones keep their bytes, bad ones are listed."""
+
+import json
+
+import pytest
+
+from tests.stages.download.support import CHAT, Stage, chat, lines, write_parquet
+
+YES = {"role": "assistant", "content": "Yes."}
+ASK = {"role": "user", "content": "Is it?"}
+
+
+def test_rows_that_are_messages_keep_every_byte(stage: Stage) -> None:
+    rows = [
+        '{"id": 7, "messages": [{"content": "Grüße, 世界 \\u00e9?", "role": "user"}, {"role": "assistant",'
+        '"content": "Ja.", "reasoning_content": "Denk  nach."}], "z":1e3, "a": null}',
+        '{"messages":[{"role":"pretraining","content":"<|user|>Hi<|assistant|>Ho"}]}',
+        '  {"messages": [{"role": "system", "content": ""}, {"role": "user", "content": "x"}, {"role": '
+        '"assistant", "content": "", "tool_calls": [{"id": "1"}]}, {"role": "tool", "content": ""}], "big": '
+        "123456789012345678901234567890}",
+    ]
+    end = stage.good("--uri", stage.file("a.jsonl", "\r\n\n".join(rows).encode()), "--train-fraction=1")
+    assert sorted(end.lines("train.jsonl")) == sorted(row.encode() for row in rows)
+    assert end.lines("eval.jsonl") == []
+    assert "no rows are held out" in end.printed
+
+
+def test_every_format_becomes_messages(stage: Stage) -> None:
+    given = [
+        {"conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}], "id": 1},
+        {"conversations": [ASK, YES]},
+        {"prompt": "Q", "completion": "A", "id": 2},
+        {"prompt": [ASK], "completion": [YES]},
+        {"id": 3, "messages": json.dumps([ASK, YES])},
+    ]
+    end = stage.good("--uri", stage.file("a.jsonl", lines(given)), "--no-shuffle", "--train-fraction=1")
+    short = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]
+    assert end.rows("train.jsonl") == [
+        {"messages": short, "id": 1},
+        {"messages": [ASK, YES]},
+        {"messages": short, "id": 2},
+        {"messages": [ASK, YES]},
+        {"id": 3, "messages": [ASK, YES]},
+    ]
+    details = end.record["details"]
+    assert details["format"] == "messages"
+    assert details["formats"] == {"conversations": 2, "prompt-completion": 2, "messages": 1}
+
+
+def test_json_array_parquet_and_csv_give_the_same_rows(stage: Stage) -> None:
+    rows = [chat(f"Frage {number} … warum?", 'Er sagte "darum",\nja.') for number in range(20)]
+    cells = "messages\n" + "".join(
+        '"' + json.dumps(row["messages"], ensure_ascii=False).replace('"', '""') + '"\n' for row in rows
+    )
+    sources = {
+        "lines": stage.file("a.jsonl", lines(rows)),
+        "bom": stage.file("b.jsonl", b"\xef\xbb\xbf" + lines(rows)),
+        "array": stage.file("a.json", json.dumps(rows, indent=2).encode()),
+        "parquet": write_parquet(stage.data / "a.parquet", rows),
+        "csv": stage.file("a.csv", cells.encode()),
+        "tsv": stage.file("a.tsv", cells.encode()),
+    }
+    for name, uri in sources.items():
+        end = stage.good("--uri", uri, "--no-shuffle", "--train-fraction=1", run=name)
+        assert end.rows("train.jsonl") == rows, name
+
+
+def test_named_columns_are_read_and_renamed(stage: Stage) -> None:
+    source = stage.file("qa.csv", b"topic,question,answer\nsea,How deep?,Very.\nsky,How high?,Quite.\n")
+    columns = '--columns={"prompt": "question", "completion": "answer"}'
+    end = stage.good("--uri", source, columns, "--no-shuffle", "--train-fraction=1")
+    assert end.rows("train.jsonl")[0] == {
+        "topic": "sea",
+        "messages": [{"role": "user", "content": "How deep?"}, {"role": "assistant", "content": "Very."}],
+    }
+    assert "has the keys topic, question, answer" in stage.run("--uri", source, run="other").error
+
+
+def test_processed_rows_pass_and_are_named_so(stage: Stage) -> None:
+    rows = [{"input_ids": [1, 2, 3], "labels": [-100, 2, 3], "len": 3}, {"labels": [4], "input_ids": [4]}]
+    end = stage.good("--uri", stage.file("a.jsonl", lines(rows)), "--no-shuffle", "--train-fraction=1")
+    assert b"".join(line + b"\n" for line in end.lines("train.jsonl")) == lines(rows)
+    assert end.record["details"]["format"] == "processed"
+
+
+def test_documents_pass_for_continued_pretraining(stage: Stage) -> None:
+    source = stage.file("a.jsonl", lines([{"text": "Once upon a time."}, {"text": " "}]))
+    columns = '--columns={"document": "text"}'
+    end = stage.good("--uri", source, columns, "--train-fraction=1", "--on-invalid=drop")
+    assert end.rows("train.jsonl") == [{"text": "Once upon a time."}]
+    assert end.record["details"]["format"] == "document"
+
+
+BAD = [
+    ("not-json", b'{"messages": [', "not JSON at column 15: unexpected end of data (a row is one line)"),
+    ("not-json", b'{"messages": "\xff"}', "not JSON"),
+    ("not-an-object", b"[1, 2]", "the row is no JSON object"),
+    ("unknown-format", b'{"text": "x", "id": 1}', "the row has the keys text, id, expected messages, "),
+    ("not-a-list", b'{"messages": {"role": "user"}}', "messages are an object, expected a list"),
+    ("no-messages", b'{"messages": []}', "the list of messages is empty"),
+    ("not-a-message", b'{"messages": ["hi"]}', "message 1 is text, expected an object"),
+    ("not-a-message", b'{"messages": [{"content": "x"}]}', "message 1 has no role (keys: content)"),
+    (
+        "unknown-role",
+        b'{"messages": [{"role": "bot", "content": "x"}]}',
+        "message 1 has role 'bot', expected",
+    ),
+    ("no-content", b'{"messages": [{"role": "user", "content": null}]}', "(user) has null as content"),
+    ("no-content", b'{"messages": [{"role": "user"}]}', "message 1 (user) has no content, expected text"),
+    ("no-content", b'{"messages": [{"role": "user", "content": [1]}]}', "(user) has a list as content"),
+    ("empty-content", lines([chat("x", " ")]), "message 2 (assistant) is empty"),
+    ("empty-content", lines([chat("")]), "message 1 (user) is empty"),
+    ("no-assistant", lines([{"messages": [ASK, ASK]}]), "no assistant message among user, user"),
+    ("no-text", b'{"prompt": "", "completion": "x"}', "the prompt is empty"),
+    ("no-text", b'{"prompt": "x", "completion": null}', "the completion is null, expected text"),
+    ("not-a-list", b'{"conversations": "none"}', "messages are text, expected a list"),
+    ("mixed-formats", b'{"input_ids": [1], "labels": [1]}', "as processed, the rows before it as messages"),
+]
+BAD_TOKENS = [
+    ("not-token-ids", {"input_ids": [1, "2"], "labels": [1, 2]}, "input_ids hold something that is no token"),
+    ("not-token-ids", {"input_ids": [1, -1], "labels": [1, 2]}, "input_ids hold something that is no token"),
+    (
+        "not-token-ids",
+        {"input_ids": [1, True], "labels": [1, 2]},
+        "input_ids hold something that is no token",
+    ),
+    ("not-token-ids", {"input_ids": [], "labels": []}, "input_ids are an empty list"),
+    ("not-token-ids", {"input_ids": [1], "labels": [-5]}, "labels hold something that is no token id"),
+    ("lengths-differ", {"input_ids": [1, 2], "labels": [1]}, "2 input_ids and 1 labels"),
+    ("nothing-to-learn", {"input_ids": [1, 2], "labels": [-100, -100]}, "every label is -100"),
+]
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        pytest.param(CHAT, BAD, id="chat"),
+        pytest.param(
+            lines([{"input_ids": [1, 2], "labels": [-100, 2]}] * 20),
+            [(rule, lines([row]), reason) for rule, row, reason in BAD_TOKENS],
+            id="tokens",
+        ),
+    ],
+)
+def test_each_bad_row_is_listed_with_its_line_rule_and_reason(
+    stage: Stage, good: bytes, bad: list[tuple[str, bytes, str]]
+) -> None:
+    source = stage.file("a.jsonl", good + b"".join(row.rstrip(b"\n") + b"\n" for _, row, _ in bad))
+    end = stage.good("--uri", source, "--on-invalid=drop")
+    listed = end.rows("rejected.jsonl")
+    assert [(entry["file"], entry["line"], entry["rule"]) for entry in listed] == [
+        ("a.jsonl", number, rule) for number, (rule, _, _) in enumerate(bad, 21)
+    ]
+    for entry, (_, row, reason) in zip(listed, bad, strict=True):
+        assert reason in entry["reason"]
+        assert entry["excerpt"] == row.rstrip(b"\n").decode("utf-8", "replace")
+    assert end.record["details"]["rows"] == {
+        "train": 18, "eval": 2, "unused": 0, "read": 20 + len(bad), "rejected": len(bad)
+    }  # fmt: skip
+
+
+def test_one_bad_row_fails_the_stage_and_the_list_survives(stage: Stage) -> None:
+    good = lines([chat(f"{number}?") for number in range(2000)])
+    source = stage.file("a.jsonl", good + b'{"messages": []}\n' + good)
+    end = stage.run("--uri", source)
+    assert end.failed(2) == (
+        "Error: 1 of 4001 rows cannot be used. a.jsonl line 2001: the list of messages is empty. "
+        f"All of them are listed in {end.dir}/rejected.jsonl. Correct them, or set data.onInvalid=drop to "
+        "leave them out."
+    )
+    assert [entry["line"] for entry in end.rows("rejected.jsonl")] == [2001]
+    assert sorted(path.name for path in end.dir.iterdir()) == [".lock", "rejected.jsonl"]
+
+
+def test_dropping_has_a_limit(stage: Stage) -> None:
+    source = stage.file("a.jsonl", CHAT + b'{"messages": []}\n' * 5 + CHAT)
+    drop = ("--uri", source, "--on-invalid=drop")
+    sentence = stage.run(*drop, "--max-invalid=3").failed(2)
+    assert (
+        "4 of the first 24 rows cannot be used, and reading stopped there (data.maxInvalid is 3)" in sentence
+    )
+    assert "; and 1 more. " in sentence
+    assert stage.good(*drop, "--max-invalid=5").record["metrics"]["rows_rejected"] == 5
+    assert stage.good(*drop, "--max-invalid=0").record["metrics"]["rows_rejected"] == 5
+
+
+def test_nothing_left_is_an_error_even_when_rows_may_be_dropped(stage: Stage) -> None:
+    source = stage.file("a.jsonl", b'{"messages": []}\n' * 5)
+    assert "5 of 5 rows cannot be used." in stage.run("--uri", source, "--on-invalid=drop").failed(2)
+
+
+def test_a_line_without_end_is_refused_and_not_held(stage: Stage) -> None:
+    source = stage.data / "a.jsonl"
+    with source.open("wb") as file:
+        file.write(b'{"x": "')
+        file.truncate(70 << 20)
+    with source.open("ab") as file:
+        file.write(b"\n" + CHAT)
+    end = stage.good("--uri", str(source), "--on-invalid=drop")
+    assert [(entry["line"], entry["rule"]) for entry in end.rows("rejected.jsonl")] == [(1, "too-long")]
+    assert end.record["details"]["rows"]["train"] == 18
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("a.jsonl", b"\n\n", "holds no rows"),
+        ("a.json", b"[]", "holds no rows"),
+        ("a.csv", b"messages\n", "holds no rows"),
+        ("a.jsonl", b"<!DOCTYPE html><title>Sign in</title>", "a.jsonl is a web page and not data"),
+        ("a.jsonl.gz", b"\x1f\x8b\x08\x00", "is packed with gzip. Unpack it first"),
+        ("a.jsonl", b"version https://git-lfs.github.com/spec/v1\noid x", "is a Git LFS pointer"),
+        ("a.bin", b"\x00\x01\x02", "a.bin is none of JSON lines, JSON array, parquet and CSV"),
+        ("a.json", b'[{"prompt": "a", "completion": "b"}, {"p', "a JSON array that breaks after item 1"),
+        ("a.parquet", b"PAR1 cut off", "a.parquet is no whole parquet file"),
+        ("a.csv", b"prompt,completion\n\xff\xfe,x\n", "a.csv is not UTF-8"),
+        ("a.csv", b'prompt,completion\n"a"b,x\n', "a.csv line 2: no CSV"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_data_is_named(stage: Stage, name: str, content: bytes, sentence: str) -> None:
+    assert sentence in stage.run("--uri", stage.file(name, content)).failed(2)
+
+
+def test_a_csv_row_with_too_many_cells_is_listed_with_its_line(stage: Stage) -> None:
+    source = stage.file("a.csv", b'prompt,completion\n"two\nlines",yes\nb,c,d\ne,f\n')
+    end = stage.good("--uri", source, "--on-invalid=drop")
+    (entry,) = end.rows("rejected.jsonl")
+    assert (entry["line"], entry["rule"], entry["reason"]) == (4, "wrong-cells", "3 cells, the header has 2")
