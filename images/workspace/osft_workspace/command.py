@@ -112,7 +112,8 @@ def stage_options(function: Callable[..., None]) -> Callable[..., None]:
             "--workspace",
             envvar="OSFT_WORKSPACE",
             show_envvar=True,
-            type=click.Path(path_type=Path),
+            # click's own check asks access(2), which leaves capabilities out; open_stage_dir says it better.
+            type=click.Path(path_type=Path, readable=False),
             default=Path("/workspace"),
             show_default=True,
             help="Volume shared by all stages and runs.",
