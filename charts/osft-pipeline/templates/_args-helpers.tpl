@@ -26,7 +26,7 @@
 {{- /* helm test: every stage that this release runs is done and its files are whole. */}}
 {{- define "osft-pipeline.args.verify" -}}
 - verify
-{{- include "osft-pipeline.flags" (list (list "stage" (include "osft-pipeline.stages" . | splitList " "))) }}
+{{- include "osft-pipeline.flags" (list (list "stage" (include "osft-pipeline.stages" . | fromJsonArray))) }}
 {{- end }}
 
 {{- define "osft-pipeline.args.wait" -}}

@@ -53,7 +53,7 @@ spec:
 {{- /* A stage of ordering hooks. Helm goes on when its Job is done, and fails with its log when the Job fails.
        Finished Jobs stay for their logs until the next upgrade. Params: root, stage, weight. */}}
 {{- define "osft-pipeline.hookStage" -}}
-{{- if and (eq .root.Values.ordering "hooks") (has .stage (include "osft-pipeline.stages" .root | splitList " ")) }}
+{{- if and (eq .root.Values.ordering "hooks") (has .stage (include "osft-pipeline.stages" .root | fromJsonArray)) }}
 {{- $log := eq .stage "register" | ternary "hook-succeeded,hook-failed" "hook-failed" }}
 {{- include "osft-pipeline.hookJob" (merge (dict "name" (include "osft-pipeline.jobName" .) "hook" "post-install,post-upgrade" "deletePolicy" "before-hook-creation" "logPolicy" $log) .) }}
 {{- end }}

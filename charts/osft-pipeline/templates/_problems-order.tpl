@@ -2,7 +2,7 @@
 
 {{- define "osft-pipeline.problems.order" -}}
 {{- $found := list -}}
-{{- $stages := include "osft-pipeline.stages" . | splitList " " | compact -}}
+{{- $stages := include "osft-pipeline.stages" . | fromJsonArray -}}
 {{- $hooks := eq .Values.ordering "hooks" -}}
 {{- if not $stages -}}
 {{- $found = append $found "data, train, eval and register are all switched off. Set enabled: true for at least one." -}}

@@ -6,9 +6,9 @@
 {{- if and .enabled (eq "[]" (include "osft-pipeline.uris" .uri)) (not (include "osft-pipeline.secretUri" $ | trimAll "\"")) -}}
 {{- $found = append $found "data.uri is empty. Set it to hf://<org>/<dataset>, s3://<bucket>/<key>, https://<address> or pvc://<claim>/<path>." -}}
 {{- end -}}
-{{- range include "osft-pipeline.sources" $ | fromJsonArray -}}
+{{- range concat (include "osft-pipeline.sources" $ | fromJsonArray) (list $.Values.register.address $.Values.eval.baseUrl $.Values.train.tracking.mlflow.uri) -}}
 {{- if regexMatch "(?i)^\\w+://[^/?#]*@|[?&](X-Amz-Signature|X-Goog-Signature|sig|signature|token|access_token|api_key)=" . -}}
-{{- $found = append $found (printf "the address %s carries a credential, which would be readable in the cluster's objects. Put the whole address into a secret and name it in data.pod.env.OSFT_DATA_URI: {valueFrom: {secretKeyRef: ...}}, or give the credential by secrets.*." (regexReplaceAll "//[^/?#]*@|[?#].*" . "//...")) -}}
+{{- $found = append $found (printf "the address %s carries a credential, which would be readable in the cluster's objects. Give the credential by secrets.*, or put the address of the rows into a secret and name it in data.pod.env.OSFT_DATA_URI: {valueFrom: {secretKeyRef: ...}}." (regexReplaceAll "[?#].*" (regexReplaceAll "//[^/?#]*@" . "//...@") "?...")) -}}
 {{- end -}}
 {{- end -}}
 {{- if and (eq .format "processed") $.Values.train.pretraining.enabled -}}

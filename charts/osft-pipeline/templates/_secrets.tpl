@@ -24,7 +24,7 @@ what this release creates: it does not exist yet. Params: root, stage.
 {{- define "osft-pipeline.secretRefs" -}}
 {{- $root := .root -}}
 {{- $stage := .stage -}}
-{{- $running := include "osft-pipeline.stages" $root | splitList " " -}}
+{{- $running := include "osft-pipeline.stages" $root | fromJsonArray -}}
 {{- $refs := list -}}
 {{- range $group, $spec := include "osft-pipeline.secretTable" $root | fromYaml -}}
 {{- $given := index $root.Values.secrets $group -}}

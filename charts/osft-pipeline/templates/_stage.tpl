@@ -1,11 +1,11 @@
-{{- /* Which stages run, in order, and what they read. */}}
+{{- /* Which stages run, in order, and what they read. Lists are JSON. */}}
 
 {{- define "osft-pipeline.stages" -}}
 {{- $stages := list -}}
 {{- range $stage := list "download" "train" "eval" "register" -}}
 {{- if (index $.Values (include "osft-pipeline.section" $stage)).enabled }}{{ $stages = append $stages $stage }}{{ end -}}
 {{- end -}}
-{{- join " " $stages -}}
+{{- toJson $stages -}}
 {{- end }}
 
 {{- /* Every address that the download stage reads, as a JSON list. */}}

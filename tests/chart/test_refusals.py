@@ -1,0 +1,182 @@
+"""Values that contradict each other are refused before anything is made, all together, each with its remedy."""
+
+import re
+
+import pytest
+
+from tests.chart.rendering import HOOKS, Object, overlay, refusal, render
+
+LIVE = ("--api-versions=v1/Pod",)
+TRAINER = (*LIVE, "--api-versions=trainer.kubeflow.org/v1alpha1/TrainJob")
+
+
+def problems(values: Object, **options: object) -> list[str]:
+    """The problems that helm lists."""
+    text = refusal(values, **options)  # type: ignore[arg-type]
+    found = re.findall(r"(?m)^- (.*)$", text)
+    assert f"{len(found)} problem{'' if len(found) == 1 else 's'} in the values; nothing was created." in text
+    return found
+
+
+def test_missing_rows_are_named_with_the_forms_they_may_have() -> None:
+    (problem,) = problems({"data": {"uri": ""}})
+    assert problem.startswith("data.uri is empty. Set it to hf://")
+    assert problems({"data": {"uri": []}}) == problems({"data": {"uri": ""}})
+
+
+CASES: list[tuple[Object, str, str]] = [
+    (
+        {"train": {"checkpoints": {"final": False}}},
+        "train.checkpoints.final and train.checkpoints.everyEpoch are both false",
+        "Set one of them to true",
+    ),
+    (
+        {"train": {"maxSequenceLength": 9000, "maxTokensPerGpu": 8000}},
+        "train.maxSequenceLength is 9000 and train.maxTokensPerGpu is 8000",
+        "Lower the first or raise the second",
+    ),
+    ({"train": {"gpus": 1, "processesPerNode": 2}}, "train.processesPerNode is 2 and train.gpus is 1", "to auto"),
+    ({"train": {"pretraining": {"enabled": True}}}, "train.pretraining.blockSize is empty", "4096"),
+    ({"train": {"pretraining": {"blockSize": 8}}}, "act only with train.pretraining.enabled", "Set that"),
+    (
+        {"data": {"format": "processed"}, "train": {"pretraining": {"enabled": True, "blockSize": 8}}},
+        "data.format is processed and train.pretraining.enabled is true",
+        "Set one of them back",
+    ),
+    (
+        {"train": {"rendezvous": {"endpoint": "a:1", "masterAddress": "b"}}},
+        "train.rendezvous.endpoint and train.rendezvous.masterAddress",
+        "Empty one",
+    ),
+    (
+        {
+            "train": {"nodes": 2, "rendezvous": {"nodeRank": 0}},
+            "workspace": {"accessModes": ["ReadWriteMany"]},
+        },
+        "train.rendezvous.nodeRank is set and train.nodes is 2",
+        "Empty it",
+    ),
+    ({"train": {"runAs": "job"}}, "train.runAs is job and ordering is cluster", "Set ordering to hooks"),
+    (
+        overlay(HOOKS, {"train": {"runAs": "job", "nodes": 2}, "workspace": {"accessModes": ["ReadWriteMany"]}}),
+        "train.runAs is job and train.nodes is 2",
+        "train.runAs to trainjob",
+    ),
+    ({"ordering": "hooks"}, "hooks.timeoutMinutes is empty", "--timeout 24h"),
+    (
+        overlay(HOOKS, {"train": {"pod": {"deadlineMinutes": 90}}}),
+        "train may take 90 minutes (deadlineMinutes) and Helm waits 60",
+        "Raise the second",
+    ),
+    ({"eval": {"pod": {"ttlSeconds": 600}}}, "eval.pod or stageDefaults sets ttlSeconds", "Empty it"),
+    ({"queue": {"priorityClass": "high"}}, "queue.priorityClass is set and queue.name is empty", "Name the"),
+    ({"eval": {"tasks": [], "holdout": {"enabled": False}}}, "there is nothing to evaluate", "Name a task"),
+    ({"eval": {"backend": "openai"}}, "eval.baseUrl is empty", "Set it"),
+    ({"eval": {"baseUrl": "http://x"}}, "eval.backend is hf, which asks no server", "to openai"),
+    (
+        {"eval": {"tasks": ["arc_easy", "osft_retention", "mmlu"]}},
+        "eval.tasks names arc_easy, mmlu, which is not in the image",
+        "Set it to true",
+    ),
+    (
+        {"eval": {"gates": {"holdoutMustImprove": True}}, "data": {"trainFraction": 1}},
+        "there are no held-out rows",
+        "Set data.evalUri",
+    ),
+    (
+        {"eval": {"tasks": [], "gates": {"maxTaskDrop": 0}}},
+        "eval.gates limits the fall of tasks and eval.tasks is empty",
+        "Name the tasks",
+    ),
+    ({"register": {"tls": {"caSecret": "a", "caConfigMap": "b"}}}, "are both set", "Empty one"),
+    ({"register": {"tls": {"caSecret": "a", "skipVerify": True}}}, "skipVerify is true", "Set skipVerify to false"),
+    ({"train": {"nodes": 2}}, "is not ReadWriteMany", "Set workspace.accessModes to [ReadWriteMany]"),
+    ({"workspace": {"size": "10Gi"}}, "workspace.size is 10Gi and workspace.minFreeGiB is 20", "Raise the first"),
+    (
+        {"secrets": {"hf": {"existing": "a", "create": {"token": "canary"}}}},
+        "secrets.hf names the secret a and gives values to create one",
+        "Keep one",
+    ),
+    ({"secrets": {"s3": {"create": {"accessKeyId": "canary"}}}}, "secrets.s3.create has only accessKeyId", "needs"),
+    ({"data": {"enabled": False}}, "data.enabled is false, so later stages need", "Set runId to that run's folder"),
+    ({"train": {"enabled": False}}, "train.enabled is false, so later stages need", "Set runId"),
+    (
+        {s: {"enabled": False} for s in ("data", "train", "eval", "register")},
+        "data, train, eval and register are all switched off",
+        "Set enabled: true",
+    ),
+]
+
+
+@pytest.mark.parametrize(("values", "seen", "remedy"), CASES, ids=[case[1][:60] for case in CASES])
+def test_a_contradiction_is_named_with_its_remedy(values: Object, seen: str, remedy: str) -> None:
+    (problem,) = problems(values)
+    assert seen in problem
+    assert remedy in problem
+    assert "canary" not in problem
+
+
+def test_everything_that_is_wrong_is_said_at_once() -> None:
+    values = {"data": {"uri": ""}, "train": {"nodes": 2, "checkpoints": {"final": False}}, "ordering": "hooks"}
+    for helm in ("helm3", "helm4"):
+        found = problems(values, helm=helm)
+        assert len(found) == 4
+        assert all(re.search(r"\. ?(Set|Install)|: install|Set ", problem) for problem in found)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://user:canary@data.example.com/rows.jsonl",
+        "https://bucket.example.com/rows.jsonl?X-Amz-Credential=x&X-Amz-Signature=canary",
+        "https://account.example.net/c/rows.jsonl?sv=1&sig=canary",
+        "s3://id:canary@bucket/rows",
+    ],
+)
+@pytest.mark.parametrize("place", ["data uri", "data evalUri", "model uri", "register address"])
+def test_a_credential_in_an_address_is_refused_and_not_repeated(uri: str, place: str) -> None:
+    section, key = place.split()
+    (problem,) = problems({section: {key: uri}})
+    assert "carries a credential" in problem and "OSFT_DATA_URI" in problem
+    assert "canary" not in problem
+
+
+@pytest.mark.parametrize("name", ["1run", "my.run"])
+def test_a_release_name_that_no_trainjob_can_have_is_refused(name: str) -> None:
+    (problem,) = problems({}, name=name)
+    assert f'the release is called "{name}"' in problem
+
+
+@pytest.mark.parametrize(("values", "longest"), [({}, 26), (HOOKS, 22)], ids=["cluster", "hooks"])
+def test_a_release_name_that_is_too_long_is_refused_with_how_much(values: Object, longest: int) -> None:
+    (problem,) = problems(values, name="r" * (longest + 3))
+    assert problem.endswith("Shorten the release's name by 3.")
+    assert render(values, name="r" * longest)
+
+
+def test_a_cluster_without_trainer_is_told_what_to_do() -> None:
+    (problem,) = problems({}, flags=LIVE)
+    assert "no Kubeflow Trainer" in problem and "ordering: hooks and train.runAs: job" in problem
+    assert render({}, flags=TRAINER)
+    assert render(overlay(HOOKS, {"train": {"runAs": "job"}}), flags=LIVE)
+
+
+def test_claims_that_do_not_exist_are_named_before_a_pod_waits_for_them() -> None:
+    values = {"workspace": {"existingClaim": "disk"}, "data": {"uri": "pvc://rows/a.jsonl"}}
+    found = problems(values, flags=TRAINER)
+    assert [re.findall(r"no claim (\S+) in namespace team", problem) for problem in found] == [["rows"], ["disk"]]
+
+
+def test_what_looks_odd_but_is_right_is_taken() -> None:
+    for values in (
+        {"eval": {"tasks": ["arc_easy"], "downloadBenchmarks": True}},
+        {"eval": {"tasks": ["ours"], "includePath": "/tasks"}},
+        {"eval": {"tasks": ["arc_easy"], "pod": {"env": {"HF_HOME": "/workspace/hub"}}}},
+        {"eval": {"tasks": []}},
+        {"data": {"trainFraction": 1}},
+        {"train": {"checkpoints": {"final": False, "everyEpoch": True}}},
+        {"workspace": {"existingClaim": "shared"}, "train": {"nodes": 2}},
+        {"data": {"uri": "https://data.example.com/rows.jsonl?version=3"}},
+        overlay(HOOKS, {"train": {"pod": {"deadlineMinutes": 60}}}),
+    ):
+        assert render(values)
