@@ -119,7 +119,7 @@ def test_the_record_says_where_the_version_is(stage: Stage, registry: Registry) 
     assert (details["api"], details["version"]) == ("v1alpha3", RUN)
 
 
-@pytest.mark.parametrize("name", ["team/chat model", 'Größe 模型 🎉 it\'s 50% "off" \ _new_ a:b'])
+@pytest.mark.parametrize("name", ["team/chat model", 'Größe 模型 🎉 it\'s 50% "off" \\ _new_ a:b'])
 def test_any_printable_name_is_registered_under_exactly_that_name(
     stage: Stage, registry: Registry, name: str
 ) -> None:
