@@ -6,8 +6,10 @@ Only the standard library is imported: every other part runs in an environment o
 import argparse
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
+import textwrap
 import time
 from pathlib import Path
 from types import FrameType
@@ -16,14 +18,16 @@ from osft_local.guard import die_with_parent
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "scripts"
+MINUTES = "six"
 VALUES = ROOT / "charts" / "osft-pipeline" / "examples" / "demo.yaml"
 
-INTRO = """\
-A real language model (SmolLM2-135M-Instruct) learns from 2,000 docstrings of Python's standard library by
-OSFT, is compared with its base on held-out rows and on retention tasks, and is registered{registry}.
-The chart's own containers run as processes of this machine. On two cores it takes about {minutes} minutes,
-seconds when nothing changed. Everything lies in {folder}; Ctrl-C stops it and the same command goes on.
-"""
+INTRO = (
+    "A real language model, SmolLM2-135M-Instruct, learns by OSFT what Python's standard library says about "
+    "itself. Then it is compared with its base, on rows it never saw and on tasks it must not forget, and "
+    "registered{registry}.",
+    "The chart's own containers run as processes of this machine: about {minutes} minutes on two cores, "
+    "seconds when nothing changed. Everything lies in {folder}. Ctrl-C stops it; the same command goes on.",
+)
 HELP = """\
 REGISTRY=ADDRESS   register there instead of in a registry that is started for the run
 REGISTRY=none      leave registration out
@@ -65,8 +69,8 @@ class Caller:
 def registry_words(registry: str) -> str:
     """What the introduction says about registration."""
     if registry == "none":
-        return " nowhere (REGISTRY=none)"
-    return f" at {registry}" if registry else " in a Model Registry that runs for it"
+        return " nowhere, as REGISTRY=none says"
+    return f" at {registry}" if registry else " in a real Model Registry"
 
 
 def main() -> int:
@@ -82,7 +86,11 @@ def main() -> int:
     folder: Path = parser.parse_args().folder.resolve()
     registry, keep = os.environ.get("REGISTRY", ""), bool(os.environ.get("KEEP"))
     near = min(str(folder), os.path.relpath(folder), key=len)
-    print(INTRO.format(registry=registry_words(registry), minutes="six", folder=near), flush=True)
+    width = min(shutil.get_terminal_size((100, 24)).columns, 100)
+    for text in INTRO:
+        words = text.format(registry=registry_words(registry), minutes=MINUTES, folder=near)
+        print(textwrap.fill(words, width), flush=True)
+    print(flush=True)
     began = time.monotonic()
     caller = Caller()
     make_inputs(caller, folder / "claim")
