@@ -5,6 +5,7 @@ Reads the run's records and `eval/results.json`, nothing else. Plain text, at mo
 
 import json
 import os
+import textwrap
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,6 @@ Json = dict[str, Any]
 
 DEMO = ROOT / ".cache" / "demo" / "workspace"
 WIDTH = 100
-SURE = 0.05
 HOLDOUT_ROWS = (
     ("loss", "loss", 3),
     ("perplexity", "perplexity", 1),
@@ -115,16 +115,15 @@ def learned(results: Json) -> str:
     if not holdout:
         return ""
     rows = [["", "base", "tuned", "change", ""]]
+    tints: list[Callable[[str], str]] = [str]
     for title, key, digits in HOLDOUT_ROWS:
         if key in holdout:
             base, tuned = holdout[key]["base"], holdout[key]["tuned"]
-            rows.append(
-                [title, f"{base:.{digits}f}", f"{tuned:.{digits}f}", f"{tuned - base:+.{digits}f}", ""]
-            )
-    if holdout.get("interval"):
-        rows[1][-1] = "95 % interval {:+.3f} to {:+.3f}".format(*holdout["interval"])
-    better = holdout["loss"]["tuned"] < holdout["loss"]["base"]
-    tints: list[Callable[[str], str]] = [str, partial(tint, good=better), *[str] * (len(rows) - 2)]
+            shown = [f"{base:.{digits}f}", f"{tuned:.{digits}f}", f"{tuned - base:+.{digits}f}"]
+            low, high = holdout.get("interval") or (None, None)
+            interval = f"95 % interval {low:+.3f} to {high:+.3f}" if key == "loss" and low is not None else ""
+            rows.append([title, *shown, interval])
+            tints.append(partial(tint, good=tuned < base) if key == "loss" else str)
     head = (
         f"{bold('What was learned')}  {holdout['n']:,} held-out rows, {holdout['tokens']:,} tokens of answers"
     )
@@ -132,24 +131,23 @@ def learned(results: Json) -> str:
 
 
 def kept(results: Json) -> str:
-    """One line for each task: both models, flips in both directions, p; then a reading of them."""
+    """One line for each task and group: both models, flips in both directions, p; then a reading of them."""
     tasks: dict[str, Json] = results.get("tasks") or {}
     if not tasks:
         return ""
+    groups: dict[str, Json] = results.get("groups") or {}
+    shown = {**tasks, **{name: group for name, group in groups.items() if len(group["tasks"]) > 1}}
     rows: list[Sequence[str]] = [("", "items", "base", "tuned", "points", "gained", "lost", "p")]
     tints: list[Callable[[str], str]] = [str]
-    fallen = []
-    for name, task in tasks.items():
-        title = str(task.get("title") or name)
-        rows.append(task_row(title, task))
-        sure = task.get("p_value") is not None and task["p_value"] < SURE
-        worse = (task["delta"] < 0) == task.get("higher_is_better", True)
-        tints.append(partial(tint, good=not worse if sure else None))
-        fallen += [title] if sure and worse else []
-    chance = f"more than chance explains (p < {SURE})"
-    reading = f"  {', '.join(fallen)} fell by {chance}." if fallen else f"  No task fell by {chance}."
+    for name, task in shown.items():
+        rows.append(task_row(str(task.get("title") or name), task))
+        tints.append(partial(tint, good={"better": True, "worse": False}.get(task["verdict"])))
+    worse = [str(task.get("title") or name) for name, task in shown.items() if task["verdict"] == "worse"]
+    fell = ", ".join(worse) or "Nothing"
+    reading = f"{fell} fell by more than chance explains (p < 0.05, corrected for the number of tasks)."
     note = "the same items for both models; gained and lost: answers that turned right or wrong"
-    return f"{bold('What was kept')}  {note}\n{table(rows, '<>>>>>>>', tints)}\n{reading}"
+    wrapped = textwrap.fill(reading, WIDTH, initial_indent="  ", subsequent_indent="  ")
+    return f"{bold('What was kept')}  {note}\n{table(rows, '<>>>>>>>', tints)}\n{wrapped}"
 
 
 def task_row(title: str, task: Json) -> tuple[str, ...]:

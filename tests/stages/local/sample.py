@@ -23,7 +23,7 @@ def record(stage: str, seconds: float, memory: float, message: str, **more: Any)
     }
 
 
-def task(title: str, n: int, base: int, gained: int, lost: int, p: float) -> dict[str, Any]:
+def task(title: str, n: int, base: int, gained: int, lost: int, p: float, verdict: str) -> dict[str, Any]:
     """A retention task; `base` items right before training."""
     tuned = base + gained - lost
     return {
@@ -39,18 +39,21 @@ def task(title: str, n: int, base: int, gained: int, lost: int, p: float) -> dic
         "p_value": p,
         "test": "mcnemar exact",
         "kind": "retention",
+        "verdict": verdict,
     }
 
 
 def results() -> dict[str, Any]:
     """eval/results.json of that run."""
+    group = task("Kept knowledge", 357, 304, 6, 18, 0.0227, "worse")
     return {
         "schema": "osft-pipeline/eval-results/v1",
+        "groups": {"osft_retention": {**group, "tasks": ["osft_capitals", "osft_elements", "osft_verbs"]}},
         "run_id": RUN,
         "tasks": {
-            "osft_capitals": task("World capitals", 161, 133, 5, 7, 0.774),
-            "osft_elements": task("Chemical symbols", 103, 80, 1, 11, 0.0063),
-            "osft_verbs": task("Irregular verbs", 93, 91, 0, 0, 1.0),
+            "osft_capitals": task("World capitals", 161, 133, 5, 7, 0.774, "unchanged"),
+            "osft_elements": task("Chemical symbols", 103, 80, 1, 11, 0.0063, "worse"),
+            "osft_verbs": task("Irregular verbs", 93, 91, 0, 0, 1.0, "unchanged"),
         },
         "holdout": {
             "n": 200,
