@@ -1,6 +1,7 @@
 """The model hub: its client set up once, and its errors as sentences."""
 
 import logging
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,9 +20,11 @@ QUIET = {
 }
 
 
-def prepare() -> None:
+def prepare(timeout_seconds: float) -> None:
     """Set what the client reads at import. Call it before importing huggingface_hub or datasets."""
-    for name, value in QUIET.items():
+    silence = str(math.ceil(timeout_seconds))
+    timeouts = {"HF_HUB_DOWNLOAD_TIMEOUT": silence, "HF_HUB_ETAG_TIMEOUT": silence}
+    for name, value in (QUIET | timeouts).items():
         os.environ.setdefault(name, value)
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
 
@@ -35,7 +38,7 @@ class Repo:
     """One repository of the hub at one revision; every call ends in a value or a sentence."""
 
     def __init__(self, run: Run, kind: str, name: str, revision: str, timeout: float) -> None:
-        prepare()
+        prepare(timeout)
         import huggingface_hub
 
         self.run, self.kind, self.name, self.revision = run, kind, name, revision or "main"

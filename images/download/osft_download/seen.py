@@ -1,5 +1,6 @@
 """What local sources hold now: an input of the run, so that rows edited in place are not "already done"."""
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,19 @@ def contents(workspace: Workspace, run_id: str, given: Mapping[str, Any]) -> dic
     Raises:
         UserError: an address that is none, or a local source that is not there.
     """
-    record = Record.load(workspace.stage_dir(run_id, "download"))
-    finished = record is not None and {**record.inputs, "contents": 0} == {
-        **redact_value(given),
-        "contents": 0,
-    }
-    before = record.inputs["contents"] if record and finished else {}
+    try:
+        record = Record.load(workspace.stage_dir(run_id, "download"))
+        asked, nothing = redact_value(dict(given)), {"contents": None}
+        finished = record is not None and record.inputs | nothing == asked | nothing
+        return digests(workspace, given, record.inputs["contents"] if record and finished else {})
+    except PermissionError as error:
+        raise UserError(
+            f"uid {os.getuid()} may not read {error.filename}. Make it readable for group 0 or for everybody."
+        ) from error
+
+
+def digests(workspace: Workspace, given: Mapping[str, Any], before: Mapping[str, str]) -> dict[str, str]:
+    """As `contents`; `before` are the digests of a finished run with these very values."""
     rows = [sources.parse(uri) for uri in (*given["uri"], *given["eval_uri"])]
     todo: list[tuple[sources.Address, Callable[[Path], str]]] = [
         *((address, local.content_digest) for address in rows),

@@ -4,6 +4,10 @@ import random
 from array import array
 from pathlib import Path
 
+from osft_workspace import Run
+
+TICK = 10_000  # rows between two looks at the progress
+
 
 def pick(offsets: "array[int]", subset: int, *, shuffle: bool, seed: int) -> "array[int]":
     """The rows that are used, in their final order; `offsets` itself may be reordered.
@@ -33,9 +37,15 @@ def train_rows(rows: int, fraction: float) -> int:
     return min(max(round(rows * fraction), 1), rows - 1)
 
 
-def write_rows(spool: Path, offsets: "array[int]", target: Path) -> None:
+def write_rows(run: Run, spool: Path, offsets: "array[int]", target: Path) -> None:
     """Copy the rows at these offsets, in this order."""
-    with spool.open("rb") as source, target.open("wb") as file:
-        for offset in offsets:
+    with (
+        run.progress(f"writing {target.name}", total=len(offsets), unit="rows") as bar,
+        spool.open("rb") as source,
+        target.open("wb") as file,
+    ):
+        for number, offset in enumerate(offsets, 1):
             source.seek(offset)
             file.write(source.readline())
+            if number % TICK == 0:
+                bar.update(number)

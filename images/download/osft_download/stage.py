@@ -10,7 +10,7 @@ from typing import Any, Self
 from osft_download import model, sources, split
 from osft_download.formats import all_columns
 from osft_download.rows import Intake, Policy, Spool
-from osft_workspace import Outcome, Run, digest_json, sha256_file
+from osft_workspace import Outcome, Run, UserError, digest_json, sha256_file
 
 LIBRARIES = ("huggingface_hub", "datasets", "pyarrow", "boto3", "httpx")
 
@@ -57,6 +57,7 @@ def download(run: Run, options: Options) -> Outcome:
             train_rows, train_told = gather(run, options, intake, train, work, "train")
             eval_rows, eval_told = gather(run, options, intake, held_out, work, "eval")
             intake.close([train_rows, eval_rows] if held_out else [train_rows])
+            check_apart(train_told, eval_told)
         counts = publish_rows(run, options, train_rows, eval_rows, bool(held_out))
         base = model.stage(run, plan)
     finally:
@@ -73,7 +74,7 @@ def gather(
     with Spool(work / f"{part}.spool") as spool:
         for number, address in enumerate(addresses):
             place = work / f"{part}-{number}"
-            fetched = sources.fetch(address, sources.Order(run, place, options.settings))
+            fetched = sources.fetch(address, sources.Order(run, place, options.settings, part))
             rows = intake.take(fetched, spool)
             told.append({"part": part, "rows": rows, **manifest(fetched)})
             shutil.rmtree(place, ignore_errors=True)  # its rows are in the spool; the room may be needed
@@ -96,6 +97,21 @@ def manifest(fetched: sources.Fetched) -> dict[str, Any]:
     }
 
 
+def check_apart(train: list[dict[str, Any]], held_out: list[dict[str, Any]]) -> None:
+    """A set that was trained on cannot show what was learned.
+
+    Raises:
+        UserError: a source is in both sets, byte for byte.
+    """
+    seen = {source["sha256"]: source["uri"] for source in train}
+    for source in held_out:
+        if source["sha256"] in seen:
+            raise UserError(
+                f"data.evalUri {source['uri']} holds the same bytes as data.uri {seen[source['sha256']]}. "
+                "Name rows that are not trained on, or leave data.evalUri empty to hold some out."
+            )
+
+
 def publish_rows(run: Run, options: Options, train: Spool, held_out: Spool, explicit: bool) -> dict[str, int]:
     """Split the rows and write both sets; returns how many each got."""
     used = split.pick(train.offsets, options.subset, shuffle=options.shuffle, seed=options.seed)
@@ -104,9 +120,9 @@ def publish_rows(run: Run, options: Options, train: Spool, held_out: Spool, expl
         border = split.train_rows(len(used), options.train_fraction)
     elif options.train_fraction < 1:
         run.choice("train_fraction", 1, "an evaluation set is given, so every row trains")
-    split.write_rows(train.path, used[:border], run.dir / "train.jsonl")
+    split.write_rows(run, train.path, used[:border], run.dir / "train.jsonl")
     source, offsets = (held_out.path, held_out.offsets) if explicit else (train.path, used[border:])
-    split.write_rows(source, offsets, run.dir / "eval.jsonl")
+    split.write_rows(run, source, offsets, run.dir / "eval.jsonl")
     if not offsets:
         run.event("no rows are held out: evaluation cannot measure what was learned")
     unused = len(train.offsets) - len(used)

@@ -58,7 +58,7 @@ def repos(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> None:
 def test_a_dataset_and_a_model_arrive_at_their_commits(stage: Stage, hub: Hub) -> None:
     end = stage.good("--uri=org/chat", *ALL, model="hf://org/tiny", **hub.env())
     assert end.lines("train.jsonl") == CHAT.splitlines()
-    assert 'chose split value=train reason="none is named and the dataset has train, test"' in end.printed
+    assert 'chose train split value=train reason="the dataset has train, test"' in end.printed
     (source,) = end.record["details"]["sources"]
     assert (source["uri"], source["revision"]) == ("hf://org/chat", "a" * 40)
     assert (source["config"], source["split"], source["files"][0]["name"]) == (
@@ -84,6 +84,12 @@ def test_a_config_and_its_first_known_split_are_found_through_the_card(stage: St
     assert end.record["details"]["sources"][0]["split"] == "train_sft"
     named = stage.good("--uri=org/configs", "--config=small", "--split=test", *ALL, run="named", **hub.env())
     assert named.lines("train.jsonl") == MORE.splitlines()
+
+
+def test_an_evaluation_set_is_read_from_its_test_split(stage: Stage, hub: Hub) -> None:
+    end = stage.good("--uri=org/chat", "--eval-uri=org/chat", "--split=train", **hub.env())
+    assert end.lines("eval.jsonl") == MORE.splitlines()
+    assert 'chose eval split value=test reason="the dataset has train, test"' in end.printed
 
 
 def test_a_revision_is_pinned_to_its_commit(stage: Stage, hub: Hub) -> None:

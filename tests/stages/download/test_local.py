@@ -1,10 +1,13 @@
 """Rows on volumes: claims, paths, folders, and what a run answers when they change."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.stages.download.support import CHAT, Stage, chat, lines
+from tests.support.sandbox import stage_env
 
 MORE = lines([chat("More?")])
 ALL = ("--train-fraction=1", "--no-shuffle")
@@ -57,6 +60,22 @@ def test_a_missing_file_is_named_with_what_is_there(stage: Stage) -> None:
     stage.file("rows.jsonl", CHAT)
     sentence = stage.run("--uri", str(stage.data / "row.jsonl")).failed(2)
     assert sentence.endswith(f"row.jsonl. {stage.data} holds rows.jsonl.")
+
+
+def test_a_file_that_may_not_be_read_is_a_sentence_with_the_uid(stage: Stage) -> None:
+    source = Path(stage.file("rows.jsonl", CHAT))
+    source.chmod(0)
+    # Root reads everything, unless it gives that right away.
+    meek = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    done = subprocess.run(
+        [*meek, *stage.command("--uri", str(source))],
+        env=stage_env(stage.workspace, stage.base / "scratch"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"Error: uid {os.geteuid()} may not read {source}. Make it readable" in done.stderr
+    assert done.returncode == 2
 
 
 def test_a_folder_without_data_is_named(stage: Stage) -> None:

@@ -61,6 +61,12 @@ def test_an_evaluation_set_with_no_usable_row_is_an_error(stage: Stage) -> None:
     assert "b.jsonl line 1: the list of messages is empty" in end.failed(2)
 
 
+def test_rows_that_train_cannot_be_the_evaluation_set(stage: Stage) -> None:
+    one, two = stage.file("a.jsonl", CHAT), stage.file("b.jsonl", CHAT)
+    sentence = stage.run("--uri", one, "--eval-uri", two).failed(2)
+    assert f"data.evalUri {two} holds the same bytes as data.uri {one}." in sentence
+
+
 @pytest.mark.parametrize(
     "given", ["--train-fraction=0", "--train-fraction=1.5", "--subset=-1", "--format=none"]
 )

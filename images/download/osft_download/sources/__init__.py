@@ -63,6 +63,8 @@ class Order:
     run: Run
     work: Path
     settings: Settings
+    part: str
+    """The set that the rows are for: `train` or `eval`."""
 
 
 @dataclass(frozen=True, slots=True)

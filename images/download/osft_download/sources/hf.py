@@ -11,7 +11,10 @@ from osft_download.meter import Meter
 from osft_download.sources import Address, DataFile, Fetched, Order
 from osft_workspace import UserError
 
-SPLITS = ("train_sft", "train_gen", "train", "training")  # the first that is there, when none is named
+SPLITS = {  # the first that is there is read; an evaluation set must not be the training split by default
+    "train": ("train_sft", "train_gen", "train", "training"),
+    "eval": ("test_sft", "test_gen", "test", "validation", "valid", "dev", "eval"),
+}
 
 
 def fetch(address: Address, order: Order) -> Fetched:
@@ -28,9 +31,7 @@ def fetch(address: Address, order: Order) -> Fetched:
     if sizes:
         repo.enter(next(iter(sizes)))
     found = builder(repo, config or settings.config)
-    split = choose_split(
-        order, address, [str(split) for split in found.config.data_files or {}], settings.split
-    )
+    split = choose_split(order, address, [str(split) for split in found.config.data_files or {}])
     names = [name_in_repo(repo, url) for url in found.config.data_files[split]]
     meter = Meter(order.run, f"loading {name}", sum(sizes.get(file, 0) for file in names))
     files = []
@@ -57,39 +58,47 @@ def builder(repo: hub.Repo, config: str) -> Any:
         )
     except ValueError as error:
         names = repo.call(lambda: datasets.get_dataset_config_names(repo.name, revision=repo.revision))
+        if config in names or (not config and len(names) < 2):
+            raise unreadable(repo, error) from error
         what = f"no config {config!r}" if config else "several configs and none is named"
         raise UserError(
             f"the {repo.where} has {what}. It has {', '.join(names[:20])}. Set data.config (--config), or "
             f"write hf://{repo.name}:<config>."
         ) from error
     except (FileNotFoundError, RuntimeError) as error:
-        raise UserError(
-            f"the {repo.where} holds no data files that can be read: {str(error).splitlines()[0]}. If "
-            "its page shows rows, the hub has them as parquet: set data.revision=refs/convert/parquet "
-            "(--revision)."
-        ) from error
+        raise unreadable(repo, error) from error
 
 
-def choose_split(order: Order, address: Address, splits: list[str], wanted: str) -> str:
-    """The split to read: the one named, or the first of `SPLITS` that is there.
+def unreadable(repo: hub.Repo, error: Exception) -> UserError:
+    """The sentence for a repository that `datasets` finds no data in."""
+    return UserError(
+        f"the {repo.where} holds no data files that can be read: {str(error).splitlines()[0]}. If its page "
+        "shows rows, the hub has them as parquet: set data.revision=refs/convert/parquet (--revision)."
+    )
+
+
+def choose_split(order: Order, address: Address, splits: list[str]) -> str:
+    """The split to read: the one named for training, or the first of `SPLITS` that is there.
 
     Raises:
         UserError: it is not there.
     """
+    wanted = order.settings.split if order.part == "train" else ""
     if wanted in splits:
         return wanted
+    there = f"It has {', '.join(splits)}."
     if wanted:
-        raise UserError(
-            f"{address.shown} has no split {wanted!r}. It has {', '.join(splits)}. Set data.split."
-        )
-    for name in SPLITS:
+        raise UserError(f"{address.shown} has no split {wanted!r}. {there} Set data.split (--split).")
+    if order.part == "eval" and len(splits) == 1:
+        return splits[0]
+    for name in SPLITS[order.part]:
         if name in splits:
             if len(splits) > 1:
-                order.run.choice("split", name, f"none is named and the dataset has {', '.join(splits)}")
+                order.run.choice(f"{order.part} split", name, f"the dataset has {', '.join(splits)}")
             return name
+    advice = "Name one with data.split (--split)" if order.part == "train" else "Use a dataset that has one"
     raise UserError(
-        f"{address.shown} has none of the splits {', '.join(SPLITS)}. It has {', '.join(splits)}. Name one "
-        "with data.split (--split)."
+        f"{address.shown} has none of the splits {', '.join(SPLITS[order.part])}. {there} {advice}."
     )
 
 

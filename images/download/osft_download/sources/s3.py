@@ -82,6 +82,7 @@ def connect(settings: Settings) -> Any:
             endpoint_url=settings.s3_endpoint or None,
             region_name=settings.s3_region or None,
             config=config,
+            verify=os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE"),
         )
     except ValueError as error:
         raise UserError(f"S3 cannot be used: {error}. Check data.s3.endpoint and data.s3.region.") from error
