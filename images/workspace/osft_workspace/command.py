@@ -17,6 +17,9 @@ from osft_workspace.redact import redact_text
 from osft_workspace.termination import say_end
 
 
+HELP_WIDTH = 100
+
+
 class Stopped(BaseException):
     """SIGTERM arrived: a node drains, a pod is deleted, a person stops a local run."""
 
@@ -65,6 +68,10 @@ def exit_code_of(error: BaseException) -> int:
 
 class StageMain(click.Command):
     """Ends the way the chart expects, whatever happens inside."""
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.context_settings.setdefault("max_content_width", HELP_WIDTH)
 
     def main(
         self,
