@@ -246,7 +246,7 @@ def test_a_workspace_that_is_not_mounted_is_named(story: Story, tmp_path: Path) 
 def test_an_unknown_flag_is_a_usage_error(story: Story) -> None:
     code, printed = story.run("--no-such-flag")
     assert code == 2
-    assert "No such option: --no-such-flag" in printed
+    assert re.search(r"No such option:? .?--no-such-flag", printed)
 
 
 @pytest.mark.skipif(not SANDBOX, reason="needs root to mount a small volume")
@@ -284,10 +284,8 @@ def test_help_loads_no_heavy_library(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", list(ARGS))
 def test_help_names_each_flag_with_its_variable(stage: str) -> None:
-    text = subprocess.check_output(
-        [executable(stage), "--help"], text=True, env={**os.environ, "COLUMNS": "400"}
-    )
-    flags = re.findall(r"^  (--[a-z0-9-]+)(.*)$", text, re.MULTILINE)
+    text = subprocess.check_output([executable(stage), "--help"], text=True)
+    flags = re.split(r"^  (?=-)", text, flags=re.MULTILINE)[1:]
     assert len(flags) > 8
-    without = [flag for flag, rest in flags if flag != "--help" and "env var: OSFT_" not in rest]
+    without = [flag for flag in flags if not flag.startswith("--help") and "OSFT_" not in flag]
     assert not without

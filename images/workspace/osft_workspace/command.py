@@ -16,7 +16,6 @@ from osft_workspace.log import clear_bar
 from osft_workspace.redact import redact_text
 from osft_workspace.termination import say_end
 
-
 HELP_WIDTH = 100
 
 
