@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.stages.download.support import CHAT, Stage, chat, lines
-from tests.support.sandbox import stage_env
+from tests.support.sandbox import ROOT, stage_env
 
 MORE = lines([chat("More?")])
 ALL = ("--train-fraction=1", "--no-shuffle")
@@ -18,6 +18,19 @@ def test_a_claim_is_read_where_it_is_mounted(stage: Stage) -> None:
     end = stage.good("--uri=pvc://mine/rows/a.jsonl", *ALL, OSFT_PVC_ROOT=str(stage.data))
     assert end.lines("train.jsonl") == CHAT.splitlines()
     assert end.record["details"]["sources"][0]["uri"] == "pvc://mine/rows/a.jsonl"
+
+
+def test_the_command_in_the_readme_works(stage: Stage) -> None:
+    readme = (ROOT / "images/download/README.md").read_text()
+    command = readme.split("```sh\n")[1].split("```")[0]
+    claim = stage.base / ".cache" / "demo" / "claim"
+    claim.mkdir(parents=True)
+    (claim / "train.jsonl").write_bytes(CHAT)
+    stage.model.rename(claim / "model")
+    (stage.base / ".venvs").symlink_to(ROOT / ".venvs")
+    env = stage_env(stage.base / "ws", stage.base / "scratch")
+    subprocess.run(["sh", "-ec", command], cwd=stage.base, env=env, check=True)
+    assert (stage.base / "ws/runs/try/download/train.jsonl").read_bytes().count(b"\n") == 18
 
 
 def test_the_workspaces_own_claim_is_the_workspace(stage: Stage) -> None:
