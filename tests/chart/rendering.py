@@ -21,6 +21,7 @@ EXAMPLES = sorted((CHART / "examples").glob("*.yaml"))
 CI = sorted((CHART / "ci").glob("*-values.yaml"))
 STAGES = ("download", "train", "eval", "register")
 SECTIONS = {"download": "data", "train": "train", "eval": "eval", "register": "register"}
+VALUES_FILE = CHART / "values.yaml"
 COMPONENT = "app.kubernetes.io/component"
 RUN = "osft-pipeline/run"
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

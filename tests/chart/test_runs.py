@@ -53,6 +53,7 @@ def test_what_decides_the_model_makes_a_new_run_beside_the_old_one(values: Objec
         {"register": {"address": "registry:8080"}},
         {"register": {"enabled": False}},
         {"train": {"pod": {"resources": {"limits": {"memory": "64Gi"}}}}},
+        {"data": {"timeoutSeconds": 90}},
         {"train": {"tracking": {"wandb": {"project": "p"}}}},
         {"stageDefaults": {"nodeSelector": {"pool": "b"}}},
         {"stageDefaults": {"retries": 9}},

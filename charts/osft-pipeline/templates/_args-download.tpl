@@ -1,5 +1,11 @@
 {{- /* Arguments of osft-download. */}}
 {{- define "osft-pipeline.args.download" -}}
+{{ include "osft-pipeline.args.data" . }}
+{{- include "osft-pipeline.flags" (list (list "timeout-seconds" .Values.data.timeoutSeconds)) }}
+{{- end }}
+
+{{- /* What decides the rows and the base model, and so the run id. */}}
+{{- define "osft-pipeline.args.data" -}}
 {{- $model := .Values.model }}
 {{- with .Values.data }}
 {{- include "osft-pipeline.flags" (list

@@ -5,7 +5,7 @@ of an older object. Helpers take the root context, or (dict "root" $ "stage" "ev
 
 {{- /* Folder of the run. Only what decides the tuned model counts: see values.yaml, runId. */}}
 {{- define "osft-pipeline.runId" -}}
-{{- $inputs := print (include "osft-pipeline.args.download" .) (include "osft-pipeline.args.training" .) (include "osft-pipeline.secretUri" .) -}}
+{{- $inputs := print (include "osft-pipeline.args.data" .) (include "osft-pipeline.args.training" .) (include "osft-pipeline.secretUri" .) -}}
 {{- /* Signed queries change from day to day, the data behind them does not; stages ignore them in the same way. */ -}}
 {{- $inputs = regexReplaceAll "(=\\w+://[^\\s?#\"]*)[?#][^\\s\"]*" $inputs "${1}" -}}
 {{- .Values.runId | default (printf "%s-%s" .Release.Name (sha256sum $inputs | trunc 8)) -}}

@@ -1,0 +1,183 @@
+"""What each example renders, short enough to read in a review: tests/chart/golden/<example>.yaml.
+
+    python -m tests.chart.golden        writes the files again
+
+What all pods of a rendering share stands once, at the top, and so does what the stages share beyond it. Names of the
+run are RUN and RUN-SPEC, and labels that every object has are left out: they would change with every release.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.chart.rendering import EXAMPLES, ROOT, STAGES, Object, Pod, hook, make_pod, render, run_id
+
+FOLDER = ROOT / "tests" / "chart" / "golden"
+HOOK_KEYS = {"hook": "at", "hook-weight": "weight", "hook-delete-policy": "delete", "hook-output-log-policy": "log"}
+OWN_LABELS = re.compile(r"(app\.kubernetes\.io/|helm\.sh/chart|osft-pipeline/run|trainer\.kubeflow\.org/framework)")
+
+
+def golden(path: Path) -> str:
+    """The golden text of one example."""
+    objects = render(path)
+    objects.sort(key=lambda thing: (order(thing), thing["metadata"]["name"]))
+    pods = [pod for thing in objects for pod in pods_of(thing)]
+    common = shared([traits(pod) for pod in pods])
+    stages = without(shared([traits(pod) for pod in pods if pod.stage in STAGES]), common)
+    head = f"# helm template run1 charts/osft-pipeline --namespace team --values {path.relative_to(ROOT)}\n"
+    parts = [{"every pod": common}, {"every stage": stages}, *(brief(thing, common, stages) for thing in objects)]
+    text = head + "".join("\n" + dump(part) for part in parts)
+    text = re.sub(rf"{run_id(objects)}-[0-9a-f]{{4}}\b", "RUN-SPEC", text)
+    return text.replace(run_id(objects), "RUN")
+
+
+def order(thing: Object) -> tuple[int, int]:
+    """Where Helm comes to an object: hooks before, ordinary ones, hooks after, the rest; then by weight."""
+    event = hook(thing).partition(",")[0]
+    place = {"pre-install": 0, "": 1, "post-install": 2, "test": 3, "pre-delete": 4}[event]
+    return place, int(thing["metadata"].get("annotations", {}).get("helm.sh/hook-weight", 0))
+
+
+def pods_of(thing: Object) -> list[Pod]:
+    """Pods of one object, in order."""
+    if thing["kind"] == "Pod":
+        return [make_pod(thing, None, thing)]
+    if thing["kind"] == "Job":
+        return [make_pod(thing, thing["spec"], thing["spec"]["template"])]
+    jobs = thing["spec"]["template"]["spec"]["replicatedJobs"] if thing["kind"] == "TrainingRuntime" else []
+    specs = [job["template"]["spec"] for job in jobs]
+    return [make_pod(thing, spec, spec["template"]) for spec in specs]
+
+
+def traits(pod: Pod) -> Object:
+    """A pod as flat words: what it runs, with what, where."""
+    spec = {key: value for key, value in pod.spec.items() if key not in ("containers", "volumes")}
+    container = {key: value for key, value in pod.container.items() if key not in ("name", "env", "volumeMounts", "args")}
+    job = {key: value for key, value in (pod.job or {}).items() if key != "template"}
+    for rule in (job.get("podFailurePolicy") or {}).get("rules", []):
+        rule.get("onExitCodes", {}).pop("containerName", None)
+    return {
+        **{f"job {key}": value for key, value in job.items()},
+        **{f"pod {key}": value for key, value in spec.items()},
+        **{f"container {key}": value for key, value in container.items()},
+        "annotations": pod.annotations if pod.job else {},
+        "labels": {key: value for key, value in pod.labels.items() if not OWN_LABELS.match(key)},
+        "env": {name: source(value) for name, value in pod.env.items()},
+        "mounts": {path: volume(mount) for path, mount in pod.mounts.items()},
+        "args": pod.args,
+    }
+
+
+def source(value: Any) -> Any:
+    """A variable's text, or where it comes from in one line."""
+    if isinstance(value, dict) and "secretKeyRef" in value:
+        ref = value["secretKeyRef"]
+        return f"secret {ref['name']} {ref['key']}{' (optional)' if ref.get('optional') else ''}"
+    return value
+
+
+def volume(mount: Object) -> str:
+    """A mounted volume in one line."""
+    kind = next(key for key in mount if key not in ("name", "mountReadOnly"))
+    given = mount[kind]
+    name = given.get("claimName") or given.get("secretName") or given.get("name") or given.get("sizeLimit") or ""
+    return f"{kind} {name}{' read-only' if mount['mountReadOnly'] else ''}".strip()
+
+
+def shared(found: list[Object]) -> Object:
+    """What all pods have alike, single entries of env too; a bare Pod has no Job to compare."""
+    keys = dict.fromkeys(key for one in found for key in one)
+    common: Object = {}
+    for key in keys:
+        jobs = [one for one in found if "job backoffLimit" in one]
+        values = [one.get(key) for one in (jobs if key.startswith("job ") else found)]
+        if values[0] not in ({}, []) and all(value == values[0] for value in values):
+            common[key] = values[0]
+    env = {k: v for k, v in found[0]["env"].items() if all(one["env"].get(k) == v for one in found)}
+    return common | ({"env": env} if env else {})
+
+
+def without(words: Object, *known: Object) -> Object:
+    """What a pod has beyond what is said already."""
+    said_env = {name for one in known for name in one.get("env", {})}
+    env = {name: value for name, value in words.get("env", {}).items() if name not in said_env}
+    own = {key: value for key, value in words.items() if all(one.get(key) != value for one in known)}
+    return {key: value for key, value in (own | {"env": env}).items() if value not in ({}, [])}
+
+
+def brief(thing: Object, common: Object, stages: Object) -> Object:
+    """An object without what it shares with the others."""
+    annotations = thing["metadata"].get("annotations", {})
+    labels = {key: value for key, value in thing["metadata"]["labels"].items() if not OWN_LABELS.match(key)}
+    result: Object = {f"{thing['kind']} {thing['metadata']['name']}": None}
+    when = {word: annotations[f"helm.sh/{key}"] for key, word in HOOK_KEYS.items() if f"helm.sh/{key}" in annotations}
+    rest = {key: value for key, value in annotations.items() if not key.startswith("helm.sh/hook")}
+    result |= {key: value for key, value in (("hook", when), ("annotations", rest), ("labels", labels)) if value}
+    own = [without(traits(pod), common, *([stages] if pod.stage in STAGES else [])) for pod in pods_of(thing)]
+    if thing["kind"] == "TrainingRuntime":
+        jobs = thing["spec"]["template"]["spec"]["replicatedJobs"]
+        result["mlPolicy"] = thing["spec"]["mlPolicy"]
+        result["jobs"] = [{"name": job["name"], **after(job), **words} for job, words in zip(jobs, own, strict=True)]
+    elif own:
+        result |= own[0]
+    else:
+        result |= {key: value for key, value in thing.items() if key not in ("apiVersion", "kind", "metadata")}
+    return result
+
+
+def after(job: Object) -> Object:
+    """What a replicated job waits for."""
+    return {"after": [f"{dep['name']} {dep['status']}" for dep in job["dependsOn"]]} if "dependsOn" in job else {}
+
+
+class Dumper(yaml.SafeDumper):
+    """Short maps and lists on one line, all else in blocks."""
+
+
+def flow(kind: str) -> Callable[[Dumper, Any], yaml.Node]:
+    """A representer that puts plain, short collections on one line."""
+
+    def represent(dumper: Dumper, data: Any) -> yaml.Node:
+        short = len(str(data)) < 90
+        if kind == "map":
+            return dumper.represent_mapping("tag:yaml.org,2002:map", data.items(), flow_style=short and len(data) > 0)
+        return dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=short)
+
+    return represent
+
+
+Dumper.add_representer(dict, flow("map"))
+Dumper.add_representer(list, flow("list"))
+
+
+def dump(part: Object) -> str:
+    """One object as YAML, its name as a line of its own."""
+    (title, value), *rest = part.items()
+    body = value if value is not None else dict(rest)
+    lines = "".join(entry(key, value) for key, value in body.items())
+    return f"{title}:\n" + "".join(f"  {line}\n" for line in lines.splitlines())
+
+
+def entry(key: str, value: Any) -> str:
+    """A key and its value, on one line where it fits."""
+    text = yaml.dump(value, Dumper=Dumper, sort_keys=False, width=1000).removesuffix("...\n")
+    if text.count("\n") == 1:
+        return f"{key}: {text}"
+    return f"{key}:\n" + "".join(f"  {line}\n" for line in text.splitlines())
+
+
+def main() -> None:
+    """Write every golden file, and remove those without an example."""
+    FOLDER.mkdir(exist_ok=True)
+    for path in FOLDER.glob("*.yaml"):
+        if path.name not in {example.name for example in EXAMPLES}:
+            path.unlink()
+    for path in EXAMPLES:
+        (FOLDER / path.name).write_text(golden(path))
+
+
+if __name__ == "__main__":
+    main()

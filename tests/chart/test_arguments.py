@@ -1,0 +1,102 @@
+"""What the chart says to a stage is what the stage's command line takes; nothing on either side is left over."""
+
+import functools
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from tests.chart.rendering import ROOT, STAGES, Object, render, stage_pods
+from tests.chart.test_schema import SCHEMA, VALUES, leaves
+
+EVERYTHING = [ROOT / "tests" / "chart" / "values" / f"everything-{name}.yaml" for name in ("cluster", "hooks")]
+HELPERS = ("preflight", "verify", "wait", "cleanup")
+# Given by the environment, or only for people who run a stage alone.
+NOT_BY_FLAG = {"workspace", "run_id", "claim", "token_file", "help"}
+
+
+def command(stage: str) -> click.Command:
+    """The click command of a stage or helper."""
+    module = "osft_workspace.ops.cli" if stage in HELPERS else f"osft_{stage}.cli"
+    main: click.Command = importlib.import_module(module).main
+    return main
+
+
+def parsed(stage: str, args: list[str]) -> dict[str, Any]:
+    """The arguments as the stage's own command line understands them. Raises click.UsageError."""
+    args = list(args)  # click takes its arguments out of the list
+    defaults = {"run_id": "run1-0a1b2c3d"}
+    main = command(stage)
+    if isinstance(main, click.Group):
+        name, found, rest = main.resolve_command(click.Context(main), args)
+        assert found is not None
+        return found.make_context(name, rest, default_map=defaults).params
+    return main.make_context(stage, args, default_map=defaults).params
+
+
+@functools.cache
+def arguments(path: Path | None) -> dict[str, list[str]]:
+    """The arguments of every pod of a rendering."""
+    return {stage: pod.args for stage, pod in stage_pods(render(path)).items()}
+
+
+@pytest.mark.parametrize("path", [None, *EVERYTHING], ids=["defaults", "cluster", "hooks"])
+@pytest.mark.parametrize("stage", [*STAGES, *HELPERS])
+def test_a_stage_takes_the_arguments_that_the_chart_gives_it(stage: str, path: Path | None) -> None:
+    if stage in arguments(path):
+        assert parsed(stage, arguments(path)[stage])
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_defaults_of_the_chart_and_of_the_command_line_are_the_same(stage: str) -> None:
+    options = {option.name: option for option in command(stage).params}
+    without_default = {"uri", "model_uri", "namespace", "release", "nproc_per_node"}
+    differing = {}
+    for arg in arguments(None)[stage]:
+        name = arg.partition("=")[0].removeprefix("--").removeprefix("no-").replace("-", "_")
+        given = parsed(stage, arguments(None)[stage])[name]
+        default = parsed(stage, ["--uri=hf://a/b", "--model-uri=hf://a/b"] if stage == "download" else [])[name]
+        if name not in without_default and given != default:
+            differing[name] = (given, default)
+    assert not differing
+    assert options
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_flag_of_a_stage_has_a_value(stage: str) -> None:
+    known = {option.name for option in command(stage).params} - NOT_BY_FLAG
+    given = {
+        arg.partition("=")[0].removeprefix("--").removeprefix("no-").replace("-", "_")
+        for path in (None, *EVERYTHING)
+        for arg in arguments(path)[stage]
+    }
+    assert known - given == set()
+
+
+def test_the_two_files_set_every_value_to_something_of_its_own() -> None:
+    files: list[Object] = [yaml.safe_load(path.read_text()) for path in EVERYTHING]
+
+    def value(values: Any, path: str) -> Any:
+        for key in path.split("."):
+            values = values.get(key) if isinstance(values, dict) else None
+        return values
+
+    same = []
+    for path in leaves(VALUES, SCHEMA):
+        if path.endswith((".enabled", ".runAs", ".method", "ordering")):
+            continue  # a stage that is off shows nothing; method has one word
+        given = [found for file in files if (found := value(file, path)) not in (None, "")]
+        if not [found for found in given if json.dumps(found) != json.dumps(value(VALUES, path))]:
+            same.append(path)
+    # The other one of two ways to name a CA; test_secrets.py looks at both.
+    assert same == ["register.tls.caConfigMap"]
+
+
+def test_texts_reach_the_stage_as_they_were_written() -> None:
+    # The kubelet makes one dollar of two and would expand $(HOME).
+    (description,) = [arg for arg in arguments(EVERYTHING[0])["register"] if arg.startswith("--description=")]
+    assert description == "--description=what the model costs: $$5 or $$(HOME)"
