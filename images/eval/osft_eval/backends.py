@@ -1,0 +1,182 @@
+"""One loaded model as lm-eval knows it: Hugging Face here, vLLM here, or an OpenAI-compatible server."""
+
+import gc
+import importlib.util
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from osft_eval.settings import Settings
+from osft_workspace import Run, UserError
+
+CPU_BATCH = 16
+"""Rows generated at once on a CPU; scoring batches by tokens (see `scoring`)."""
+FAST_HALF = ("avx512_bf16", "amx_bf16", "bf16")
+"""CPU flags (x86, x86, Arm) of hardware that multiplies bfloat16; without it, float32 is much faster."""
+
+
+def require(settings: Settings) -> None:
+    """Raises UserError with the remedy when the asked backend cannot run here."""
+    if settings.backend == "vllm" and importlib.util.find_spec("vllm") is None:
+        raise UserError(
+            "--backend vllm needs the package vllm, and this image has none. Use an eval image built with it "
+            "(images/eval/README.md), or set eval.backend to hf."
+        )
+    if settings.backend == "hf" and settings.gpus > 0:
+        import torch
+
+        if not torch.cuda.is_available():
+            raise UserError(
+                f"--gpus {settings.gpus} asks for a GPU and no CUDA device is visible. "
+                "Set eval.gpus to 0 to evaluate on the CPU, or give the pod a GPU."
+            )
+
+
+def choose_dtype(run: Run, settings: Settings) -> str:
+    """One precision for both models, so that only the weights differ."""
+    given = settings.model_args.get("dtype")
+    if given:
+        return str(given)
+    if settings.backend == "openai":
+        return "as served"
+    if settings.gpus > 0:
+        run.choice("dtype", "bfloat16", "both models on a GPU")
+        return "bfloat16"
+    flags = cpu_flags()
+    fast = sorted(flags.intersection(FAST_HALF))
+    dtype = "bfloat16" if fast else "float32"
+    run.choice("dtype", dtype, f"this CPU has {fast[0]}" if fast else "this CPU has no bfloat16 arithmetic")
+    return dtype
+
+
+def cpu_flags() -> set[str]:
+    """What /proc/cpuinfo says the first core can do; nothing elsewhere than on Linux."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return set()
+    lines = (line for line in text.splitlines() if line.lower().startswith(("flags", "features")))
+    return set(next(lines, "").partition(":")[2].split())
+
+
+@contextmanager
+def opened(run: Run, settings: Settings, which: str, folder: Path, dtype: str) -> Iterator[Any]:
+    """Load a model; give its memory back at the end."""
+    run.event("loading", model=which, backend=settings.backend)
+    model = OPEN[settings.backend](settings, which, folder, dtype)
+    try:
+        yield model
+    finally:
+        release(model)
+
+
+def open_hf(settings: Settings, which: str, folder: Path, dtype: str) -> Any:
+    """A transformers model on the CPU or on GPUs of this machine."""
+    from osft_eval.scoring import SharedContextLM
+
+    cpu = settings.gpus == 0
+    batch = str(CPU_BATCH) if cpu and settings.batch_size == "auto" else settings.batch_size
+    arguments = {
+        "pretrained": str(folder),
+        "dtype": dtype,
+        "softmax_dtype": "float32",
+        "trust_remote_code": settings.trust_remote_code,
+        **({"parallelize": True} if settings.gpus > 1 else {}),
+        **settings.args_for(which),
+    }
+    extra = {"batch_size": int(batch) if batch.isdigit() else batch, "device": "cpu" if cpu else "cuda"}
+    model = create(SharedContextLM, arguments, extra)
+    model.most_rows = None if settings.batch_size == "auto" else int(settings.batch_size)
+    return model
+
+
+def open_vllm(settings: Settings, which: str, folder: Path, dtype: str) -> Any:
+    """A vLLM engine in this container, one GPU or tensor-parallel over several."""
+    from lm_eval.models.vllm_causallms import VLLM
+
+    arguments = {
+        "pretrained": str(folder),
+        "dtype": dtype,
+        "tensor_parallel_size": max(1, settings.gpus),
+        "gpu_memory_utilization": 0.8,
+        "seed": settings.seed,
+        "trust_remote_code": settings.trust_remote_code,
+        **settings.args_for(which),
+    }
+    return create(VLLM, arguments, {"batch_size": settings.batch_size})
+
+
+def open_openai(settings: Settings, which: str, folder: Path, dtype: str) -> Any:
+    """A model behind a server, by default named after its folder, as `vllm serve <folder>` names it."""
+    from lm_eval.models.openai_completions import LocalChatCompletion, LocalCompletionsAPI
+
+    given = settings.args_for(which)
+    url = str(given.pop("base_url", settings.base_url)).rstrip("/")
+    arguments = {"model": str(folder), "seed": settings.seed, "max_length": longest(folder), **given}
+    batch = 1 if settings.batch_size == "auto" else int(settings.batch_size)
+    if url.endswith("/chat/completions"):
+        return create(LocalChatCompletion, {"base_url": url, **arguments}, {"batch_size": 1})
+    tokens = {
+        "base_url": url if url.endswith("/completions") else f"{url}/completions",
+        "tokenizer_backend": "huggingface",
+        "tokenizer": str(folder),
+        "trust_remote_code": settings.trust_remote_code,
+    }
+    return create(LocalCompletionsAPI, {**tokens, **arguments}, {"batch_size": batch})
+
+
+OPEN: dict[str, Callable[[Settings, str, Path, str], Any]] = {
+    "hf": open_hf,
+    "vllm": open_vllm,
+    "openai": open_openai,
+}
+
+
+def create(kind: Any, arguments: dict[str, Any], extra: dict[str, Any]) -> Any:
+    """Make lm-eval's model. Raises UserError when it does not take an argument of --model-args."""
+    try:
+        return kind.create_from_arg_obj(arguments, extra)
+    except TypeError as error:
+        raise UserError(
+            f"the model could not be loaded with {sorted(arguments)}: {error}. Check eval.modelArgs."
+        ) from error
+
+
+def longest(folder: Path) -> int:
+    """Most tokens that the model reads, from its configuration."""
+    from transformers import AutoConfig
+
+    return int(getattr(AutoConfig.from_pretrained(folder).get_text_config(), "max_position_embeddings", 2048))
+
+
+def release(inner: Any) -> None:
+    """Give back a model's memory before the next one is loaded."""
+    engine = getattr(getattr(inner, "model", None), "llm_engine", None)
+    core = getattr(engine, "engine_core", None)
+    if core is not None:
+        core.shutdown()  # vLLM keeps its GPU memory in a process of its own
+    for name in ("_model", "model"):
+        if name in vars(inner):
+            delattr(inner, name)
+    gc.collect()
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def quiet(verbosity: str) -> None:
+    """Keep the libraries' own messages and bars away, unless somebody looks for a fault."""
+    os.environ["TQDM_DISABLE"] = "1"
+    level = logging.DEBUG if verbosity == "DEBUG" else logging.ERROR
+    import datasets
+    import transformers
+
+    for name in ("lm_eval", "transformers", "datasets", "accelerate", "absl"):
+        logging.getLogger(name).setLevel(level)
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity(level)

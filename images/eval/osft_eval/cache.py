@@ -1,0 +1,41 @@
+"""Results of base models, kept for later runs: same base, items and settings give the same numbers."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from osft_workspace import Run, digest_json, write_atomic
+
+SCHEMA = "osft-pipeline/base-result/v1"
+
+
+class BaseCache:
+    """`cache/evals/<key>.json`: a file for each task, for the held-out loss and for the generated answers."""
+
+    def __init__(self, run: Run, common: Mapping[str, Any]) -> None:
+        self.run, self.common = run, common
+
+    def path_of(self, part: str, content: str) -> tuple[Any, str]:
+        key = digest_json([SCHEMA, part, content, self.common])
+        return self.run.workspace.evals / f"{key.removeprefix('sha256:')}.json", key
+
+    def get(self, part: str, content: str) -> Any | None:
+        """A kept result, or None when there is none or its file is not whole."""
+        path, key = self.path_of(part, content)
+        try:
+            kept = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            self.run.event("kept base result is damaged, measuring again", part=part, file=path.name)
+            return None
+        if not isinstance(kept, dict) or (kept.get("schema"), kept.get("key")) != (SCHEMA, key):
+            self.run.event("kept base result is damaged, measuring again", part=part, file=path.name)
+            return None
+        return kept["result"]
+
+    def put(self, part: str, content: str, result: Any) -> None:
+        """Keep a result. Two runs that measure the same write the same file, each whole."""
+        path, key = self.path_of(part, content)
+        value = {"schema": SCHEMA, "key": key, "part": part, "common": self.common, "result": result}
+        write_atomic(path, json.dumps(value, ensure_ascii=False) + "\n")

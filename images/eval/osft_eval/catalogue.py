@@ -1,0 +1,129 @@
+"""Finding tasks and loading their items, before any model is loaded."""
+
+import difflib
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from osft_workspace import Transient, UserError, digest_json
+
+OWN_TASKS = Path(__file__).parent / "tasks"
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The tasks of one evaluation, with their items."""
+
+    tasks: dict[str, Any]
+    """lm_eval Task objects by name, in the order asked for."""
+    groups: dict[str, list[str]]
+    """Names of the tasks in each group that was asked for, subgroups included."""
+    titles: dict[str, str]
+    own: frozenset[str]
+    """Names of tasks and groups that this image ships."""
+
+    def kind(self, name: str) -> str:
+        """`retention` for the image's own suite, `benchmark` for everything else."""
+        return "retention" if name in self.own else "benchmark"
+
+
+def load_catalogue(names: Sequence[str], include_path: str) -> Catalogue:
+    """Find tasks and groups by name or pattern; lm-eval's thousands are read only for a name of theirs.
+
+    Raises:
+        UserError: a name is unknown, or a task's items are on a hub that this environment may not reach.
+        Transient: the hub did not answer.
+    """
+    if not names:
+        return Catalogue({}, {}, {}, frozenset())
+    from lm_eval.tasks import TaskManager
+
+    if include_path and not Path(include_path).is_dir():
+        raise UserError(
+            f"--include-path {include_path} is no folder. It must hold lm-eval task files (*.yaml)."
+        )
+    paths = [OWN_TASKS, *([Path(include_path)] if include_path else [])]
+    manager = TaskManager(include_path=list(paths), include_defaults=False)
+    if any(not found(manager, name) for name in names):
+        manager = TaskManager(include_path=list(paths), include_defaults=True)
+    wanted = list(
+        dict.fromkeys(match for name in names for match in found(manager, name) or unknown(manager, name))
+    )
+    loaded = load(manager, wanted)
+    groups = {
+        name: [task.task_name for task in group.get_all_tasks()] for name, group in loaded["groups"].items()
+    }
+    return Catalogue(
+        dict(loaded["tasks"]), groups, titles(loaded), own_names(manager, [*loaded["tasks"], *groups])
+    )
+
+
+def found(manager: Any, name: str) -> list[str]:
+    """What a name or pattern stands for; nothing when it is unknown."""
+    if Path(name).suffix in (".yaml", ".yml") and Path(name).is_file():
+        return [name]
+    return [str(match) for match in manager.match_tasks([name])]
+
+
+def unknown(manager: Any, name: str) -> list[str]:
+    """Raises UserError with the names that look most alike."""
+    near = difflib.get_close_matches(name, manager.all_tasks, n=5, cutoff=0.6)
+    hint = f"Near: {', '.join(near)}." if near else "Nothing has a similar name."
+    raise UserError(
+        f"task {name!r} is unknown to lm-eval, to this image and to --include-path. {hint} "
+        "Set eval.tasks to names that exist; osft_retention needs no download."
+    )
+
+
+def load(manager: Any, names: list[str]) -> Any:
+    """Load tasks one by one, so that an error can name the task."""
+    tasks: dict[str, Any] = {}
+    groups: dict[str, Any] = {}
+    for name in names:
+        try:
+            loaded = manager.load([name])
+        except (ConnectionError, FileNotFoundError) as error:
+            raise away(name, error) from error
+        tasks |= loaded["tasks"]
+        groups |= loaded["groups"]
+    return {"tasks": tasks, "groups": groups}
+
+
+def away(name: str, error: Exception) -> UserError | Transient:
+    """The sentence for a task whose items are not here."""
+    if os.environ.get("HF_HUB_OFFLINE") or os.environ.get("HF_DATASETS_OFFLINE"):
+        return UserError(
+            f"task {name!r} needs items that are not in this image, and the hub is switched off here "
+            f"({error}). Set eval.downloadBenchmarks to true, or fill the datasets cache below HF_HOME, "
+            "or evaluate osft_retention, which needs no download."
+        )
+    return Transient(f"the items of task {name!r} could not be fetched: {error}. The hub may answer later.")
+
+
+def titles(loaded: Any) -> dict[str, str]:
+    """What people call each task and group."""
+    named = {}
+    for name, task in loaded["tasks"].items():
+        metadata = task.config.metadata or {}
+        named[name] = str(metadata.get("title") or task.config.task_alias or name)
+    for name, group in loaded["groups"].items():
+        named[name] = str((group.metadata or {}).get("title") or group.alias or name)
+    return named
+
+
+def own_names(manager: Any, names: Sequence[str]) -> frozenset[str]:
+    """Names whose definition lies in this image."""
+    paths = {name: getattr(manager.task_index.get(name), "yaml_path", None) for name in names}
+    return frozenset(name for name, path in paths.items() if path and OWN_TASKS in Path(path).parents)
+
+
+def content_digest(task: Any) -> str:
+    """Digest of everything in a task that decides a score: its definition, its items and its shots."""
+    shots = list(task.fewshot_docs()) if task.config.num_fewshot else []
+    text = json.dumps([task.dump_config(), list(task.eval_docs), shots], sort_keys=True, default=str)
+    return digest_json(ADDRESS.sub("", text))

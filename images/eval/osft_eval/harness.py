@@ -1,0 +1,141 @@
+"""Running lm-eval tasks on one model and keeping what it answered to each item."""
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from osft_eval.settings import Settings
+from osft_workspace import UserError
+
+SHOWN = 2000
+"""Characters of a question or an answer that are kept."""
+
+
+def prepare(task: Any, settings: Settings) -> None:
+    """Apply the run's shots, seed and generation arguments to a task, as lm-eval's own command line does."""
+    config = task.config
+    if config.output_type == "generate_until" and settings.generation:
+        task.set_config("generation_kwargs", settings.generation, update=True)
+    if settings.num_fewshot is not None and config.num_fewshot != 0:
+        task.set_config("num_fewshot", settings.num_fewshot)
+    elif config.num_fewshot is None:
+        task.set_config("num_fewshot", 0)
+    task.set_fewshot_seed(settings.seed)
+
+
+def run_task(lm: Any, name: str, task: Any, settings: Settings) -> dict[str, Any]:
+    """Evaluate one task.
+
+    Returns:
+        `metric`, `filter`, `higher_is_better`, `value` (over all items) and `items`: id, question, choices,
+        target, answer, and score (None where the metric has no value for one item).
+    """
+    import numpy
+    import torch
+    from lm_eval.evaluator import evaluate
+
+    random.seed(settings.seed)
+    numpy.random.seed(settings.seed)
+    torch.manual_seed(settings.seed)
+    found = evaluate(
+        lm,
+        {"tasks": {name: task}},
+        limit=settings.limit or None,
+        bootstrap_iters=0,
+        log_samples=True,
+        apply_chat_template=settings.chat_template,
+        fewshot_as_multiturn=settings.chat_template,
+    )
+    assert found is not None
+    samples = sorted(found["samples"][name], key=lambda sample: sample["doc_id"])
+    metric, per_item = main_metric(name, task, samples)
+    filters = dict.fromkeys(sample["filter"] for sample in samples)
+    wanted = next(iter(filters))
+    items = [item_of(task, sample, metric, per_item) for sample in samples if sample["filter"] == wanted]
+    total = float(found["results"][name][f"{metric},{wanted}"])
+    return {
+        "metric": metric,
+        "filter": wanted,
+        "higher_is_better": bool(task.higher_is_better().get(metric, True)),
+        "value": math.fsum(item["score"] for item in items) / len(items) if per_item else total,
+        "items": items,
+    }
+
+
+def main_metric(name: str, task: Any, samples: Sequence[Mapping[str, Any]]) -> tuple[str, bool]:
+    """The metric that stands for a task, and whether each item has a value of it.
+
+    A task's metadata may name it (`primary_metric`). Otherwise the first that is a mean over items, because
+    only those can be compared item by item; otherwise the first.
+
+    Raises:
+        UserError: the task has no metric, or not the one its metadata names.
+    """
+    known = [metric for metric in task.higher_is_better() if metric in samples[0]]
+    if not known:
+        raise UserError(
+            f"task {name} reports no metric of its own for its items. Leave it out of eval.tasks."
+        )
+    named = (task.config.metadata or {}).get("primary_metric")
+    if named and named not in known:
+        raise UserError(f"task {name} names {named!r} as primary_metric and reports {', '.join(known)}.")
+    means = [metric for metric in known if is_mean(task, metric, samples[0][metric])]
+    chosen = named or (means or known)[0]
+    return chosen, chosen in means
+
+
+def is_mean(task: Any, metric: str, value: Any) -> bool:
+    """Whether a metric is the mean of one number for each item."""
+    aggregation = task.aggregation().get(metric)
+    return isinstance(value, bool | int | float) and getattr(aggregation, "__name__", "") in (
+        "mean",
+        "nanmean",
+    )
+
+
+def item_of(task: Any, sample: Mapping[str, Any], metric: str, per_item: bool) -> dict[str, Any]:
+    """What one model made of one item, as text that people can read."""
+    doc, arguments = sample["doc"], sample["arguments"]
+    named = doc.get("id") if isinstance(doc, dict) else None
+    item: dict[str, Any] = {
+        "id": str(named if named is not None else sample["doc_id"]),
+        "score": float(sample[metric]) if per_item else None,
+    }
+    if task.config.output_type == "multiple_choice":
+        return {**item, **choice_of(sample, metric, arguments)}
+    answer = sample["filtered_resps"][0] if sample["filtered_resps"] else ""
+    return {
+        **item,
+        "question": cut(arguments[0][0]),
+        "choices": None,
+        "target": cut(sample["target"]),
+        "answer": cut(answer) if isinstance(answer, str) else None,
+    }
+
+
+def choice_of(sample: Mapping[str, Any], metric: str, arguments: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    """Question, choices and the choice taken. Where the choices lie in the context, that is what differs."""
+    contexts = [str(pair[0]) for pair in arguments]
+    endings = [str(pair[1]) for pair in arguments]
+    same = len(set(contexts)) == 1
+    choices = endings if same else contexts
+    scores = [float(answer[0]) for answer in sample["filtered_resps"]]
+    if metric == "acc_norm":
+        scores = [score / max(1, len(choice)) for score, choice in zip(scores, choices, strict=False)]
+    target = sample["target"]
+    position = (
+        target if isinstance(target, int) else next(iter(target), 0) if isinstance(target, list) else None
+    )
+    return {
+        "question": cut(contexts[0] if same else endings[0]),
+        "choices": [cut(choice.strip()) for choice in choices],
+        "target": cut(choices[position].strip() if isinstance(position, int) else target),
+        "answer": cut(choices[scores.index(max(scores))].strip()),
+    }
+
+
+def cut(text: Any) -> str:
+    """A text short enough to keep for each of thousands of items."""
+    whole = str(text)
+    return whole if len(whole) <= SHOWN else whole[:SHOWN] + " …"

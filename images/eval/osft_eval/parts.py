@@ -1,0 +1,90 @@
+"""What is measured on each model: a part for each task, for the held-out loss, for the generated answers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from osft_eval import harness, holdout
+from osft_eval.backends import opened
+from osft_eval.cache import BaseCache
+from osft_eval.catalogue import Catalogue, content_digest
+from osft_eval.holdout import Holdout
+from osft_eval.settings import Settings
+from osft_eval.watched import Meter, watched
+from osft_workspace import Run
+
+LOSS, ANSWERS = "held-out loss", "held-out answers"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Something to measure on a model."""
+
+    name: str
+    content: str
+    """Digest of everything in it but the model."""
+    size: int
+    """Items."""
+    measure: Callable[[Any], Any]
+
+
+def parts_of(settings: Settings, catalogue: Catalogue, rows: Holdout | None) -> list[Part]:
+    """Everything that this evaluation measures."""
+    parts = [task_part(name, task, settings) for name, task in catalogue.tasks.items()]
+    if rows and settings.can_score:
+        parts.append(Part(LOSS, rows.loss_digest, len(rows.rows), lambda lm: holdout.losses(lm, rows.rows)))
+    if rows and rows.generated:
+        greedy = {"until": [], "do_sample": False, "max_gen_toks": settings.holdout_max_new_tokens}
+        arguments = {**greedy, **settings.generation}
+        parts.append(
+            Part(
+                ANSWERS,
+                rows.answers_digest,
+                len(rows.generated),
+                lambda lm: holdout.answers(lm, rows.generated, arguments, chat=not settings.can_score),
+            )
+        )
+    return parts
+
+
+def task_part(name: str, task: Any, settings: Settings) -> Part:
+    """One lm-eval task."""
+    harness.prepare(task, settings)
+    items = min(len(task.eval_docs), settings.limit or len(task.eval_docs))
+    return Part(name, content_digest(task), items, lambda lm: harness.run_task(lm, name, task, settings))
+
+
+def measure(
+    run: Run,
+    settings: Settings,
+    which: str,
+    folder: Path,
+    dtype: str,
+    parts: Sequence[Part],
+    cache: BaseCache | None,
+) -> dict[str, Any]:
+    """Measure every part on one model.
+
+    With a cache, what is kept there is not measured again, and a killed evaluation loses one part at most.
+    """
+    results = {part.name: cache.get(part.name, part.content) for part in parts} if cache else {}
+    missing = [part for part in parts if results.get(part.name) is None]
+    if len(missing) < len(parts):
+        kept = f"{len(parts) - len(missing)} of {len(parts)} kept"
+        run.choice(f"{which} results", kept, "an earlier evaluation measured them")
+    if not missing:
+        return results
+    total = sum(part.size for part in missing)
+    with (
+        opened(run, settings, which, folder, dtype) as model,
+        run.progress(f"measuring {which}", total=total, unit="items") as bar,
+    ):
+        meter = Meter(bar)
+        lm = watched(model, meter)
+        for part in missing:
+            meter.start(part.name, part.size)
+            results[part.name] = part.measure(lm)
+            if cache:
+                cache.put(part.name, part.content, results[part.name])
+    return results

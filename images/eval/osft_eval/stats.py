@@ -1,0 +1,189 @@
+"""Paired statistics: both models answered the same items, so each item is its own control.
+
+Pure Python and closed forms: the same numbers on every machine, no seed to explain.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+NORMAL = NormalDist()
+MANY = 2000
+"""Degrees of freedom from which Student's t and the normal distribution agree to four digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """What a paired comparison says about `tuned - base`."""
+
+    delta: float
+    p_value: float
+    """Two-sided: how often chance alone would give a difference at least this large."""
+    interval: tuple[float, float]
+    """95 % confidence interval of the difference."""
+    test: str
+
+
+def mcnemar_exact(gained: int, lost: int) -> float:
+    """Two-sided exact McNemar test.
+
+    Under the null hypothesis each item that changed is a fair coin. Items that did not change say nothing.
+    """
+    flips, fewer = gained + lost, min(gained, lost)
+    if flips == 0:
+        return 1.0
+    tail = sum(math.comb(flips, k) for k in range(fewer + 1))
+    return min(1.0, 2 * tail / 2**flips) if flips < 1000 else min(1.0, 2 * normal_tail(flips, fewer))
+
+
+def normal_tail(flips: int, fewer: int) -> float:
+    """P(X <= fewer) of a fair binomial, with continuity correction; exact sums get slow beyond 1,000."""
+    return NORMAL.cdf((fewer + 0.5 - flips / 2) / math.sqrt(flips / 4))
+
+
+def wilson(successes: int, n: int, z: float) -> tuple[float, float]:
+    """Wilson's score interval of a share."""
+    share = successes / n
+    middle = share + z * z / (2 * n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
+
+
+def newcombe_paired(both: int, gained: int, lost: int, neither: int, level: float) -> tuple[float, float]:
+    """Interval of a difference of two paired shares: Newcombe's square-and-add, his method 10 (1998).
+
+    Args:
+        both, gained, lost, neither: items right in both models, tuned only, base only, in none.
+    """
+    n = both + gained + lost + neither
+    z = NORMAL.inv_cdf(0.5 + level / 2)
+    tuned, base = (both + gained) / n, (both + lost) / n
+    tuned_low, tuned_high = wilson(both + gained, n, z)
+    base_low, base_high = wilson(both + lost, n, z)
+    phi = correlation(both, gained, lost, neither)
+    down, up = tuned - tuned_low, tuned_high - tuned
+    base_down, base_up = base - base_low, base_high - base
+    low = math.sqrt(max(0.0, down**2 - 2 * phi * down * base_up + base_up**2))
+    high = math.sqrt(max(0.0, up**2 - 2 * phi * up * base_down + base_down**2))
+    return tuned - base - low, tuned - base + high
+
+
+def correlation(both: int, gained: int, lost: int, neither: int) -> float:
+    """Newcombe's phi with his continuity correction for a positive association; 0 for an empty margin."""
+    margins = (both + gained) * (lost + neither) * (both + lost) * (gained + neither)
+    if margins == 0:
+        return 0.0
+    product = both * neither - gained * lost
+    n = both + gained + lost + neither
+    if product > 0:
+        product = max(product - n / 2, 0)  # type: ignore[assignment]
+    return product / math.sqrt(margins)
+
+
+def compare_shares(base: Sequence[bool], tuned: Sequence[bool], level: float = 0.95) -> Paired:
+    """Compare right and wrong answers to the same items. Raises ValueError without items."""
+    both = gained = lost = neither = 0
+    for was, now in zip(base, tuned, strict=True):
+        both += was and now
+        gained += now and not was
+        lost += was and not now
+        neither += not was and not now
+    n = both + gained + lost + neither
+    if n == 0:
+        raise ValueError("no items to compare")
+    return Paired(
+        (gained - lost) / n,
+        mcnemar_exact(gained, lost),
+        newcombe_paired(both, gained, lost, neither, level),
+        "mcnemar exact",
+    )
+
+
+def compare_means(
+    base: Sequence[float], tuned: Sequence[float], weights: Sequence[float] | None = None, level: float = 0.95
+) -> Paired:
+    """Compare sums over items, divided by the sum of weights: a mean, or a loss per token.
+
+    The items are the sample, so a ratio's spread is taken over its residuals (linearised), with Student's t.
+
+    Args:
+        base, tuned: one number for each item, such as its summed negative log-likelihood.
+        weights: what the sums are divided by, such as its tokens; 1 each when None.
+
+    Raises:
+        ValueError: no items.
+    """
+    share = list(weights) if weights is not None else [1.0] * len(base)
+    total, n = math.fsum(share), len(base)
+    if n == 0 or total <= 0:
+        raise ValueError("no items to compare")
+    differences = [now - was for was, now in zip(base, tuned, strict=True)]
+    delta = math.fsum(differences) / total
+    residuals = (
+        (difference - delta * weight) ** 2 for difference, weight in zip(differences, share, strict=True)
+    )
+    squares = math.fsum(residuals)
+    test = "paired t over rows" if weights is not None else "paired t"
+    if n == 1:
+        return Paired(delta, 1.0, (-math.inf, math.inf), test)
+    error = math.sqrt(squares * n / (n - 1)) / total
+    if error <= 1e-12 * max(1.0, abs(delta)):
+        return Paired(delta, 1.0 if abs(delta) <= 1e-12 else 0.0, (delta, delta), test)
+    half = t_quantile(0.5 + level / 2, n - 1) * error
+    return Paired(delta, 2 * (1 - t_cdf(abs(delta) / error, n - 1)), (delta - half, delta + half), test)
+
+
+def t_cdf(t: float, freedom: int) -> float:
+    """Student's t for whole degrees of freedom: the series of Abramowitz and Stegun 26.7.3 and 26.7.4."""
+    if freedom >= MANY:
+        return NORMAL.cdf(t)
+    angle = math.atan(abs(t) / math.sqrt(freedom))
+    sine, cosine = math.sin(angle), math.cos(angle)
+    term = cosine if freedom % 2 else 1.0
+    total = term if freedom > 1 else 0.0
+    for k in range(3 if freedom % 2 else 2, freedom - 1, 2):
+        term *= cosine * cosine * (k - 1) / k
+        total += term
+    inside = 2 / math.pi * (angle + sine * total) if freedom % 2 else sine * total
+    return 0.5 + math.copysign(inside / 2, t)
+
+
+def t_quantile(probability: float, freedom: int) -> float:
+    """The t below which a share of `probability` >= 0.5 lies, by bisection."""
+    low, high = 0.0, 1e4
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if t_cdf(middle, freedom) < probability else (low, middle)
+    return (low + high) / 2
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjustment: with it, testing many tasks raises a false alarm no more often than testing one."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted, highest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, p_values[index] * (len(order) - rank)))
+        adjusted[index] = highest
+    return adjusted
+
+
+def detectable_drop(n: int, flips: int, *, level: float = 0.05, power: float = 0.8) -> float:
+    """The smallest true drop, as a share, that a comparison like this one would notice with this power.
+
+    Normal approximation of McNemar's test with the share of changed items seen here; with almost none,
+    the exact test's own floor of six losses and no gain.
+    """
+    z = NORMAL.inv_cdf(1 - level / 2) + NORMAL.inv_cdf(power)
+    return min(1.0, max(z * math.sqrt(max(flips, 1) / n) / math.sqrt(n), 6 / n))
+
+
+def items_needed(drop: float, changed: float, *, level: float = 0.05, power: float = 0.95) -> int:
+    """Items with which a true drop is noticed with this power, when a share `changed` of them flips.
+
+    Args:
+        drop: share of items lost on balance, such as 0.03.
+        changed: share of items that flip either way, at least `drop`.
+    """
+    a, b = NORMAL.inv_cdf(1 - level / 2), NORMAL.inv_cdf(power)
+    return math.ceil((a * math.sqrt(changed) + b * math.sqrt(changed - drop * drop)) ** 2 / (drop * drop))

@@ -1,0 +1,97 @@
+"""A model whose requests go through in pieces of like length, so that its work shows progress."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from osft_workspace import Transient, UserError
+
+PIECES, SMALLEST = 20, 64
+"""A part is cut in about so many pieces, none smaller."""
+
+
+class Meter:
+    """Progress over all parts that are measured on one model, counted in their items."""
+
+    def __init__(self, bar: Any) -> None:
+        self.bar, self.before, self.size, self.name = bar, 0, 0, ""
+
+    def start(self, name: str, size: int) -> None:
+        """The next part begins: it has so many items."""
+        self.before, self.size, self.name = self.before + self.size, size, name
+
+    def pieces(
+        self, requests: Sequence[Any], call: Callable[..., Sequence[Any]], length: Callable[[Any], Any]
+    ) -> list[Any]:
+        """Call with one piece of the requests after another, those of like length together.
+
+        Returns:
+            The results in the order of the requests.
+        """
+        order = sorted(range(len(requests)), key=lambda index: length(requests[index]))
+        step = max(SMALLEST, -(-len(requests) // PIECES))
+        results: list[Any] = [None] * len(requests)
+        with servers_errors():
+            for start in range(0, len(order), step):
+                piece = order[start : start + step]
+                found = call([requests[index] for index in piece], disable_tqdm=True)
+                for index, result in zip(piece, found, strict=True):
+                    results[index] = result
+                done = (start + len(piece)) / len(order)
+                self.bar.update(self.before + round(self.size * done), part=self.name)
+        return results
+
+
+def watched(inner: Any, meter: Meter) -> Any:
+    """The same model as lm-eval sees it, with progress."""
+    from lm_eval.api.model import LM
+
+    def by_context(request: Any) -> tuple[int, str]:
+        return len(request.args[0]), str(request.args[0])
+
+    class Watched(LM):  # type: ignore[misc]
+        """Passes everything on."""
+
+        tokenizer_name = property(lambda self: inner.tokenizer_name)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(inner, name)
+
+        def loglikelihood(self, requests: Any) -> Any:
+            return meter.pieces(requests, inner.loglikelihood, by_context)
+
+        def loglikelihood_rolling(self, requests: Any) -> Any:
+            return meter.pieces(requests, inner.loglikelihood_rolling, by_context)
+
+        def generate_until(self, requests: Any) -> Any:
+            return meter.pieces(requests, inner.generate_until, by_context)
+
+        def token_likelihoods(self, requests: Any) -> Any:
+            """Scores of (None, context, continuation) in token ids."""
+            return meter.pieces(
+                requests, inner._loglikelihood_tokens, lambda request: len(request[1]) + len(request[2])
+            )
+
+        def apply_chat_template(self, chat_history: Any, add_generation_prompt: bool = True) -> Any:
+            return inner.apply_chat_template(chat_history, add_generation_prompt=add_generation_prompt)
+
+    return Watched()
+
+
+@contextmanager
+def servers_errors() -> Iterator[None]:
+    """Turn a model server's refusal or absence into a sentence."""
+    import aiohttp
+    import requests
+
+    try:
+        yield
+    except (requests.RequestException, aiohttp.ClientError) as error:
+        response = getattr(error, "response", None)
+        status = int(getattr(response, "status_code", None) or getattr(error, "status", None) or 0)
+        if 400 <= status < 500 and status not in (408, 429):
+            raise UserError(
+                f"the model server answered {status}: {error}. Check eval.baseUrl, the model names in "
+                "eval.modelArgs and OPENAI_API_KEY."
+            ) from error
+        raise Transient(f"the model server is away: {error}. Is it ready at eval.baseUrl?") from error

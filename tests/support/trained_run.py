@@ -1,0 +1,95 @@
+"""A run that is ready to be evaluated: finished download and train around real models of a million parameters."""
+
+import array
+import fcntl
+import json
+import shutil
+import struct
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from osft_workspace import Outcome, Run, run_stage, tree_digest, write_atomic
+
+from tests.support.sandbox import ROOT
+
+CACHE = ROOT / ".cache" / "tests"
+
+
+def tiny_model() -> Path:
+    """Folder with `model/`, `train.jsonl` and `holdout.jsonl`, made once for every test of this checkout."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    target = CACHE / "tiny-model"
+    with (CACHE / ".tiny-model.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (target / "model" / "config.json").is_file():
+            python = ROOT / ".venvs" / "train" / "bin" / "python"
+            subprocess.run([python, ROOT / "tests/support/tiny_model.py", target], check=True)
+    return target
+
+
+def perturbed(source: Path, target: Path, scale: float, *, only: str = "") -> Path:
+    """A copy of a float32 model whose weights are multiplied by `scale`, all or those whose name has `only`."""
+    shutil.copytree(source, target)
+    path = target / "model.safetensors"
+    data = bytearray(path.read_bytes())
+    (size,) = struct.unpack("<Q", data[:8])
+    for name, tensor in json.loads(data[8 : 8 + size]).items():
+        if name == "__metadata__" or only not in name:
+            continue
+        start, end = (8 + size + offset for offset in tensor["data_offsets"])
+        values = array.array("f", data[start:end])
+        data[start:end] = array.array("f", [value * scale for value in values]).tobytes()
+    path.write_bytes(data)
+    return target
+
+
+def make_trained_run(
+    workspace: Path,
+    run_id: str,
+    *,
+    base: Path,
+    tuned: Path,
+    rows: Sequence[dict[str, Any]],
+) -> Path:
+    """Leave finished predecessors of eval in `workspace`; returns the run's folder.
+
+    Args:
+        base, tuned: model folders; they are copied in.
+        rows: held-out rows; none is what data.trainFraction 1 leaves.
+    """
+    workspace.mkdir(parents=True, exist_ok=True)
+    digest = tree_digest(base)
+    cached = f"cache/models/{digest.removeprefix('sha256:')}"
+    if not (workspace / cached).is_dir():
+        shutil.copytree(base, workspace / cached)
+
+    def download(run: Run) -> Outcome:
+        write_atomic(run.dir / "train.jsonl", '{"messages": []}\n')
+        write_atomic(run.dir / "eval.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        write_atomic(run.dir / "rejected.jsonl", "")
+        model = {"uri": "hf://org/tiny", "revision": "abc123", "path": cached, "digest": digest}
+        details = {
+            "rows": {"read": 400 + len(rows), "train": 400, "eval": len(rows), "rejected": 0},
+            "sources": [{"uri": "hf://org/village", "revision": "def456", "rows": 400 + len(rows)}],
+            "model": model,
+            "seed": 42,
+        }
+        return Outcome(
+            outputs=["train.jsonl", "eval.jsonl", "rejected.jsonl"], shared={cached: digest}, details=details
+        )
+
+    def train(run: Run) -> Outcome:
+        shutil.copytree(tuned, run.dir / "model")
+        details = {
+            "model": {"path": "train/model", "digest": tree_digest(run.dir / "model")},
+            "base": run.predecessors["download"].details["model"],
+            "arguments": {"unfreeze_rank_ratio": 0.25, "learning_rate": 5e-5, "num_epochs": 1},
+            "device": "cpu",
+        }
+        return Outcome(outputs=["model"], metrics={"steps": 20, "training_seconds": 12.5}, details=details)
+
+    run_stage("download", workspace, run_id, inputs={"rows": list(rows)}, needs=(), body=download)
+    run_stage("train", workspace, run_id, inputs={}, needs=("download",), body=train)
+    return workspace / "runs" / run_id
