@@ -1,4 +1,6 @@
 .DEFAULT_GOAL := help
+# Libraries are compiled once, not at every start of a stage, whatever the caller's habit is.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help demo test lint generate lock venvs tools bench clean
 
 help: ## This list

@@ -44,7 +44,6 @@ def stage_env(workspace: Path, scratch: Path, extra: Mapping[str, str] | None = 
         "HOME": str(scratch / "home"),
         "MPLCONFIGDIR": str(scratch / "mpl"),
         "PYTHONUNBUFFERED": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
         **{name: str(scratch / name.lower()) for name in caches},
         **(extra or {}),
     }

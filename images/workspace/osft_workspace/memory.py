@@ -1,7 +1,6 @@
 """Peak memory of this process and everything it starts, as the kernel counts it."""
 
 import os
-import resource
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -56,9 +55,10 @@ class PeakMemory:
 
     @property
     def bytes(self) -> int:
-        """The largest sample, or the largest single process where that was short-lived."""
-        single = max(
-            resource.getrusage(who).ru_maxrss * 1024
-            for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        )
-        return max(self.sampled, single)
+        """The largest sample, or this process's own peak where its work was short.
+
+        Not `ru_maxrss`: a started program inherits that of whoever started it.
+        """
+        status = Path("/proc/self/status").read_text()
+        own = int(status.split("VmHWM:", 1)[1].split(None, 1)[0]) * 1024
+        return max(self.sampled, own)
