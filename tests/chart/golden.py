@@ -2,8 +2,8 @@
 
     python -m tests.chart.golden        writes the files again
 
-What all pods of a rendering share stands once, at the top, and so does what the stages share beyond it. Names of the
-run are RUN and RUN-SPEC, and labels that every object has are left out: they would change with every release.
+What all pods of a rendering share stands once, at the top, and so does what the stages share beyond it.
+Names of the run are RUN and RUN-SPEC, and labels that all objects have are left out: they change with releases.
 """
 
 import re
@@ -16,8 +16,15 @@ import yaml
 from tests.chart.rendering import EXAMPLES, ROOT, STAGES, Object, Pod, hook, make_pod, render, run_id
 
 FOLDER = ROOT / "tests" / "chart" / "golden"
-HOOK_KEYS = {"hook": "at", "hook-weight": "weight", "hook-delete-policy": "delete", "hook-output-log-policy": "log"}
-OWN_LABELS = re.compile(r"(app\.kubernetes\.io/|helm\.sh/chart|osft-pipeline/run|trainer\.kubeflow\.org/framework)")
+HOOK_KEYS = {
+    "hook": "at",
+    "hook-weight": "weight",
+    "hook-delete-policy": "delete",
+    "hook-output-log-policy": "log",
+}
+OWN_LABELS = re.compile(
+    r"(app\.kubernetes\.io/|helm\.sh/chart|osft-pipeline/run|trainer\.kubeflow\.org/framework)"
+)
 
 
 def golden(path: Path) -> str:
@@ -28,7 +35,11 @@ def golden(path: Path) -> str:
     common = shared([traits(pod) for pod in pods])
     stages = without(shared([traits(pod) for pod in pods if pod.stage in STAGES]), common)
     head = f"# helm template run1 charts/osft-pipeline --namespace team --values {path.relative_to(ROOT)}\n"
-    parts = [{"every pod": common}, {"every stage": stages}, *(brief(thing, common, stages) for thing in objects)]
+    parts = [
+        {"every pod": common},
+        {"every stage": stages},
+        *(brief(thing, common, stages) for thing in objects),
+    ]
     text = head + "".join("\n" + dump(part) for part in parts)
     text = re.sub(rf"{run_id(objects)}-[0-9a-f]{{4}}\b", "RUN-SPEC", text)
     return text.replace(run_id(objects), "RUN")
@@ -55,7 +66,11 @@ def pods_of(thing: Object) -> list[Pod]:
 def traits(pod: Pod) -> Object:
     """A pod as flat words: what it runs, with what, where."""
     spec = {key: value for key, value in pod.spec.items() if key not in ("containers", "volumes")}
-    container = {key: value for key, value in pod.container.items() if key not in ("name", "env", "volumeMounts", "args")}
+    container = {
+        key: value
+        for key, value in pod.container.items()
+        if key not in ("name", "env", "volumeMounts", "args")
+    }
     job = {key: value for key, value in (pod.job or {}).items() if key != "template"}
     for rule in (job.get("podFailurePolicy") or {}).get("rules", []):
         rule.get("onExitCodes", {}).pop("containerName", None)
@@ -83,7 +98,9 @@ def volume(mount: Object) -> str:
     """A mounted volume in one line."""
     kind = next(key for key in mount if key not in ("name", "mountReadOnly"))
     given = mount[kind]
-    name = given.get("claimName") or given.get("secretName") or given.get("name") or given.get("sizeLimit") or ""
+    name = (
+        given.get("claimName") or given.get("secretName") or given.get("name") or given.get("sizeLimit") or ""
+    )
     return f"{kind} {name}{' read-only' if mount['mountReadOnly'] else ''}".strip()
 
 
@@ -113,24 +130,38 @@ def brief(thing: Object, common: Object, stages: Object) -> Object:
     annotations = thing["metadata"].get("annotations", {})
     labels = {key: value for key, value in thing["metadata"]["labels"].items() if not OWN_LABELS.match(key)}
     result: Object = {f"{thing['kind']} {thing['metadata']['name']}": None}
-    when = {word: annotations[f"helm.sh/{key}"] for key, word in HOOK_KEYS.items() if f"helm.sh/{key}" in annotations}
+    when = {
+        word: annotations[f"helm.sh/{key}"]
+        for key, word in HOOK_KEYS.items()
+        if f"helm.sh/{key}" in annotations
+    }
     rest = {key: value for key, value in annotations.items() if not key.startswith("helm.sh/hook")}
-    result |= {key: value for key, value in (("hook", when), ("annotations", rest), ("labels", labels)) if value}
+    result |= {
+        key: value for key, value in (("hook", when), ("annotations", rest), ("labels", labels)) if value
+    }
     own = [without(traits(pod), common, *([stages] if pod.stage in STAGES else [])) for pod in pods_of(thing)]
     if thing["kind"] == "TrainingRuntime":
         jobs = thing["spec"]["template"]["spec"]["replicatedJobs"]
         result["mlPolicy"] = thing["spec"]["mlPolicy"]
-        result["jobs"] = [{"name": job["name"], **after(job), **words} for job, words in zip(jobs, own, strict=True)]
+        result["jobs"] = [
+            {"name": job["name"], **after(job), **words} for job, words in zip(jobs, own, strict=True)
+        ]
     elif own:
         result |= own[0]
     else:
-        result |= {key: value for key, value in thing.items() if key not in ("apiVersion", "kind", "metadata")}
+        result |= {
+            key: value for key, value in thing.items() if key not in ("apiVersion", "kind", "metadata")
+        }
     return result
 
 
 def after(job: Object) -> Object:
     """What a replicated job waits for."""
-    return {"after": [f"{dep['name']} {dep['status']}" for dep in job["dependsOn"]]} if "dependsOn" in job else {}
+    return (
+        {"after": [f"{dep['name']} {dep['status']}" for dep in job["dependsOn"]]}
+        if "dependsOn" in job
+        else {}
+    )
 
 
 class Dumper(yaml.SafeDumper):
@@ -143,7 +174,9 @@ def flow(kind: str) -> Callable[[Dumper, Any], yaml.Node]:
     def represent(dumper: Dumper, data: Any) -> yaml.Node:
         short = len(str(data)) < 90
         if kind == "map":
-            return dumper.represent_mapping("tag:yaml.org,2002:map", data.items(), flow_style=short and len(data) > 0)
+            return dumper.represent_mapping(
+                "tag:yaml.org,2002:map", data.items(), flow_style=short and len(data) > 0
+            )
         return dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=short)
 
     return represent

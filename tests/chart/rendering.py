@@ -68,7 +68,7 @@ def render(
     namespace: str = "team",
     flags: Sequence[str] = (),
 ) -> list[Object]:
-    """Objects of `helm template`. A mapping is laid over `DATA`; a path is taken as it is. Raises HelmError."""
+    """Objects of `helm template`: a mapping is laid over `DATA`, a path stands alone. Raises HelmError."""
     given = yaml.safe_load(values.read_text()) if isinstance(values, Path) else overlay(DATA, values or {})
     own = [f"--set={pair}" for pair in sets]
     command = ("template", name, str(CHART), "--namespace", namespace, *own, *flags)

@@ -1,4 +1,4 @@
-"""What the chart says to a stage is what the stage's command line takes; nothing on either side is left over."""
+"""What the chart says to a stage, its command line takes; nothing on either side is left over."""
 
 import functools
 import importlib
@@ -13,7 +13,9 @@ import yaml
 from tests.chart.rendering import ROOT, STAGES, Object, render, stage_pods
 from tests.chart.test_schema import SCHEMA, VALUES, leaves
 
-EVERYTHING = [ROOT / "tests" / "chart" / "values" / f"everything-{name}.yaml" for name in ("cluster", "hooks")]
+EVERYTHING = [
+    ROOT / "tests" / "chart" / "values" / f"everything-{name}.yaml" for name in ("cluster", "hooks")
+]
 HELPERS = ("preflight", "verify", "wait", "cleanup")
 # Given by the environment, or only for people who run a stage alone.
 NOT_BY_FLAG = {"workspace", "run_id", "claim", "token_file", "help"}
@@ -59,7 +61,9 @@ def test_defaults_of_the_chart_and_of_the_command_line_are_the_same(stage: str) 
     for arg in arguments(None)[stage]:
         name = arg.partition("=")[0].removeprefix("--").removeprefix("no-").replace("-", "_")
         given = parsed(stage, arguments(None)[stage])[name]
-        default = parsed(stage, ["--uri=hf://a/b", "--model-uri=hf://a/b"] if stage == "download" else [])[name]
+        default = parsed(stage, ["--uri=hf://a/b", "--model-uri=hf://a/b"] if stage == "download" else [])[
+            name
+        ]
         if name not in without_default and given != default:
             differing[name] = (given, default)
     assert not differing

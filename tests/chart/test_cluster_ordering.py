@@ -17,7 +17,9 @@ def replicated(objects: list[Object]) -> list[Object]:
 
 def chain(values: Object) -> list[tuple[str, list[str]]]:
     """Name and predecessors of each replicated job."""
-    return [(job["name"], [dep["name"] for dep in job.get("dependsOn", [])]) for job in replicated(render(values))]
+    return [
+        (job["name"], [dep["name"] for dep in job.get("dependsOn", [])]) for job in replicated(render(values))
+    ]
 
 
 def test_four_stages_each_wait_for_the_one_before_to_complete() -> None:
@@ -59,7 +61,11 @@ def test_the_trainjob_is_ordinary_and_its_runtime_a_hook_before_it() -> None:
     assert hook(runtime) == "pre-install,pre-upgrade"
     # A runtime of the same name is deleted first, and only ever meets itself: its name says what is in it.
     assert runtime["metadata"]["annotations"]["helm.sh/hook-delete-policy"] == "before-hook-creation"
-    reference = {"apiGroup": "trainer.kubeflow.org", "kind": "TrainingRuntime", "name": runtime["metadata"]["name"]}
+    reference = {
+        "apiGroup": "trainer.kubeflow.org",
+        "kind": "TrainingRuntime",
+        "name": runtime["metadata"]["name"],
+    }
     assert job["spec"]["runtimeRef"] == reference
     assert runtime["metadata"]["labels"]["trainer.kubeflow.org/framework"] == "torch"
 

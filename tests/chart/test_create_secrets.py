@@ -30,7 +30,9 @@ echo secret serverside-applied
 """
 
 
-def run(*arguments: str, env: dict[str, str] | None = None, path: str = "") -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str, env: dict[str, str] | None = None, path: str = ""
+) -> subprocess.CompletedProcess[str]:
     """The script without a terminal."""
     return subprocess.run(
         [sys.executable, SCRIPT, *arguments],
@@ -83,7 +85,14 @@ def test_kubectl_gets_the_values_on_its_input_and_never_as_arguments(tmp_path: P
     kubectl.write_text(KUBECTL)
     kubectl.chmod(kubectl.stat().st_mode | stat.S_IXUSR)
     session = {"AWS_SESSION_TOKEN": "canary-session"}
-    done = run("hf", "s3", "-n", "team", env={**GIVEN, **session, "CALLS": str(tmp_path)}, path=f"{tmp_path}:/usr/bin:/bin")
+    done = run(
+        "hf",
+        "s3",
+        "-n",
+        "team",
+        env={**GIVEN, **session, "CALLS": str(tmp_path)},
+        path=f"{tmp_path}:/usr/bin:/bin",
+    )
     assert done.returncode == 0, done.stderr
     arguments = (tmp_path / "arguments").read_text()
     assert "--server-side" in arguments and "team" in arguments
@@ -111,14 +120,20 @@ def test_the_registry_s_ca_becomes_the_secret_that_the_example_mounts(tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "env", "sentence"),
     [
-        (["s3", "--print"], {"AWS_ACCESS_KEY_ID": "id"}, "AWS_SECRET_ACCESS_KEY is not set and there is no terminal"),
+        (
+            ["s3", "--print"],
+            {"AWS_ACCESS_KEY_ID": "id"},
+            "AWS_SECRET_ACCESS_KEY is not set and there is no terminal",
+        ),
         (["hf", "--print"], {"HF_TOKEN": "canary\n"}, "HF_TOKEN begins or ends with white space"),
         (["hf", "--print", "--prefix", "Run_"], GIVEN, "'Run_hf-token' is no name for a secret"),
         (["hf"], GIVEN, "kubectl is missing"),
         (["all"], GIVEN, "invalid choice: 'all'"),
     ],
 )
-def test_a_mistake_is_a_sentence_and_exit_code_2(arguments: list[str], env: dict[str, str], sentence: str) -> None:
+def test_a_mistake_is_a_sentence_and_exit_code_2(
+    arguments: list[str], env: dict[str, str], sentence: str
+) -> None:
     done = run(*arguments, env=env, path="/nowhere")
     assert done.returncode == 2
     assert sentence in done.stderr

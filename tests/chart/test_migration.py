@@ -1,4 +1,4 @@
-"""docs/migration.md: every parameter of the other systems has a key, and its value arrives where the table says."""
+"""docs/migration.md: each parameter of other systems has a key, and its value arrives as the table says."""
 
 import ast
 import functools
@@ -107,7 +107,9 @@ def flag_holds(args: list[str], flag: str, value: Any) -> bool:
         return said != ["auto"] and [float(text) for text in said] == [float(value)]
     if isinstance(value, dict):
         return [json.loads(text) for text in said] == [value]
-    return said == written(value) or (isinstance(value, list) and said == [json.dumps(value, separators=(",", ":"))])
+    return said == written(value) or (
+        isinstance(value, list) and said == [json.dumps(value, separators=(",", ":"))]
+    )
 
 
 def env_holds(env: dict[str, Any], value: Any) -> bool:
@@ -121,7 +123,9 @@ def thing_holds(found: Any, value: Any) -> bool:
         return all(item in found or {"name": item} in found for item in value)
     if isinstance(found, dict):
         entries = value.items() if isinstance(value, dict) else []
-        return value in found.values() if not entries else all(found.get(key) == text for key, text in entries)
+        return (
+            value in found.values() if not entries else all(found.get(key) == text for key, text in entries)
+        )
     return bool(found == value or (isinstance(found, str) and found.startswith(f"{value}:")))
 
 

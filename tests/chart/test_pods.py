@@ -64,7 +64,10 @@ def test_openshift_chooses_the_group_itself() -> None:
 @pytest.mark.parametrize(("given", "seen"), [(1000, 1000), (0, 0), (None, None)])
 def test_the_group_of_the_workspace_is_a_value(given: Any, seen: Any) -> None:
     for flags in ((), ("--api-versions=security.openshift.io/v1",)):
-        found = {pod.spec["securityContext"].get("fsGroup") for pod in pods(render({"workspace": {"fsGroup": given}}, flags=flags))}
+        found = {
+            pod.spec["securityContext"].get("fsGroup")
+            for pod in pods(render({"workspace": {"fsGroup": given}}, flags=flags))
+        }
         assert found == {seen}
 
 
@@ -138,18 +141,17 @@ def test_memory_of_gpus_is_kept_from_falling_to_pieces() -> None:
 
 def test_the_user_s_environment_wins_and_keeps_its_commas() -> None:
     ref = {"valueFrom": {"configMapKeyRef": {"name": "hub", "key": "endpoint"}}}
-    values = {
-        "stageDefaults": {"env": {"NCCL_IB_HCA": "mlx5_0,mlx5_1=a", "HF_HOME": "/cache", "HF_ENDPOINT": ref, "N": 1000000}},
-        "eval": {"pod": {"env": {"HF_HOME": "", "HF_ENDPOINT": {"valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}}}},
-    }  # fmt: skip
-    stages = stage_pods(render(values))
+    other = {"valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
+    common = {"NCCL_IB_HCA": "mlx5_0,mlx5_1=a", "HF_HOME": "/cache", "HF_ENDPOINT": ref, "N": 1000000}
+    own = {"HF_HOME": "", "HF_ENDPOINT": other}
+    stages = stage_pods(render({"stageDefaults": {"env": common}, "eval": {"pod": {"env": own}}}))
     assert stages["train"].env["NCCL_IB_HCA"] == "mlx5_0,mlx5_1=a"
     assert stages["train"].env["HF_HOME"] == "/cache"
     assert stages["train"].env["HF_ENDPOINT"] == ref["valueFrom"]
     assert stages["train"].env["N"] == "1000000"
     # An empty text is a value, and two sources of one variable are never mixed.
     assert stages["eval"].env["HF_HOME"] == ""
-    assert stages["eval"].env["HF_ENDPOINT"] == {"fieldRef": {"fieldPath": "spec.nodeName"}}
+    assert stages["eval"].env["HF_ENDPOINT"] == other["valueFrom"]
 
 
 def test_variables_are_named_once() -> None:
@@ -171,7 +173,9 @@ def test_labels_and_annotations_reach_pods_with_their_commas() -> None:
 
 
 def test_the_labels_that_others_rely_on_cannot_be_lost() -> None:
-    values = {"stageDefaults": {"labels": {"osft-pipeline/run": "mine", "app.kubernetes.io/component": "mine"}}}
+    values = {
+        "stageDefaults": {"labels": {"osft-pipeline/run": "mine", "app.kubernetes.io/component": "mine"}}
+    }
     objects = render(values)
     assert {pod.stage for pod in pods(objects)} == {*STAGES, "preflight", "verify", "cleanup"}
     for pod in pods(objects):
@@ -184,7 +188,9 @@ PLACEMENT: Object = {
     "nodeSelector": {"pool": "a"},
     "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}],
     "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
-    "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}],
+    "topologySpreadConstraints": [
+        {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
+    ],
     "priorityClassName": "high",
     "runtimeClassName": "nvidia",
     "schedulerName": "volcano",
@@ -198,7 +204,12 @@ def test_placement_reaches_all_pods_those_that_train_too(values: Object) -> None
 
 
 def test_a_stage_overrides_lists_and_words_and_adds_to_maps() -> None:
-    own = {"nodeSelector": {"disk": "ssd"}, "tolerations": [], "priorityClassName": "low", "schedulerName": "default-scheduler"}
+    own = {
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [],
+        "priorityClassName": "low",
+        "schedulerName": "default-scheduler",
+    }
     stages = stage_pods(render({"stageDefaults": PLACEMENT, "train": {"pod": own}}))
     spec = stages["train"].spec
     assert spec["nodeSelector"] == {"pool": "a", "disk": "ssd"}
@@ -253,7 +264,11 @@ def test_further_volumes_are_mounted() -> None:
         "extraVolumeMounts": [{"name": "tasks", "mountPath": "/tasks", "readOnly": True}],
     }
     stages = stage_pods(render({"eval": {"pod": pod}}))
-    assert stages["eval"].mounts["/tasks"] == {"name": "tasks", "configMap": {"name": "our-tasks"}, "mountReadOnly": True}
+    assert stages["eval"].mounts["/tasks"] == {
+        "name": "tasks",
+        "configMap": {"name": "our-tasks"},
+        "mountReadOnly": True,
+    }
     assert "/tasks" not in stages["train"].mounts
 
 
@@ -285,12 +300,18 @@ def test_a_stage_can_act_as_an_account_of_the_user_for_roles_of_a_cloud() -> Non
     ("images", "seen"),
     [
         ({}, "localhost/osft-pipeline/train:0.1.0"),
-        ({"registry": "registry.example.com", "repository": "team/osft"}, "registry.example.com/team/osft/train:0.1.0"),
+        (
+            {"registry": "registry.example.com", "repository": "team/osft"},
+            "registry.example.com/team/osft/train:0.1.0",
+        ),
         ({"registry": ""}, "osft-pipeline/train:0.1.0"),
         ({"tag": "9.9"}, "localhost/osft-pipeline/train:9.9"),
         ({"train": {"tag": "rocm"}}, "localhost/osft-pipeline/train:rocm"),
         ({"train": {"repository": "mirror.example.com/t"}}, "mirror.example.com/t:0.1.0"),
-        ({"train": {"digest": "sha256:" + "a" * 64}}, "localhost/osft-pipeline/train:0.1.0@sha256:" + "a" * 64),
+        (
+            {"train": {"digest": "sha256:" + "a" * 64}},
+            "localhost/osft-pipeline/train:0.1.0@sha256:" + "a" * 64,
+        ),
     ],
 )
 def test_images_come_from_registry_repository_tag_and_digest(images: Object, seen: str) -> None:

@@ -1,4 +1,4 @@
-"""Values that contradict each other are refused before anything is made, all together, each with its remedy."""
+"""Values that contradict each other are refused together, each with its remedy, before anything is made."""
 
 import re
 
@@ -35,7 +35,11 @@ CASES: list[tuple[Object, str, str]] = [
         "train.maxSequenceLength is 9000 and train.maxTokensPerGpu is 8000",
         "Lower the first or raise the second",
     ),
-    ({"train": {"gpus": 1, "processesPerNode": 2}}, "train.processesPerNode is 2 and train.gpus is 1", "to auto"),
+    (
+        {"train": {"gpus": 1, "processesPerNode": 2}},
+        "train.processesPerNode is 2 and train.gpus is 1",
+        "to auto",
+    ),
     ({"train": {"pretraining": {"enabled": True}}}, "train.pretraining.blockSize is empty", "4096"),
     ({"train": {"pretraining": {"blockSize": 8}}}, "act only with train.pretraining.enabled", "Set that"),
     (
@@ -58,7 +62,9 @@ CASES: list[tuple[Object, str, str]] = [
     ),
     ({"train": {"runAs": "job"}}, "train.runAs is job and ordering is cluster", "Set ordering to hooks"),
     (
-        overlay(HOOKS, {"train": {"runAs": "job", "nodes": 2}, "workspace": {"accessModes": ["ReadWriteMany"]}}),
+        overlay(
+            HOOKS, {"train": {"runAs": "job", "nodes": 2}, "workspace": {"accessModes": ["ReadWriteMany"]}}
+        ),
         "train.runAs is job and train.nodes is 2",
         "train.runAs to trainjob",
     ),
@@ -89,16 +95,32 @@ CASES: list[tuple[Object, str, str]] = [
         "Name the tasks",
     ),
     ({"register": {"tls": {"caSecret": "a", "caConfigMap": "b"}}}, "are both set", "Empty one"),
-    ({"register": {"tls": {"caSecret": "a", "skipVerify": True}}}, "skipVerify is true", "Set skipVerify to false"),
+    (
+        {"register": {"tls": {"caSecret": "a", "skipVerify": True}}},
+        "skipVerify is true",
+        "Set skipVerify to false",
+    ),
     ({"train": {"nodes": 2}}, "is not ReadWriteMany", "Set workspace.accessModes to [ReadWriteMany]"),
-    ({"workspace": {"size": "10Gi"}}, "workspace.size is 10Gi and workspace.minFreeGiB is 20", "Raise the first"),
+    (
+        {"workspace": {"size": "10Gi"}},
+        "workspace.size is 10Gi and workspace.minFreeGiB is 20",
+        "Raise the first",
+    ),
     (
         {"secrets": {"hf": {"existing": "a", "create": {"token": "canary"}}}},
         "secrets.hf names the secret a and gives values to create one",
         "Keep one",
     ),
-    ({"secrets": {"s3": {"create": {"accessKeyId": "canary"}}}}, "secrets.s3.create has only accessKeyId", "needs"),
-    ({"data": {"enabled": False}}, "data.enabled is false, so later stages need", "Set runId to that run's folder"),
+    (
+        {"secrets": {"s3": {"create": {"accessKeyId": "canary"}}}},
+        "secrets.s3.create has only accessKeyId",
+        "needs",
+    ),
+    (
+        {"data": {"enabled": False}},
+        "data.enabled is false, so later stages need",
+        "Set runId to that run's folder",
+    ),
     ({"train": {"enabled": False}}, "train.enabled is false, so later stages need", "Set runId"),
     (
         {s: {"enabled": False} for s in ("data", "train", "eval", "register")},
@@ -117,7 +139,11 @@ def test_a_contradiction_is_named_with_its_remedy(values: Object, seen: str, rem
 
 
 def test_everything_that_is_wrong_is_said_at_once() -> None:
-    values = {"data": {"uri": ""}, "train": {"nodes": 2, "checkpoints": {"final": False}}, "ordering": "hooks"}
+    values = {
+        "data": {"uri": ""},
+        "train": {"nodes": 2, "checkpoints": {"final": False}},
+        "ordering": "hooks",
+    }
     for helm in ("helm3", "helm4"):
         found = problems(values, helm=helm)
         assert len(found) == 4
@@ -164,7 +190,10 @@ def test_a_cluster_without_trainer_is_told_what_to_do() -> None:
 def test_claims_that_do_not_exist_are_named_before_a_pod_waits_for_them() -> None:
     values = {"workspace": {"existingClaim": "disk"}, "data": {"uri": "pvc://rows/a.jsonl"}}
     found = problems(values, flags=TRAINER)
-    assert [re.findall(r"no claim (\S+) in namespace team", problem) for problem in found] == [["rows"], ["disk"]]
+    assert [re.findall(r"no claim (\S+) in namespace team", problem) for problem in found] == [
+        ["rows"],
+        ["disk"],
+    ]
 
 
 def test_what_looks_odd_but_is_right_is_taken() -> None:

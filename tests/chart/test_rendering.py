@@ -74,12 +74,19 @@ def test_only_the_address_of_the_rows_has_no_default() -> None:
 @pytest.mark.parametrize("helm", ["helm3", "helm4"])
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_helm_lint_finds_nothing(helm: str, path: Path) -> None:
-    assert "0 chart(s) failed" in run_helm(helm, ("lint", "--strict", str(CHART), "--values", str(path)), "{}")
+    assert "0 chart(s) failed" in run_helm(
+        helm, ("lint", "--strict", str(CHART), "--values", str(path)), "{}"
+    )
 
 
 def test_fractions_given_on_the_command_line_are_taken(schemas: list[str]) -> None:
     objects = render(
-        sets=["train.learningRate=2e-5", "data.trainFraction=0.75", "train.epochs=1000000", "eval.gates.maxTaskDrop=1.5"]
+        sets=[
+            "train.learningRate=2e-5",
+            "data.trainFraction=0.75",
+            "train.epochs=1000000",
+            "eval.gates.maxTaskDrop=1.5",
+        ]
     )
     text = yaml.safe_dump(objects)
     assert "--learning-rate=2e-05" in text

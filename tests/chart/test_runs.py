@@ -54,6 +54,7 @@ def test_what_decides_the_model_makes_a_new_run_beside_the_old_one(values: Objec
         {"register": {"enabled": False}},
         {"train": {"pod": {"resources": {"limits": {"memory": "64Gi"}}}}},
         {"data": {"timeoutSeconds": 90}},
+        {"train": {"checkpoints": {"everyMinutes": 5}}},
         {"train": {"tracking": {"wandb": {"project": "p"}}}},
         {"stageDefaults": {"nodeSelector": {"pool": "b"}}},
         {"stageDefaults": {"retries": 9}},
@@ -95,7 +96,11 @@ def test_a_new_signature_of_the_same_address_is_the_same_run() -> None:
 
 
 def test_a_number_is_the_same_however_it_is_written() -> None:
-    assert names({}, sets=["train.learningRate=0.000005"]) == names({"train": {"learningRate": 5e-6}}) == names({})
+    assert (
+        names({}, sets=["train.learningRate=0.000005"])
+        == names({"train": {"learningRate": 5e-6}})
+        == names({})
+    )
 
 
 def test_a_run_can_be_named() -> None:
@@ -114,9 +119,9 @@ def test_hooks_are_called_by_run_and_stage() -> None:
 
 def test_helm_upgrade_replaces_hooks_of_the_same_name_and_makes_new_runs_beside() -> None:
     changed = overlay(HOOKS, {"train": {"epochs": 2}})
-    assert not {t["metadata"]["name"] for t in render(HOOKS) if run_id(render(HOOKS)) in t["metadata"]["name"]} & {
-        t["metadata"]["name"] for t in render(changed)
-    }
+    assert not {
+        t["metadata"]["name"] for t in render(HOOKS) if run_id(render(HOOKS)) in t["metadata"]["name"]
+    } & {t["metadata"]["name"] for t in render(changed)}
 
 
 def test_every_object_fits_in_forty_characters_at_the_longest_name_that_is_taken() -> None:

@@ -122,7 +122,9 @@ EXAMPLES = [
 @pytest.mark.parametrize(("path", "example"), EXAMPLES)
 def test_every_example_in_the_schema_is_valid(path: str, example: Any) -> None:
     schema = NODES[path]
-    validator({key: value for key, value in schema.items() if key not in ("definitions", "$ref")}).validate(example)
+    validator({key: value for key, value in schema.items() if key not in ("definitions", "$ref")}).validate(
+        example
+    )
     validator(resolved(schema)).validate(example)
 
 

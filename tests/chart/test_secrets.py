@@ -7,10 +7,18 @@ from tests.chart.rendering import HOOKS, Object, one, overlay, render, stage_pod
 
 CREATED: Object = {
     "hf": {"create": {"token": "canary-hf"}},
-    "s3": {"create": {"accessKeyId": "canary-id", "secretAccessKey": "canary-key", "sessionToken": "canary-session"}},
+    "s3": {
+        "create": {
+            "accessKeyId": "canary-id",
+            "secretAccessKey": "canary-key",
+            "sessionToken": "canary-session",
+        }
+    },
     "registry": {"create": {"token": "canary-registry"}},
     "wandb": {"create": {"apiKey": "canary-wandb"}},
-    "mlflow": {"create": {"token": "canary-mlflow", "username": "canary-user", "password": "canary-password"}},
+    "mlflow": {
+        "create": {"token": "canary-mlflow", "username": "canary-user", "password": "canary-password"}
+    },
 }
 EXISTING: Object = {
     "hf": {"existing": "hf-token", "key": "tok"},
@@ -58,13 +66,20 @@ def test_evaluation_has_the_hub_s_token_only_when_it_downloads() -> None:
 def test_stages_fail_at_a_missing_key_and_preflight_says_it_before() -> None:
     stages = stage_pods(render({"secrets": EXISTING}))
     for stage in ("download", "train", "register", "preflight"):
-        optional = {v["secretKeyRef"].get("optional", False) for v in stages[stage].env.values() if isinstance(v, dict)}
+        optional = {
+            v["secretKeyRef"].get("optional", False)
+            for v in stages[stage].env.values()
+            if isinstance(v, dict)
+        }
         assert optional == {stage == "preflight"}
-    required = {text.partition("=")[0]: text.partition("=")[2] for text in stages["preflight"].flag("require-env")}
+    required = {
+        text.partition("=")[0]: text.partition("=")[2] for text in stages["preflight"].flag("require-env")
+    }
     assert set(required) == {*refs(render({"secrets": EXISTING}), "preflight")}
     assert len(required) == 8
     assert required["HF_TOKEN"] == (
-        "secret hf-token in namespace team lacks the key tok: correct secrets.hf, or run scripts/create-secrets hf."
+        "secret hf-token in namespace team lacks the key tok: "
+        "correct secrets.hf, or run scripts/create-secrets hf."
     )
 
 

@@ -78,10 +78,15 @@ def test_clean_up_does_not_hold_the_volume_it_may_delete() -> None:
 def test_other_claims_are_mounted_read_only_where_they_are_read() -> None:
     values = {
         "model": {"uri": "pvc://models/qwen"},
-        "data": {"uri": ["pvc://rows/a.jsonl", "pvc://rows/b.jsonl", "hf://org/x"], "evalUri": "pvc://held.out/e.jsonl"},
+        "data": {
+            "uri": ["pvc://rows/a.jsonl", "pvc://rows/b.jsonl", "hf://org/x"],
+            "evalUri": "pvc://held.out/e.jsonl",
+        },
     }
     stages = stage_pods(render(values))
-    mounts = {path: mount for path, mount in stages["download"].mounts.items() if path.startswith("/mnt/pvc/")}
+    mounts = {
+        path: mount for path, mount in stages["download"].mounts.items() if path.startswith("/mnt/pvc/")
+    }
     assert set(mounts) == {"/mnt/pvc/models", "/mnt/pvc/rows", "/mnt/pvc/held.out"}
     for path, mount in mounts.items():
         claim = {"claimName": path.removeprefix("/mnt/pvc/"), "readOnly": True}
@@ -109,7 +114,10 @@ def test_an_upgrade_does_not_wait_for_a_volume_that_a_running_stage_holds() -> N
 
 def test_preflight_looks_where_the_run_will_go() -> None:
     values = {
-        "data": {"uri": ["https://user.example.com/rows.jsonl", "s3://bucket/rows"], "s3": {"endpoint": "http://minio:9000"}},
+        "data": {
+            "uri": ["https://user.example.com/rows.jsonl", "s3://bucket/rows"],
+            "s3": {"endpoint": "http://minio:9000"},
+        },
         "register": {"address": "registry.kubeflow.svc"},
     }
 
@@ -174,9 +182,15 @@ def test_the_rights_of_clean_up_exist_only_while_it_runs() -> None:
     for kind in ("ServiceAccount", "Role", "RoleBinding"):
         thing = one(objects, kind, "-cleanup")
         assert hook(thing) == "pre-delete" and weight(thing) < 0
-        assert thing["metadata"]["annotations"]["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded"
-    rules = {r: rule["verbs"] for rule in one(objects, "Role", "-cleanup")["rules"] for r in rule["resources"]}
-    assert rules == dict.fromkeys(("trainjobs", "trainingruntimes", "jobs", "pods"), ["get", "list", "delete"])
+        assert (
+            thing["metadata"]["annotations"]["helm.sh/hook-delete-policy"]
+            == "before-hook-creation,hook-succeeded"
+        )
+    rules = {
+        r: rule["verbs"] for rule in one(objects, "Role", "-cleanup")["rules"] for r in rule["resources"]
+    }
+    kinds_deleted = ("trainjobs", "trainingruntimes", "jobs", "pods")
+    assert rules == {kind: ["get", "list", "delete"] for kind in kinds_deleted}
     binding = one(objects, "RoleBinding", "-cleanup")
     assert binding["roleRef"]["name"] == "run1-cleanup"
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "run1-cleanup", "namespace": "team"}]

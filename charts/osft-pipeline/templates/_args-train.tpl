@@ -1,7 +1,7 @@
 {{- /* Arguments of osft-train: each parameter of training_hub's osft() has its flag. */}}
 {{- define "osft-pipeline.args.train" -}}
 {{ include "osft-pipeline.args.training" . }}
-{{- include "osft-pipeline.args.tracking" . }}
+{{- include "osft-pipeline.args.around" . }}
 {{- end }}
 
 {{- /* What decides the tuned model, and so the run id. False is the engine's own default of those with ternary. */}}
@@ -37,30 +37,32 @@
   (list "weight-decay" (include "osft-pipeline.number" .adamw.weightDecay))
   (list "checkpoint-at-epoch" (ternary true "" .checkpoints.everyEpoch))
   (list "save-final-checkpoint" .checkpoints.final)
-  (list "enable-jit-checkpoint" .checkpoints.onPreemption)
-  (list "checkpoint-storage" .checkpoints.storage)
-  (list "node-rank" .rendezvous.nodeRank)
-  (list "rdzv-id" .rendezvous.id)
-  (list "rdzv-endpoint" .rendezvous.endpoint)
-  (list "master-addr" .rendezvous.masterAddress)
-  (list "master-port" .rendezvous.masterPort)
   (list "trust-remote-code" (ternary true "" $model.trustRemoteCode))
-  (list "data-output-dir" .dataOutputDir)
   (list "extra" .extraArgs)
 ) }}
 {{- end }}
 {{- end }}
 
-{{- define "osft-pipeline.args.tracking" -}}
-{{- with .Values.train.tracking }}
+{{- /* What does not: how a run is saved on its way, how processes meet, who watches. */}}
+{{- define "osft-pipeline.args.around" -}}
+{{- with .Values.train }}
 {{- include "osft-pipeline.flags" (list
-  (list "wandb-project" .wandb.project)
-  (list "wandb-entity" .wandb.entity)
-  (list "wandb-run-name" .wandb.runName)
-  (list "mlflow-tracking-uri" .mlflow.uri)
-  (list "mlflow-experiment-name" .mlflow.experiment)
-  (list "mlflow-run-name" .mlflow.runName)
-  (list "tensorboard-log-dir" .tensorboardLogDir)
+  (list "checkpoint-minutes" .checkpoints.everyMinutes)
+  (list "enable-jit-checkpoint" .checkpoints.onPreemption)
+  (list "checkpoint-storage" .checkpoints.storage)
+  (list "data-output-dir" .dataOutputDir)
+  (list "node-rank" .rendezvous.nodeRank)
+  (list "rdzv-id" .rendezvous.id)
+  (list "rdzv-endpoint" .rendezvous.endpoint)
+  (list "master-addr" .rendezvous.masterAddress)
+  (list "master-port" .rendezvous.masterPort)
+  (list "wandb-project" .tracking.wandb.project)
+  (list "wandb-entity" .tracking.wandb.entity)
+  (list "wandb-run-name" .tracking.wandb.runName)
+  (list "mlflow-tracking-uri" .tracking.mlflow.uri)
+  (list "mlflow-experiment-name" .tracking.mlflow.experiment)
+  (list "mlflow-run-name" .tracking.mlflow.runName)
+  (list "tensorboard-log-dir" .tracking.tensorboardLogDir)
 ) }}
 {{- end }}
 {{- end }}

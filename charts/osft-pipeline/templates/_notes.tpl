@@ -1,10 +1,18 @@
-{{- /* A command that prints a file of the workspace, for namespaces of any Pod Security level. Params: root, file. */}}
+{{- /*
+A command that prints a file of the workspace, in namespaces of any Pod Security level. The pod waits for a line before it
+prints: what it said before kubectl listens would be lost. Params: root, file.
+*/}}
 {{- define "osft-pipeline.readCommand" -}}
 {{- $name := include "osft-pipeline.releaseName" (dict "root" .root "stage" "read") -}}
 {{- $image := include "osft-pipeline.image" (dict "root" .root "image" "download") -}}
-{{- $container := dict "name" $name "image" $image "command" (list "cat" (print "/workspace/" .file)) "volumeMounts" (list (dict "name" "workspace" "mountPath" "/workspace"))
+{{- $claim := dict "claimName" (include "osft-pipeline.claimName" .root) -}}
+{{- $container := dict "name" $name "image" $image "stdin" true "stdinOnce" true
+  "command" (list "sh" "-c" (printf "read go; cat /workspace/%s" .file))
+  "volumeMounts" (list (dict "name" "workspace" "mountPath" "/workspace"))
   "securityContext" (dict "allowPrivilegeEscalation" false "capabilities" (dict "drop" (list "ALL"))) -}}
-{{- $spec := dict "containers" (list $container) "volumes" (list (dict "name" "workspace" "persistentVolumeClaim" (dict "claimName" (include "osft-pipeline.claimName" .root))))
+{{- $spec := dict "containers" (list $container)
+  "volumes" (list (dict "name" "workspace" "persistentVolumeClaim" $claim))
   "securityContext" (dict "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault")) -}}
-kubectl -n {{ .root.Release.Namespace }} run {{ $name }} --rm -iq --restart=Never --image={{ $image }} --overrides='{{ toRawJson (dict "spec" $spec) }}'
+{{- range .root.Values.images.pullSecrets }}{{ $_ := set $spec "imagePullSecrets" (append (get $spec "imagePullSecrets" | default list) (dict "name" .)) }}{{ end -}}
+echo | kubectl -n {{ .root.Release.Namespace }} run {{ $name }} --rm -iq --restart=Never --image={{ $image }} --overrides='{{ toRawJson (dict "spec" $spec) }}'
 {{- end }}

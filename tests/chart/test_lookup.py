@@ -1,0 +1,220 @@
+"""What the chart asks a cluster while helm renders: an install must never touch a claim that is there.
+
+A small server on loopback speaks the discovery and read calls of the Kubernetes API; helm asks it as any.
+"""
+
+import json
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.chart.rendering import BIN, CHART, DATA, Object, kinds, one, overlay, stage_pods
+
+CORE = {
+    "pods": "Pod",
+    "persistentvolumeclaims": "PersistentVolumeClaim",
+    "secrets": "Secret",
+    "namespaces": "Namespace",
+}
+TRAINER = {"trainjobs": "TrainJob", "trainingruntimes": "TrainingRuntime"}
+GROUPS = {
+    "batch/v1": {"jobs": "Job"},
+    "rbac.authorization.k8s.io/v1": {"roles": "Role", "rolebindings": "RoleBinding"},
+    "trainer.kubeflow.org/v1alpha1": TRAINER,
+}
+CLAIM: Object = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"name": "run1-workspace", "namespace": "team"},
+    "spec": {
+        "accessModes": ["ReadWriteMany"],
+        "storageClassName": "nfs",
+        "resources": {"requests": {"storage": "1Ti"}},
+    },
+}
+
+
+class Cluster(ThreadingHTTPServer):
+    """The API of a cluster that serves `groups` and holds `objects`, by path."""
+
+    objects: dict[str, Object]
+    groups: dict[str, dict[str, str]]
+
+    def answer(self, path: str) -> Object | None:
+        """The JSON for a path; None for 404."""
+        if path == "/version":
+            return {"major": "1", "minor": "35", "gitVersion": "v1.35.4"}
+        if path == "/api":
+            return {"kind": "APIVersions", "versions": ["v1"]}
+        if path == "/api/v1":
+            return resources("v1", {**CORE, "serviceaccounts": "ServiceAccount"})
+        if path == "/apis":
+            return {
+                "kind": "APIGroupList",
+                "apiVersion": "v1",
+                "groups": [group(name) for name in self.groups],
+            }
+        if path.startswith("/apis/") and path.removeprefix("/apis/") in self.groups:
+            name = path.removeprefix("/apis/")
+            return resources(name, self.groups[name])
+        return self.objects.get(path)
+
+
+def group(name: str) -> Object:
+    """A group in the list of groups."""
+    version = {"groupVersion": name, "version": name.split("/")[1]}
+    return {"name": name.split("/")[0], "versions": [version], "preferredVersion": version}
+
+
+def resources(name: str, plurals: dict[str, str]) -> Object:
+    """The resources of a group."""
+    listed = [
+        {"name": plural, "singularName": "", "namespaced": True, "kind": kind, "verbs": ["get"]}
+        for plural, kind in plurals.items()
+    ]
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": name, "resources": listed}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers GET."""
+
+    server: Cluster
+
+    def do_GET(self) -> None:
+        found = self.server.answer(self.path.split("?")[0])
+        missing = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "status": "Failure",
+            "reason": "NotFound",
+            "code": 404,
+        }
+        body = json.dumps(found or missing).encode()
+        self.send_response(200 if found else 404)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    server = Cluster(("127.0.0.1", 0), Handler)
+    server.objects, server.groups = {}, dict(GROUPS)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def ask(
+    cluster: Cluster, tmp_path: Path, helm: str, values: Object, *flags: str
+) -> subprocess.CompletedProcess[str]:
+    """`helm template --dry-run=server`: rendered with what the cluster answers."""
+    kubeconfig = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{cluster.server_port}"}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": ""}}],
+        "current-context": "c",
+    }
+    (tmp_path / "kubeconfig").write_text(json.dumps(kubeconfig))
+    (tmp_path / "values.json").write_text(json.dumps(overlay(DATA, values)))
+    asking = [
+        "--dry-run=server",
+        "--disable-openapi-validation",
+        *(["--validate"] if helm == "helm3" else []),
+    ]
+    command = [BIN / helm, "template", "run1", CHART, *asking, "--namespace", "team", *flags]
+    return subprocess.run(
+        [*command, "--values", tmp_path / "values.json"],
+        env={"KUBECONFIG": str(tmp_path / "kubeconfig"), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def objects(done: subprocess.CompletedProcess[str]) -> list[Object]:
+    """What was rendered."""
+    assert done.returncode == 0, done.stderr
+    return [thing for thing in yaml.safe_load_all(done.stdout) if thing]
+
+
+def claim_at(cluster: Cluster, claim: Object) -> None:
+    """Let the cluster hold a claim."""
+    cluster.objects[f"/api/v1/namespaces/team/persistentvolumeclaims/{claim['metadata']['name']}"] = claim
+
+
+@pytest.mark.parametrize("helm", ["helm3", "helm4"])
+def test_a_claim_that_is_there_is_left_alone(cluster: Cluster, tmp_path: Path, helm: str) -> None:
+    assert "PersistentVolumeClaim" in kinds(objects(ask(cluster, tmp_path, helm, {})))
+    claim_at(cluster, CLAIM)
+    for flags in ((), ("--is-upgrade",)):
+        assert "PersistentVolumeClaim" not in kinds(objects(ask(cluster, tmp_path, helm, {}, *flags)))
+
+
+@pytest.mark.parametrize("helm", ["helm3", "helm4"])
+def test_a_runtime_of_the_same_content_is_not_made_again(cluster: Cluster, tmp_path: Path, helm: str) -> None:
+    runtime = one(objects(ask(cluster, tmp_path, helm, {})), "TrainingRuntime")
+    path = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/team/trainingruntimes/"
+    cluster.objects[path + runtime["metadata"]["name"]] = runtime
+    again = objects(ask(cluster, tmp_path, helm, {}, "--is-upgrade"))
+    assert "TrainingRuntime" not in kinds(again)
+    assert one(again, "TrainJob")["spec"]["runtimeRef"]["name"] == runtime["metadata"]["name"]
+    changed = objects(ask(cluster, tmp_path, helm, {"train": {"epochs": 2}}, "--is-upgrade"))
+    assert "TrainingRuntime" in kinds(changed)
+
+
+def test_what_the_claim_is_counts_and_not_what_the_values_say(cluster: Cluster, tmp_path: Path) -> None:
+    claim_at(cluster, CLAIM)
+    two = objects(ask(cluster, tmp_path, "helm4", {"train": {"nodes": 2}}, "--is-upgrade"))
+    assert "/workspace" in stage_pods(two)["preflight"].mounts
+    claim_at(cluster, overlay(CLAIM, {"spec": {"accessModes": ["ReadWriteOnce"]}}))
+    refused = ask(cluster, tmp_path, "helm4", {"train": {"nodes": 2}})
+    assert "is not ReadWriteMany" in refused.stderr
+    shared = {"train": {"nodes": 2}, "workspace": {"existingClaim": "disk"}}
+    claim_at(
+        cluster, overlay(CLAIM, {"metadata": {"name": "disk"}, "spec": {"accessModes": ["ReadWriteOnce"]}})
+    )
+    assert "the workspace disk is not ReadWriteMany" in ask(cluster, tmp_path, "helm4", shared).stderr
+
+
+def test_a_storage_class_that_a_claim_cannot_take_is_a_sentence(cluster: Cluster, tmp_path: Path) -> None:
+    claim_at(cluster, CLAIM)
+    refused = ask(cluster, tmp_path, "helm4", {"workspace": {"storageClass": "fast"}})
+    assert 'the claim run1-workspace is there, of storage class "nfs"' in refused.stderr
+    assert objects(ask(cluster, tmp_path, "helm4", {"workspace": {"storageClass": "nfs"}}))
+
+
+def test_claims_with_rows_must_be_there(cluster: Cluster, tmp_path: Path) -> None:
+    values = {"data": {"uri": "pvc://rows/a.jsonl"}}
+    assert "there is no claim rows in namespace team" in ask(cluster, tmp_path, "helm4", values).stderr
+    claim_at(cluster, overlay(CLAIM, {"metadata": {"name": "rows"}}))
+    assert objects(ask(cluster, tmp_path, "helm4", values))
+
+
+@pytest.mark.parametrize("helm", ["helm3", "helm4"])
+def test_a_cluster_without_trainer_is_asked_for_none_of_its_kinds(
+    cluster: Cluster, tmp_path: Path, helm: str
+) -> None:
+    del cluster.groups["trainer.kubeflow.org/v1alpha1"]
+    assert "this cluster has no Kubeflow Trainer" in ask(cluster, tmp_path, helm, {}).stderr
+    job = {"ordering": "hooks", "hooks": {"timeoutMinutes": 60}, "train": {"runAs": "job"}}
+    assert "TrainJob" not in kinds(objects(ask(cluster, tmp_path, helm, job)))
+
+
+def test_openshift_is_known_by_its_api(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.groups["security.openshift.io/v1"] = {"securitycontextconstraints": "SecurityContextConstraints"}
+    for pod in stage_pods(objects(ask(cluster, tmp_path, "helm4", {}))).values():
+        assert "fsGroup" not in pod.spec["securityContext"]

@@ -1,0 +1,82 @@
+"""What `helm install` says at the end: commands that fit what was installed, to be pasted as they are."""
+
+import json
+import re
+import shlex
+
+import pytest
+
+from tests.chart.rendering import CHART, HOOKS, Object, one, overlay, render, run_helm, run_id, stage_pods
+
+
+def notes(values: Object) -> str:
+    """The notes of an install. Helm 3 shows none without a cluster."""
+    flags = ("install", "run1", str(CHART), "--dry-run=client", "--namespace", "team")
+    return run_helm(
+        "helm4", flags, json.dumps(overlay({"data": {"uri": "hf://org/dataset"}}, values))
+    ).partition("NOTES:")[2]
+
+
+def commands(values: Object) -> list[list[str]]:
+    """The command lines of the notes, as a shell reads them."""
+    lines = [line.strip() for line in notes(values).splitlines() if line.startswith("  ")]
+    assert all(line.startswith(("kubectl ", "helm ", "echo | kubectl ")) for line in lines)
+    return [shlex.split(line) for line in lines]
+
+
+@pytest.mark.parametrize("values", [{}, HOOKS], ids=["cluster", "hooks"])
+def test_commands_name_what_is_there(values: Object) -> None:
+    objects = render(values)
+    for words in commands(values):
+        assert "team" in words, words
+        assert not re.search(r"<\w", " ".join(words)), "a placeholder cannot be pasted"
+        if "trainjob" in words:
+            assert words[words.index("trainjob") + 1] == one(objects, "TrainJob")["metadata"]["name"]
+        for word in words:
+            if word.startswith("osft-pipeline/run="):
+                assert word == f"osft-pipeline/run={run_id(objects)}"
+
+
+def test_the_notes_say_how_to_follow_check_repeat_and_remove() -> None:
+    text = notes({"register": {"address": "registry"}})
+    for needed in ("get trainjob", "logs -f", "helm test run1", "report.html", "last words"):
+        assert needed in text
+    assert "helm rollback run1 1" in text and "helm uninstall run1" in text
+    assert "not registered" not in text
+    assert "register.address is empty: the model will be evaluated and not registered." in notes({})
+
+
+def test_with_hooks_the_notes_speak_of_the_timeout_and_the_way_out() -> None:
+    text = notes(HOOKS)
+    assert "--timeout (60 minutes by hooks.timeoutMinutes)" in text
+    assert "client is killed" in text
+    assert "trainjob" not in text
+
+
+def test_the_command_for_the_report_reads_the_claim_in_a_restricted_pod() -> None:
+    (words,) = [words for words in commands({}) if "run1-read" in words]
+    assert words[-2:] == [">", "report.html"]
+    (given,) = [word.removeprefix("--overrides=") for word in words if word.startswith("--overrides=")]
+    spec = json.loads(given)["spec"]
+    assert spec["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    (container,) = spec["containers"]
+    report = f"/workspace/runs/{run_id(render())}/eval/report.html"
+    assert container["command"] == ["sh", "-c", f"read go; cat {report}"]
+    assert container["stdin"] and container["stdinOnce"]
+    assert container["image"] == stage_pods(render())["download"].container["image"]
+    assert spec["volumes"][0]["persistentVolumeClaim"]["claimName"] == "run1-workspace"
+    assert not [words for words in commands({"eval": {"enabled": False}}) if "run1-read" in words]
+
+
+def test_a_suspended_run_is_told_how_to_start() -> None:
+    (words,) = [words for words in commands({"queue": {"suspend": True}}) if "patch" in words]
+    assert json.loads(words[-1]) == {"spec": {"suspend": False}}
+
+
+def test_the_notes_say_what_uninstall_leaves() -> None:
+    assert notes({}).strip().endswith("takes everything away but claim run1-workspace.")
+    assert "the workspace with all models too" in notes({"workspace": {"keep": False}})
+
+
+def test_no_secret_value_is_shown() -> None:
+    assert "canary" not in notes({"secrets": {"hf": {"create": {"token": "canary"}}}})
