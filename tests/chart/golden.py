@@ -3,7 +3,7 @@
     python -m tests.chart.golden        writes the files again
 
 What all pods of a rendering share stands once, at the top, and so does what the stages share beyond it.
-Names of the run are RUN and RUN-SPEC, and labels that all objects have are left out: they change with releases.
+Names of the run are RUN and RUN-SPEC. Labels that all objects have are left out: they change with releases.
 """
 
 import re

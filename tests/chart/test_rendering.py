@@ -6,7 +6,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.chart.rendering import BIN, CHART, CI, DATA, EXAMPLES, ROOT, Object, overlay, render, run_helm
+from tests.chart.rendering import (
+    BIN,
+    CHART,
+    CI,
+    DATA,
+    EXAMPLES,
+    ROOT,
+    Object,
+    overlay,
+    refusal,
+    render,
+    run_helm,
+)
 
 FILES = [*EXAMPLES, *CI]
 OLDEST = str(ROOT / ".cache" / "schemas" / "trainer-2.1" / "{{.ResourceKind}}{{.KindSuffix}}.json")
@@ -93,6 +105,30 @@ def test_fractions_given_on_the_command_line_are_taken(schemas: list[str]) -> No
     assert "--train-fraction=0.75" in text
     assert "--num-epochs=1000000" in text
     assert '{"maxTaskDrop":1.5}' in text
+
+
+def test_the_chart_says_what_it_is_and_what_changed() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    notes = chart["annotations"]
+    changes = yaml.safe_load(notes["artifacthub.io/changes"])
+    assert changes and all(set(change) == {"kind", "description"} for change in changes)
+    assert {change["kind"] for change in changes} <= {
+        "added",
+        "changed",
+        "deprecated",
+        "removed",
+        "fixed",
+        "security",
+    }
+    assert notes["artifacthub.io/license"] == "Apache-2.0"
+    assert notes["artifacthub.io/prerelease"] == str(chart["version"].startswith("0.")).lower()
+    assert chart["kubeVersion"] == ">=1.31.0-0"
+
+
+@pytest.mark.parametrize("helm", ["helm3", "helm4"])
+def test_a_kubernetes_that_is_too_old_is_refused(helm: str) -> None:
+    assert "kubeVersion" in refusal({}, helm=helm, flags=["--kube-version=1.30.9"])
+    assert render({}, helm=helm, flags=["--kube-version=1.31.0-gke.1"])
 
 
 def test_an_archive_holds_what_users_need_and_no_more(tmp_path: Path) -> None:

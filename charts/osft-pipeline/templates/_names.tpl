@@ -14,7 +14,7 @@ of an older object. Helpers take the root context, or (dict "root" $ "stage" "ev
 {{- /* TrainingRuntime, and the TrainJob of ordering cluster. The last part changes with anything in the pods: more memory
        after an out-of-memory kill makes a new TrainJob that goes on in the same run. */}}
 {{- define "osft-pipeline.runtimeName" -}}
-{{- $spec := print (include "osft-pipeline.runtimeSpec" .) (include "osft-pipeline.trainJobSpec" .) (include "osft-pipeline.queueLabels" .) -}}
+{{- $spec := print (include "osft-pipeline.runtimeSpec" .) (include "osft-pipeline.queueLabels" .) -}}
 {{- printf "%s-%s" (include "osft-pipeline.runId" .) (sha256sum $spec | trunc 4) -}}
 {{- end }}
 
