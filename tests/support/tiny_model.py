@@ -3,7 +3,8 @@
 
     .venvs/train/bin/python tests/support/tiny_model.py OUT_DIR [--architecture llama] [--dtype float32]
 
-Leaves `model/` (a plain Hugging Face folder), `train.jsonl` and `holdout.jsonl` in OUT_DIR, which appears whole or
+Leaves `model/` (a plain Hugging Face folder), `train.jsonl` and `holdout.jsonl` in OUT_DIR, which appears
+whole or
 not at all; when it is there, nothing is done. The weights are random: the model knows nothing, but it learns.
 `chat_rows` needs nothing but the standard library, so tests can write rows of their own.
 """
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import shutil
 import tempfile
@@ -38,7 +38,7 @@ CONTEXT = 1024
 
 
 def chat_rows(count: int, seed: int = 0) -> list[dict[str, Any]]:
-    """`count` chat rows of 60 to 80 tokens, all different in their questions; who does what is a fixed fact."""
+    """`count` chat rows of 60 to 80 tokens with different questions; who does what is a fixed fact."""
     pairs = [(adjective, noun, day) for adjective in ADJECTIVES for noun in NOUNS for day in DAYS]
     random.Random(seed).shuffle(pairs)
     rows = []
@@ -94,7 +94,7 @@ def make_tokenizer(folder: Path, rows: list[dict[str, Any]]) -> Any:
 
 
 def make_model(folder: Path, tokenizer: Any, architecture: str, dtype: str) -> None:
-    """Two layers of width 128 with random weights; heads of 32, the smallest that vLLM's CPU attention knows."""
+    """Two layers of width 128 with random weights; heads of 32, the smallest that vLLM takes on a CPU."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
@@ -136,7 +136,7 @@ def make(target: Path, architecture: str, dtype: str) -> None:
         make_model(work / "model", tokenizer, architecture, dtype)
         for path in [work, *work.rglob("*")]:
             path.chmod(0o755 if path.is_dir() else 0o644)  # save_pretrained keeps the weights to one uid
-        os.rename(work, target)
+        work.rename(target)
     except OSError:
         if not target.is_dir():
             raise

@@ -1,0 +1,234 @@
+"""The arguments of the backend: complete, in range, and every one of them known to what is installed.
+
+training_hub drops what it does not know without a word, and the backend misreads a few values. Whatever
+would be
+lost or misread ends here, before anything is loaded.
+"""
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from types import NoneType
+from typing import Any, get_args
+
+from osft_workspace import Run, UserError
+
+OWN = ("method", "gpus", "extra", "checkpoint_minutes")
+"""Options of this stage that the backend's call does not have."""
+
+ADAMW = ("beta1", "beta2", "eps", "weight_decay")
+"""In the signature of osft(), yet never put on the worker's command line; the launcher adds them."""
+
+NOT_DECIDING = (
+    *("node_rank", "rdzv_id", "rdzv_endpoint", "master_addr", "master_port", "data_output_dir"),
+    *("checkpoint_storage", "checkpoint_minutes", "enable_jit_checkpoint"),
+    *("wandb_project", "wandb_entity", "wandb_run_name"),
+    *("mlflow_tracking_uri", "mlflow_experiment_name", "mlflow_run_name"),
+)
+"""Options that decide where and how, not what: other values make the same model."""
+
+MANY_RANKS = 0.5
+DTYPES = ("float16", "bfloat16", "float32", "float64")
+VALIDATION = ("validation_split", "validation_data_path")
+TRIGGERS = (
+    "validation_frequency", "validate_at_epoch", "min_samples_per_validation", "validate_at_final",
+)  # fmt: skip
+BACKEND_NAMES = {
+    "model_name_or_path": "model.uri",
+    "batch_size": "--effective-batch-size",
+    "output_dir": "nothing: it is the run's folder",
+    "num_warmup_steps": "--warmup-steps",
+    "max_epochs": "--num-epochs",
+    "use_liger_kernels": "--use-liger",
+    "osft_unfreeze_rank_ratio": "--unfreeze-rank-ratio",
+    "osft_target_patterns": "--target-patterns",
+    "on_demand_checkpointing": "--enable-jit-checkpoint",
+    "resume_from_full_state_checkpoint": "nothing: a start resumes by itself",
+    "pretraining_config": "--is-pretraining and --block-size",
+    "callbacks": "nothing: classes cannot be given as values",
+    "data_path": "data.uri",
+    "model_path": "model.uri",
+    "ckpt_output_dir": "nothing: it is the run's folder",
+    "use_processed_dataset": "nothing: the rows tell",
+}
+"""Arguments that have another name here, and that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What goes to the backend."""
+
+    arguments: dict[str, Any]
+    """Keyword arguments of training_hub's function."""
+    worker: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the worker that training_hub does not hand on."""
+
+    def without(self, *names: str) -> dict[str, Any]:
+        """Arguments other than the named ones."""
+        return {name: value for name, value in self.arguments.items() if name not in names}
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """What the options alone can tell, in no time.
+
+    Raises:
+        UserError: with every problem found.
+    """
+    problems = [*range_problems(options), *saving_problems(options), *conflicts(options)]
+    if problems:
+        raise UserError(" ".join(problems))
+
+
+def range_problems(options: Mapping[str, Any]) -> list[str]:
+    """Values that the backend would misread."""
+    found = []
+    if options["unfreeze_rank_ratio"] >= 1:
+        found.append(
+            "--unfreeze-rank-ratio (train.unfreezeRankRatio) is 1: the backend reads that as 0.5. OSFT "
+            "keeps a part "
+            "frozen: give a share below 1, or train everything with --extra '{\"osft\": false}'."
+        )
+    if options["max_seq_len"] > options["max_tokens_per_gpu"]:
+        found.append(
+            f"--max-seq-len (train.maxSequenceLength) is {options['max_seq_len']} and --max-tokens-per-gpu "
+            f"(train.maxTokensPerGpu) {options['max_tokens_per_gpu']}: a row in between fits no GPU and "
+            "would be "
+            "dropped in every batch. Raise the second or lower the first."
+        )
+    if options["extra"].get("training_mode") == "infinite":
+        found.append("training_mode infinite never ends: choose epoch, step or token.")
+    return found
+
+
+def saving_problems(options: Mapping[str, Any]) -> list[str]:
+    """Options that would leave no model, or no log that was asked for."""
+    found = []
+    if not options["save_final_checkpoint"] and not options["checkpoint_at_epoch"]:
+        found.append(
+            "--save-final-checkpoint (train.checkpoints.final) and --checkpoint-at-epoch (everyEpoch) are "
+            "both "
+            "off: training would leave no model. Switch one on."
+        )
+    if options["tensorboard_log_dir"]:
+        found.append(
+            "--tensorboard-log-dir (train.tracking.tensorboardLogDir) is set, and the backend mini-trainer "
+            "writes "
+            "no TensorBoard log. Leave it empty: metrics.jsonl and loss.svg are always written, MLflow and "
+            "Weights & Biases are at hand."
+        )
+    return found
+
+
+def conflicts(options: Mapping[str, Any]) -> list[str]:
+    """Options that exclude or need each other."""
+    found = []
+    if options["is_pretraining"] and not options["block_size"]:
+        found.append("--is-pretraining needs --block-size (train.pretraining.blockSize), such as 2048.")
+    if options["block_size"] and not options["is_pretraining"]:
+        found.append("--block-size is for --is-pretraining only: leave it empty.")
+    if options["is_pretraining"] and options["unmask_messages"]:
+        found.append("--is-pretraining has no messages to unmask: leave out --unmask-messages.")
+    if options["rdzv_endpoint"] and options["master_addr"]:
+        found.append("--rdzv-endpoint and --master-addr exclude each other: give one.")
+    if options["node_rank"] >= options["nnodes"]:
+        found.append(
+            f"--node-rank {options['node_rank']} does not exist: {options['nnodes']} nodes count from 0."
+        )
+    if not str(options["nproc_per_node"]).isdigit() and options["nproc_per_node"] != "auto":
+        found.append(f"--nproc-per-node is {options['nproc_per_node']!r}: expected auto or a number.")
+    elif options["nproc_per_node"] == "0":
+        found.append("--nproc-per-node is 0: expected auto or at least 1.")
+    return found
+
+
+def known_fields() -> dict[str, Any]:
+    """Every argument that can reach the worker -> its type, from what is installed."""
+    from mini_trainer.training_types import TrainingArgs
+
+    return {item.name: item.type for item in fields(TrainingArgs)}
+
+
+def check_extra(extra: Mapping[str, Any], signature: inspect.Signature) -> dict[str, Any]:
+    """The further arguments, each of a known name and of its type.
+
+    Raises:
+        UserError: a name that would be dropped silently, or that a flag sets, or a value of another type.
+    """
+    known = known_fields()
+    checked = {}
+    for name, value in extra.items():
+        if name in BACKEND_NAMES:
+            raise UserError(f"--extra (train.extraArgs) names {name}: use {BACKEND_NAMES[name]}.")
+        if name in signature.parameters:
+            raise UserError(
+                f"--extra (train.extraArgs) names {name}: it has its own flag, --{name.replace('_', '-')}."
+            )
+        if name not in known:
+            near = difflib.get_close_matches(name, [*known, *signature.parameters], n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise UserError(
+                f"--extra (train.extraArgs) names {name}, which the installed mini-trainer does not know "
+                "and would "
+                f"ignore.{hint} Known: {', '.join(sorted(set(known) - set(BACKEND_NAMES)))}."
+            )
+        checked[name] = of_type(name, value, known[name])
+    if any(checked.get(name) for name in VALIDATION) and not any(checked.get(name) for name in TRIGGERS):
+        raise UserError(
+            f"validation rows are given and nothing says when to use them: set one of {', '.join(TRIGGERS)}."
+        )
+    return checked
+
+
+def of_type(name: str, value: Any, wanted: Any) -> Any:
+    """The value in the type of its field; whole numbers serve as decimals.
+
+    Raises:
+        UserError: it is of another type, or no name of a number format.
+    """
+    kinds = [
+        kind for kind in get_args(wanted) or (wanted,) if isinstance(kind, type) and kind is not NoneType
+    ]
+    if name.endswith("_dtype") and value not in DTYPES:
+        raise UserError(f"--extra (train.extraArgs) gives {name} as {value!r}, expected {', '.join(DTYPES)}.")
+    if float in kinds and type(value) is int:
+        return float(value)
+    if any(issubclass(kind, Enum) and value in [item.value for item in kind] for kind in kinds):
+        return value
+    if kinds and type(value) not in kinds:
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise UserError(f"--extra (train.extraArgs) gives {name} as {value!r}, expected {names}.")
+    return value
+
+
+def collect(
+    run: Run, function: Callable[..., Any], options: Mapping[str, Any], fixed: Mapping[str, Any]
+) -> Call:
+    """All arguments of the backend's function.
+
+    Args:
+        fixed: what this stage decides: paths, processes, patterns.
+
+    Raises:
+        UserError: an argument that the installed function lacks.
+    """
+    signature = inspect.signature(function)
+    given = {name: value for name, value in options.items() if name not in OWN and value not in ("", None)}
+    arguments = {**given, **fixed}
+    lost = sorted(name for name in arguments if name not in signature.parameters)
+    if lost:
+        raise UserError(
+            f"the installed training_hub has no argument {', '.join(lost)} and would ignore it: leave it "
+            "out, or use "
+            "the image of this version."
+        )
+    if options["unfreeze_rank_ratio"] > MANY_RANKS:
+        run.event(
+            "unfreeze_rank_ratio is high: little of the model stays protected",
+            seen=options["unfreeze_rank_ratio"],
+            usual=f"0.1 to {MANY_RANKS}",
+        )
+    extra = check_extra(options["extra"], signature)
+    worker = {name: arguments[name] for name in ADAMW if name in arguments}
+    return Call({**arguments, **extra}, worker)

@@ -1,0 +1,144 @@
+"""`osft-train`: the base model tuned on the checked rows."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from osft_workspace import StageCommand, stage_options
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Json(click.ParamType[Any]):
+    """A JSON value of one kind; empty text is the empty value of that kind."""
+
+    def __init__(self, kind: type, example: str) -> None:
+        self.kind, self.example = kind, example
+        self.name = f"json {kind.__name__}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse the text, or say what was seen and what is expected."""
+        if isinstance(value, self.kind):
+            return value
+        try:
+            found = json.loads(value) if value else self.kind()
+        except ValueError as error:
+            self.fail(f"{value!r} is not JSON ({error}), expected like {self.example}", param, ctx)
+        if not isinstance(found, self.kind):
+            self.fail(f"{value!r} is JSON of another kind, expected like {self.example}", param, ctx)
+        return found
+
+
+def option(name: str, default: Any, text: str, *env: str, **more: Any) -> Callable[[Function], Function]:
+    """One option with its environment names; further names come from Kubeflow Trainer."""
+    own = "OSFT_TRAIN_" + name.split("/")[0].removeprefix("--").replace("-", "_").upper()
+    return click.option(
+        name, default=default, envvar=[own, *env], show_envvar=True, show_default=True, help=text, **more
+    )
+
+
+COUNT = click.IntRange(min=1)
+POSITIVE = click.FloatRange(min=0, min_open=True)
+SHARE = click.FloatRange(min=0, max=1, max_open=True)
+
+
+@click.command(cls=StageCommand, name="osft-train")
+@stage_options
+# How and where
+@option("--method", "osft", "How to tune: osft.")
+@option("--backend", "mini-trainer", "training_hub's backend for the method.")
+@option("--gpus", 1, "GPUs of each node. 0: train on the CPU.", type=click.IntRange(min=0))
+@option("--nproc-per-node", "auto", "Processes of each node. auto: one for each GPU, at least one.")
+# What may change, and how much
+@option(
+    "--unfreeze-rank-ratio",
+    0.25,
+    "Share of each weight matrix that OSFT may change, below 1.",
+    type=click.FloatRange(0, 1),
+)
+@option(
+    "--target-patterns", "[]", "Matrices to decompose, a JSON list of name parts. Empty: by the model's "
+    "type.",
+    type=Json(list, '["self_attn.q_proj"]'),
+)  # fmt: skip
+# Steps
+@option("--effective-batch-size", 128, "Rows of one optimizer step, over all nodes.", type=COUNT)
+@option(
+    "--max-tokens-per-gpu",
+    64000,
+    "Most tokens on a GPU at a time; lower it when memory runs out.",
+    type=COUNT,
+)
+@option("--max-seq-len", 8192, "Rows of this many tokens or more are left out.", type=COUNT)
+@option("--num-epochs", 1, "Passes over the rows.", type=COUNT)
+@option("--seed", 42, "Seed of the order of rows and of every random number.")
+@option("--use-liger/--no-use-liger", True, "Liger's GPU kernels: less memory. Never on the CPU.")
+# Learning
+@option("--learning-rate", 5e-6, "Peak learning rate.", type=POSITIVE)
+@option("--lr-scheduler", "cosine", "Learning-rate schedule, a name that transformers knows.")
+@option("--warmup-steps", 0, "Steps until the peak.", type=click.IntRange(min=0))
+@option(
+    "--lr-scheduler-kwargs", "{}", "More for the schedule, a JSON object; numbers stay numbers.",
+    type=Json(dict, '{"num_cycles": 2}'),
+)  # fmt: skip
+@option("--beta1", None, "AdamW beta1. Empty: 0.9.", type=SHARE)
+@option("--beta2", None, "AdamW beta2. Empty: 0.95.", type=SHARE)
+@option("--eps", None, "AdamW epsilon. Empty: 1e-8.", type=POSITIVE)
+@option("--weight-decay", None, "AdamW weight decay. Empty: 0.", type=click.FloatRange(min=0))
+# Rows
+@option("--unmask-messages/--no-unmask-messages", False, "Learn from every message but the system's.")
+@option("--is-pretraining/--no-is-pretraining", False, "Learn plain text in blocks, without a chat template.")
+@option("--block-size", None, "Tokens of one block of plain text.", type=COUNT)
+@option("--document-column-name", "", "Column of the plain text. Empty: document.")
+@option("--data-output-dir", "", "Folder for the tokenised rows. Empty: below checkpoints/.")
+# Saving
+@option(
+    "--checkpoint-at-epoch/--no-checkpoint-at-epoch", False, "Keep a model of every epoch in checkpoints/."
+)
+@option("--save-final-checkpoint/--no-save-final-checkpoint", True, "Save the model at the end.")
+@option(
+    "--enable-jit-checkpoint/--no-enable-jit-checkpoint",
+    True,
+    "Save the full state when told to stop, and resume from it.",
+)
+@option(
+    "--checkpoint-minutes",
+    15.0,
+    "Minutes of training between full states, for a kill without warning. 0: none.",
+    type=click.FloatRange(min=0),
+)
+@option("--checkpoint-storage", "", "Mirror of full states, an fsspec address. Empty: only the workspace.")
+# Nodes
+@option("--nnodes", 1, "Nodes that train together.", "PET_NNODES", type=COUNT)
+@option("--node-rank", 0, "Number of this node, from 0.", "PET_NODE_RANK", type=click.IntRange(min=0))
+@option("--rdzv-id", "", "Id of the rendezvous.")
+@option("--rdzv-endpoint", "", "Address of the rendezvous, host:port. Not with --master-addr.")
+@option("--master-addr", "", "Address of node 0.", "PET_MASTER_ADDR")
+@option("--master-port", None, "Port on node 0.", "PET_MASTER_PORT", type=click.IntRange(1, 65535))
+# Experiment trackers
+@option("--wandb-project", "", "Weights & Biases project; needs WANDB_API_KEY.")
+@option("--wandb-entity", "", "Weights & Biases entity.")
+@option("--wandb-run-name", "", "Weights & Biases run name.")
+@option("--tensorboard-log-dir", "", "Refused when set: the backend writes no TensorBoard log.")
+@option("--mlflow-tracking-uri", "", "Address of an MLflow server.")
+@option("--mlflow-experiment-name", "", "MLflow experiment.")
+@option("--mlflow-run-name", "", "MLflow run name.")
+# Anything else
+@option("--trust-remote-code/--no-trust-remote-code", False, "Run code that comes with the model.")
+@option(
+    "--extra", "{}", "More arguments of the backend, a JSON object; an unknown name is an error.",
+    type=Json(dict, '{"save_dtype": "bfloat16"}'),
+)  # fmt: skip
+def main(workspace: Path, run_id: str, **options: Any) -> None:
+    """Tune the base model so that what it knows stays.
+
+    \b
+    Reads the record of download. Leaves model/ (plain Hugging Face folder),
+    metrics.jsonl, loss.svg and train.log in <workspace>/runs/<run id>/train.
+    """
+    from osft_train import stage
+
+    stage.start(workspace, run_id, options)

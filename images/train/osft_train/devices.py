@@ -1,0 +1,128 @@
+"""What trains, and how: device, processes, number format, attention.
+
+Flags decide what they can; every other choice is said with its reason.
+"""
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from osft_train.base import Base
+from osft_workspace import Run, UserError
+
+KEEP_BYTES = 1.5 * 2**30
+"""Activations that may stay in memory on a CPU; more are computed again in the backward pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """How the worker runs."""
+
+    name: str
+    """cuda or cpu."""
+    processes: int
+    """Processes on this node."""
+    compute: str
+    """Number format of forward and backward pass; weights and moments are float32."""
+    attention: str
+    liger: bool
+    keep_activations: bool
+
+    @property
+    def backend(self) -> str:
+        """Name under which this way to run is known to training_hub."""
+        return f"mini-trainer-{self.name}"
+
+
+def choose(run: Run, base: Base, options: Mapping[str, Any]) -> Device:
+    """Settle everything about the device.
+
+    Raises:
+        UserError: GPUs are asked for and not there.
+    """
+    gpus = options["gpus"]
+    wanted = options["nproc_per_node"]
+    processes = max(gpus, 1) if wanted == "auto" else int(wanted)
+    if gpus:
+        check_gpus(gpus, processes)
+        run.choice("backend", "mini-trainer-cuda", f"{gpus} GPU a node asked for")
+        return Device("cuda", processes, "bfloat16", attention(run), options["use_liger"], False)
+    run.choice("backend", "mini-trainer-cpu", "train.gpus is 0")
+    if options["use_liger"]:
+        run.choice("use_liger", False, "Liger's kernels need a GPU")
+    kept = keeps_activations(run, base, options["max_tokens_per_gpu"])
+    return Device("cpu", processes, compute_on_cpu(run), "sdpa", False, kept)
+
+
+def check_gpus(gpus: int, processes: int) -> None:
+    """Raises UserError where torch sees fewer GPUs than the values ask for."""
+    import torch
+
+    seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if seen < gpus or processes > gpus:
+        raise UserError(
+            f"train.gpus (--gpus) is {gpus} with {processes} processes, and torch sees {seen} GPUs here. "
+            "Each process "
+            "needs its own: check the pod's GPU resource and the node's driver, or set train.gpus to 0 to "
+            "train on "
+            "the CPU."
+        )
+
+
+def attention(run: Run) -> str:
+    """The attention kernel on a GPU; both keep packed rows apart."""
+    if importlib.util.find_spec("flash_attn"):
+        run.choice("attention", "flash_attention_2", "flash-attn is installed")
+        return "flash_attention_2"
+    run.choice("attention", "sdpa", "flash-attn is not installed; packed rows stay apart with sdpa too")
+    return "sdpa"
+
+
+def compute_on_cpu(run: Run) -> str:
+    """bfloat16 where the processor has it in hardware; elsewhere it is many times slower than float32."""
+    import torch
+
+    if bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()):
+        run.choice("compute", "bfloat16", "this processor multiplies bfloat16 in hardware")
+        return "bfloat16"
+    run.choice("compute", "float32", "this processor has no bfloat16 arithmetic")
+    return "float32"
+
+
+def keeps_activations(run: Run, base: Base, tokens: int) -> bool:
+    """Whether a pass leaves few enough activations to keep them, which saves a quarter of the work."""
+    config = base.text_config
+    hidden = config.get("hidden_size", 0)
+    # Per token and layer, counted in a run: 20 vectors of the hidden size and 8 of the MLP's, in float32.
+    each = 4 * (20 * hidden + 8 * config.get("intermediate_size", 4 * hidden))
+    needed = tokens * config.get("num_hidden_layers", 0) * each
+    kept = bool(needed <= KEEP_BYTES)
+    run.choice(
+        "keep_activations",
+        kept,
+        f"{tokens} tokens need {needed / 2**30:.1f} GiB, up to {KEEP_BYTES / 2**30:.1f} are kept",
+    )
+    return kept
+
+
+def worker_env(device: Device) -> dict[str, str]:
+    """Environment of the worker processes; what the user set for the thread libraries stays."""
+    cores = len(os.sched_getaffinity(0))
+    env = {
+        **os.environ,
+        "HF_HUB_OFFLINE": "1",
+        "HF_DATASETS_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "TESTING": str(
+            device.attention == "sdpa"
+        ).lower(),  # mini-trainer's own switch from flash-attn to sdpa
+    }
+    if device.name == "cpu":
+        env |= {"CUDA_VISIBLE_DEVICES": "", "NUMBA_DISABLE_JIT": "1"}  # compiling takes longer than packing
+        env.setdefault("OMP_NUM_THREADS", str(max(cores // device.processes, 1)))
+        # Waiting threads that spin take the cores from those that work wherever a core is shared or
+        # throttled.
+        env.setdefault("OMP_WAIT_POLICY", "passive")
+    return env

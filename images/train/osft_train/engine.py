@@ -1,0 +1,224 @@
+"""One call of training_hub, with the worker started our way and its end judged.
+
+training_hub and mini-trainer do the work unchanged. The launcher that starts torchrun is a subclass of
+theirs: it
+starts `osft_train.worker` in place of mini-trainer's script, adds the arguments that mini-trainer forgets,
+keeps the
+log, and ties the processes to this one's life.
+"""
+
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from osft_train import failures, metrics
+from osft_train.arguments import Call
+from osft_train.devices import Device, worker_env
+from osft_train.progress import Watch
+from osft_train.worker.launch import STAGE_PID
+from osft_workspace import Run, UserError, redact_text
+from osft_workspace.exits import StageError
+
+WORKER_SCRIPT = "mini_trainer/train.py"
+DECOMPOSED = re.compile(r"Total parameters: (\d+)")
+MILESTONES = {
+    "Loading base model to CPU": "loading the base model",
+    "Starting distributed SVD computation": "decomposing weight matrices",
+    "Distributing computed SVD data": "decomposed",
+    "Auto-detected full-state checkpoint": "going on from the last full state",
+    "saving checkpoint and exiting": "told to stop: saving the full state",
+    "saving full-state checkpoint and exiting": "told to stop: saving the full state",
+    "Reconstructing OSFT weights": "putting the model together",
+}
+TAIL_LINES = 200
+
+
+@dataclass(slots=True)
+class Job:
+    """One call and what is known of its worker."""
+
+    run: Run
+    function: Callable[..., Any]
+    call: Call
+    device: Device
+    checkpoints: Path
+    log: Path
+    total: int | None
+    """Optimizer steps of the whole run."""
+    done: int
+    """Steps trained by an earlier start."""
+    matrices: int
+    """Matrices that must be decomposed; 0 for training without OSFT."""
+    checkpoint_seconds: float
+    node_rank: int = 0
+    process: subprocess.Popen[str] | None = None
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
+    told: set[str] = field(default_factory=set)
+    stopped: BaseException | None = None
+    """SIGTERM or Ctrl-C, where the backend does not handle it itself."""
+    verdict: StageError | None = None
+    """Why we ended the worker."""
+
+    def command(self, theirs: list[str]) -> list[str]:
+        """mini-trainer's command line, with our worker and everything it forgets."""
+        at = next(number for number, word in enumerate(theirs) if str(word).endswith(WORKER_SCRIPT))
+        more = [f"--{name.replace('_', '-')}={value}" for name, value in self.call.worker.items()]
+        launch = [sys.executable, "-m", "osft_train.worker.launch", *theirs[1:at]]
+        return [*launch, "-m", "osft_train.worker", *theirs[at + 1 :], *more]
+
+    def env(self) -> dict[str, str]:
+        """The worker's environment."""
+        return {
+            **worker_env(self.device),
+            STAGE_PID: str(os.getpid()),
+            "OSFT_TRAIN_DEVICE": self.device.name,
+            "OSFT_TRAIN_COMPUTE": self.device.compute,
+            "OSFT_TRAIN_KEEP_ACTIVATIONS": str(int(self.device.keep_activations)),
+            "OSFT_TRAIN_CHECKPOINT_SECONDS": str(self.checkpoint_seconds),
+        }
+
+    def kill(self) -> None:
+        """End the worker and everything it started, at once."""
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+    def end_with(self, error: StageError) -> None:
+        """End the worker for a reason of ours."""
+        self.verdict = self.verdict or error
+        self.kill()
+
+    def read(self, line: str) -> None:
+        """Take what the log tells."""
+        self.tail.append(line)
+        for sign, text in MILESTONES.items():
+            if sign in line and text not in self.told:
+                self.told.add(text)
+                self.run.event(text)
+        if found := DECOMPOSED.search(line):
+            seen = int(found[1])
+            if seen != self.matrices:
+                self.end_with(
+                    StageError(
+                        f"mini-trainer decomposed {seen} weight matrices, expected {self.matrices}: the "
+                        "others would "
+                        "be trained without protection. Set train.targetPatterns to what the model's "
+                        "matrices are "
+                        "called."
+                    )
+                )
+        elif line.startswith('{"full_state"'):
+            told = json.loads(line)
+            self.run.event("full state saved", step=told["full_state"], seconds=told["seconds"])
+
+
+def launcher(job: Job) -> type:
+    """mini-trainer's launcher, for this job."""
+    from mini_trainer import api_train
+
+    class Launcher(api_train.StreamablePopen):  # type: ignore[misc]
+        def __init__(self, log_file: str, command: list[str]) -> None:
+            super().__init__(str(job.log), job.command(command))
+
+        def listen(self) -> None:
+            """Start torchrun in its own group, which signals to ours do not reach, and read its log."""
+            job.process = self.process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                errors="replace",
+                env=job.env(),
+                start_new_session=True,
+            )
+            assert self.process.stdout is not None
+            try:
+                with job.log.open("w", encoding="utf-8") as log:
+                    for line in self.process.stdout:
+                        log.write(redact_text(line))
+                        log.flush()
+                        job.read(line)
+                self.process.wait()
+            except BaseException as error:
+                job.stopped = error
+                job.kill()
+                raise
+
+    return Launcher
+
+
+def backend(job: Job) -> type:
+    """training_hub's backend, which starts our launcher."""
+    from mini_trainer import api_train
+    from training_hub import MiniTrainerOSFTBackend
+
+    class Backend(MiniTrainerOSFTBackend):  # type: ignore[misc]
+        def execute_training(self, algorithm_params: dict[str, Any]) -> Any:
+            stock = api_train.StreamablePopen
+            api_train.StreamablePopen = launcher(job)
+            api_train.print = lambda *_: None  # the whole command line, unredacted
+            try:
+                return super().execute_training(algorithm_params)
+            finally:
+                api_train.StreamablePopen = stock
+                del api_train.print
+
+    return Backend
+
+
+def prepare_process(nodes: int) -> None:
+    """Settle what the libraries read once, from the environment, when they are imported."""
+    logging.basicConfig(level=logging.WARNING)  # before mini-trainer, which would log its whole command line
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    # The request to stop goes through a file in /dev/shm, which all runs on a machine would share.
+    os.environ["CHECKPOINT_TRIGGER_FILENAME"] = f"osft-train-{os.getpid()}"
+    if nodes == 1:
+        for name in ("MASTER_ADDR", "MASTER_PORT"):
+            os.environ.pop(f"PET_{name}", None)  # one node needs no name service
+            os.environ.pop(name, None)
+
+
+def train(job: Job) -> None:
+    """Run the backend until its worker ends.
+
+    Raises:
+        UserError, Transient, StageError: the worker failed, and why.
+    """
+    from training_hub import AlgorithmRegistry
+
+    AlgorithmRegistry.register_backend("osft", job.device.backend, backend(job))
+    watch = Watch(
+        job.run,
+        metrics.raw_file(job.checkpoints, job.node_rank),
+        total=job.total,
+        done=job.done,
+        report=job.node_rank == 0,
+        lost=lambda step: job.end_with(metrics.diverged(step)),
+    )
+    try:
+        with watch:
+            job.function(**job.call.arguments)
+    except Exception as error:
+        if job.verdict:
+            raise job.verdict from None
+        if job.stopped:
+            raise job.stopped from None
+        if job.process is None and isinstance(error, ValueError | TypeError):
+            raise UserError(f"training_hub refuses the arguments: {error}") from error
+        if job.process is None:
+            raise
+        limit = job.call.arguments["max_tokens_per_gpu"]
+        raise failures.explain(job.tail, str(job.log), limit) from None
+    finally:
+        job.kill()

@@ -1,0 +1,91 @@
+"""The training log: one clean line for each step of this run."""
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from osft_workspace import UserError, write_atomic
+
+KEPT = {
+    "step": "step",
+    "epoch": "epoch",
+    "loss": "loss",
+    "lr": "learning_rate",
+    "grad_norm": "grad_norm",
+    "num_samples": "rows",
+    "num_total_tokens": "tokens",
+    "num_loss_counted_tokens": "learned_tokens",
+    "time_per_batch": "seconds",
+    "tokens_per_second": "tokens_per_second",
+    "peak_memory_usage_GB": "gpu_memory_gb",
+    "val_loss": "validation_loss",
+}
+"""What mini-trainer writes -> what metrics.jsonl says."""
+
+
+def raw_file(checkpoints: Path, node_rank: int) -> Path:
+    """The file that mini-trainer appends to, one line a step."""
+    return checkpoints / f"training_metrics_{node_rank}.jsonl"
+
+
+def complete_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Every whole line of the raw file; the last one may still be in writing."""
+    if not path.is_file():
+        return
+    with path.open() as file:
+        for line in file:
+            if line.endswith("\n"):
+                yield json.loads(line)
+
+
+def read_steps(checkpoints: Path, node_rank: int) -> list[dict[str, Any]]:
+    """One line for each step, in order. A step that was trained again counts as it was the last time."""
+    steps: dict[int, dict[str, Any]] = {}
+    for line in complete_lines(raw_file(checkpoints, node_rank)):
+        steps[line["step"]] = line
+    return [steps[number] for number in sorted(steps)]
+
+
+def check_finite(steps: list[dict[str, Any]]) -> None:
+    """Raises UserError at the first step whose loss is no number: all that follows is lost."""
+    for line in steps:
+        if not math.isfinite(line["loss"]):
+            raise diverged(line["step"])
+
+
+def diverged(step: int) -> UserError:
+    """Training that went astray."""
+    return UserError(
+        f"the loss of step {step} is not a number: training went astray, and its model would be useless. "
+        "Lower "
+        "train.learningRate, or set train.scheduler.warmupSteps; look at the rows of that step if it was "
+        "the first."
+    )
+
+
+def write_clean(steps: list[dict[str, Any]], target: Path) -> None:
+    """Write metrics.jsonl: finite numbers only, valid JSON."""
+    lines = []
+    for step in steps:
+        clean = {name: step[raw] for raw, name in KEPT.items() if step.get(raw) is not None}
+        lines.append(json.dumps(clean, allow_nan=False) + "\n")
+    write_atomic(target, "".join(lines))
+
+
+def summary(steps: list[dict[str, Any]]) -> dict[str, float]:
+    """What the record tells of the training. The final loss is the last step's."""
+    seconds = sum(step["time_per_batch"] for step in steps)
+    tokens = sum(step["num_total_tokens"] for step in steps)
+    last = steps[-1]
+    return {
+        "final_loss": last["loss"],
+        "min_loss": min(step["loss"] for step in steps),
+        "final_perplexity": math.exp(min(last["loss"], 700)),
+        "steps": last["step"],
+        "epochs": last["epoch"] + 1,
+        "tokens": int(tokens),
+        "tokens_per_second": round(tokens / seconds, 1) if seconds else 0.0,
+        "training_seconds": round(seconds, 1),
+    }

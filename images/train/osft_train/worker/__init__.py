@@ -1,0 +1,1 @@
+"""What runs under torchrun: mini-trainer's own program, unchanged, with its gaps filled from outside."""

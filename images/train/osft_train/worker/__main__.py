@@ -1,0 +1,39 @@
+"""The program of every rank: mini-trainer's training program, as it is.
+
+    torchrun ... -m osft_train.worker --model-name-or-path ...
+
+What is put around it: whole and periodic full-state checkpoints, a resume that goes on where it was
+(`state`), and,
+without CUDA, the few spots that name CUDA (`cpu`).
+"""
+
+import gc
+import os
+
+from osft_train.worker.launch import LAUNCHER_PID
+from osft_train.worker.parent import die_with_parent
+
+
+def main() -> None:
+    """Fill the gaps, then run mini-trainer with this process's arguments."""
+    die_with_parent(int(os.environ[LAUNCHER_PID]))
+
+    from mini_trainer import train
+
+    from osft_train.worker import state
+
+    state.install(float(os.environ["OSFT_TRAIN_CHECKPOINT_SECONDS"]))
+    if os.environ["OSFT_TRAIN_DEVICE"] == "cpu":
+        from osft_train.worker import cpu
+
+        cpu.install(os.environ["OSFT_TRAIN_COMPUTE"], keep=os.environ["OSFT_TRAIN_KEEP_ACTIVATIONS"] == "1")
+    # OSFT's start collects garbage after every weight matrix. Objects of the imports, which never become
+    # garbage,
+    # make each of these scans cost 0.3 s; frozen, they are not looked at.
+    gc.collect()
+    gc.freeze()
+    train.app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""torchrun, tied to the life of the stage that starts it."""
+
+import os
+
+from osft_train.worker.parent import die_with_parent
+
+STAGE_PID = "OSFT_TRAIN_STAGE_PID"
+LAUNCHER_PID = "OSFT_TRAIN_LAUNCHER_PID"
+
+
+def main() -> None:
+    """Run torchrun with this process's arguments."""
+    die_with_parent(int(os.environ[STAGE_PID]))
+    os.environ[LAUNCHER_PID] = str(os.getpid())
+
+    from torch.distributed.run import main as torchrun
+
+    torchrun()
+
+
+if __name__ == "__main__":
+    main()
