@@ -91,7 +91,8 @@ def answer(
     title: str, folder: Path, turns: list[dict[str, str]], max_new_tokens: int, trust_remote_code: bool
 ) -> Answer:
     """Load a model and let it answer greedily, as any user of transformers would."""
-    os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error")
+    # Threads that spin while they wait take the time of whatever else runs.
+    os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error", OMP_WAIT_POLICY="passive")
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
