@@ -83,12 +83,11 @@ def test_only_the_address_of_the_rows_has_no_default() -> None:
     assert run_helm("helm4", ("template", "run1", str(CHART), "--set", "data.uri=hf://org/dataset"), "{}")
 
 
-@pytest.mark.parametrize("helm", ["helm3", "helm4"])
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_helm_lint_finds_nothing(helm: str, path: Path) -> None:
-    assert "0 chart(s) failed" in run_helm(
-        helm, ("lint", "--strict", str(CHART), "--values", str(path)), "{}"
-    )
+@pytest.mark.parametrize("path", CI, ids=lambda path: path.stem)
+def test_helm_lint_finds_nothing(path: Path) -> None:
+    # `make lint` does the same for every file and under Helm 3.
+    flags = ("lint", "--strict", str(CHART), "--values", str(path))
+    assert "0 chart(s) failed" in run_helm("helm4", flags, "{}")
 
 
 def test_fractions_given_on_the_command_line_are_taken(schemas: list[str]) -> None:
