@@ -139,12 +139,12 @@ def learned_view(
             base, tuned = holdout[key]["base"], holdout[key]["tuned"]
             table.append(
                 {"name": name, "note": note, "base": percent(base), "tuned": percent(tuned),
-                 "change": f"{signed(100 * (tuned - base))} points", "tone": ""}
+                 "change": signed(100 * (tuned - base)), "tone": ""}
             )  # fmt: skip
     interval = holdout.get("interval")
     sure = (
         f"The change in loss lies between {signed(interval[0], 3)} and {signed(interval[1], 3)} "
-        f"with 95\u00a0% confidence (p {equals(holdout['p_value'])}, {holdout['test']})."
+        f"with 95\u00a0% confidence (p\u00a0{equals(holdout['p_value'])}, {holdout['test']})."
         if interval
         else ""
     )
@@ -161,7 +161,7 @@ def learned_view(
 def equals(p_value: float) -> str:
     """`= 0.03` or `< 0.001`."""
     text = p_text(p_value)
-    return text if text.startswith("<") else f"= {text}"
+    return text if text.startswith("<") else f"=\u00a0{text}"
 
 
 def kept_view(
@@ -198,6 +198,8 @@ def row(name: str, task: Mapping[str, Any], group: bool, scale: float) -> dict[s
     """One line of the table of tasks."""
     share = gates.is_share(task)
     readings = {"worse": "fell", "better": "rose", "unchanged": "no sure change", "untested": "not tested"}
+    reading = readings[task["verdict"]]
+    by = "" if task["metric"] == "acc" or group else f" by {task['metric']}"
     chart = None
     if share and task["interval"]:
         low, high = task["interval"]
@@ -219,9 +221,9 @@ def row(name: str, task: Mapping[str, Any], group: bool, scale: float) -> dict[s
         "gained": "–" if task["gained"] is None else str(task["gained"]),  # noqa: RUF001
         "lost": "–" if task["lost"] is None else str(task["lost"]),  # noqa: RUF001
         "p": p_text(task["p_value"]),
-        "reading": readings[task["verdict"]],
+        "reading": reading,
+        "note": f"{counted(task['n'], 'item')}{by}, {reading}",
         "tone": tone_of(task),
-        "metric": task["metric"],
     }
 
 
