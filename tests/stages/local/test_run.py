@@ -43,6 +43,14 @@ class Story:
     left: dict[str, list[str]] = field(default_factory=dict)
 
     @property
+    def tmp(self) -> Path:
+        return self.folder / "tmp"
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {"HF_TOKEN": CANARY, "TMPDIR": str(self.tmp)}
+
+    @property
     def words(self) -> list[str]:
         tiny = ROOT / ".cache" / "tests" / "tiny"
         values = self.folder / "values.yaml"
@@ -55,9 +63,7 @@ class Story:
         """Call, wait until the output holds `when`, and signal run-local alone."""
         log = self.folder / f"{name}.log"
         with log.open("w") as file:
-            process = subprocess.Popen(
-                self.words, stdout=file, stderr=file, env={**os.environ, "HF_TOKEN": CANARY}
-            )
+            process = subprocess.Popen(self.words, stdout=file, stderr=file, env={**os.environ, **self.env})
         wait_for(lambda: when in log.read_text() or process.poll() is not None)
         process.send_signal(number)
         self.codes[name] = process.wait()
@@ -67,7 +73,7 @@ class Story:
 
     def whole(self, name: str, *more: str) -> None:
         """Call and wait for the end."""
-        done = call(*self.words, *more, HF_TOKEN=CANARY)
+        done = call(*self.words, *more, **self.env)
         self.codes[name], self.outputs[name] = done.returncode, done.stdout + done.stderr
 
 
@@ -89,6 +95,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, registry: str) -> Story:
     ]
     assert call(*tiny).returncode == 0
     story = Story(tmp_path_factory.mktemp("run"))
+    story.tmp.mkdir()
     (story.folder / "values.yaml").write_text(yaml.safe_dump(VALUES))
     story.interrupted("ctrl-c", " train start ", signal.SIGINT)
     story.interrupted("killed", " eval start ", signal.SIGKILL)
@@ -181,8 +188,12 @@ def test_bad_data_ends_the_run_at_once_with_the_stages_sentence(story: Story) ->
 
 
 def test_a_deadline_ends_the_stage(story: Story) -> None:
-    story.whole("late", "--set", "train.pod.deadlineMinutes=0.02,data.seed=1")
+    story.whole("late", "--set-json", "train.pod.deadlineMinutes=0.05", "--set", "data.seed=1")
     assert story.codes["late"] == 124
     assert stages(story.outputs["late"]) == ALL[:3]
     assert "deadlineMinutes" in story.outputs["late"]
     assert living(str(story.folder)) == []
+
+
+def test_no_scratch_folder_is_left(story: Story) -> None:
+    assert list(story.tmp.iterdir()) == []
