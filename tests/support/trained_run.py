@@ -1,4 +1,4 @@
-"""A run that is ready to be evaluated: finished download and train around real models of a million parameters."""
+"""A run that is ready to be evaluated: real records of download and train around tiny models."""
 
 import array
 import fcntl
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from osft_workspace import Outcome, Run, run_stage, tree_digest, write_atomic
-
 from tests.support.sandbox import ROOT
 
 CACHE = ROOT / ".cache" / "tests"
@@ -30,7 +29,7 @@ def tiny_model() -> Path:
 
 
 def perturbed(source: Path, target: Path, scale: float, *, only: str = "") -> Path:
-    """A copy of a float32 model whose weights are multiplied by `scale`, all or those whose name has `only`."""
+    """A copy of a float32 model whose weights are multiplied: all, or those whose name has `only`."""
     shutil.copytree(source, target)
     path = target / "model.safetensors"
     data = bytearray(path.read_bytes())
@@ -42,6 +41,18 @@ def perturbed(source: Path, target: Path, scale: float, *, only: str = "") -> Pa
         values = array.array("f", data[start:end])
         data[start:end] = array.array("f", [value * scale for value in values]).tobytes()
     path.write_bytes(data)
+    return target
+
+
+def with_template(source: Path, target: Path, template: str | None) -> Path:
+    """A copy of a model with another chat template, or none."""
+    shutil.copytree(source, target)
+    config = json.loads((target / "tokenizer_config.json").read_text())
+    config.pop("chat_template", None)
+    (target / "tokenizer_config.json").write_text(json.dumps(config))
+    (target / "chat_template.jinja").unlink(missing_ok=True)
+    if template is not None:
+        (target / "chat_template.jinja").write_text(template)
     return target
 
 

@@ -1,0 +1,121 @@
+"""What an evaluation on real (tiny) models measures and leaves behind."""
+
+import json
+import math
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.stages.eval.conftest import Stage
+from tests.support.sandbox import ROOT, executable
+
+OWN = ROOT / "images/eval/osft_eval/tasks"
+SUITE = ("osft_capitals", "osft_currencies", "osft_elements", "osft_opposites", "osft_verbs", "osft_grammar")
+
+
+@pytest.fixture(autouse=True)
+def ran(measured: tuple[int, str]) -> None:
+    code, printed = measured
+    assert code == 0, printed
+
+
+def test_every_task_was_given_to_both_models(stage: Stage) -> None:
+    tasks = stage.results("a")["tasks"]
+    assert set(tasks) == {"planted", "told", *SUITE}
+    assert {task["n"] for task in tasks.values()} == {24}
+    assert {name: task["kind"] for name, task in tasks.items() if task["kind"] == "benchmark"} == {
+        "planted": "benchmark", "told": "benchmark"
+    }  # fmt: skip
+
+
+def test_the_samples_hold_one_line_for_each_item_with_both_answers(stage: Stage) -> None:
+    results = stage.results("a")
+    for name, task in results["tasks"].items():
+        samples = stage.samples("a", name)
+        assert len(samples) == task["n"]
+        gained = sum(s["tuned"]["correct"] and not s["base"]["correct"] for s in samples)
+        lost = sum(s["base"]["correct"] and not s["tuned"]["correct"] for s in samples)
+        assert (task["gained"], task["lost"]) == (gained, lost)
+        assert task["base"] == pytest.approx(sum(s["base"]["score"] for s in samples) / task["n"])
+        assert task["delta"] == pytest.approx((gained - lost) / task["n"])
+    item = stage.samples("a", "planted")[1]
+    assert item["id"] == "item-1"
+    assert item["choices"] == ["a", "b", "c", "d"]
+    assert (item["target"], item["question"]) == ("b", "Keeper 1 counts the")
+    assert item["base"]["answer"] in item["choices"]
+
+
+def test_the_group_pools_its_items(stage: Stage) -> None:
+    results = stage.results("a")
+    group = results["groups"]["osft_retention"]
+    assert group["n"] == 24 * len(SUITE)
+    for key in ("gained", "lost"):
+        assert group[key] == sum(results["tasks"][name][key] for name in SUITE)
+
+
+def test_a_blank_model_has_the_loss_of_pure_chance(stage: Stage, base_model: Path) -> None:
+    vocabulary = json.loads((base_model / "config.json").read_text())["vocab_size"]
+    holdout = stage.results("a")["holdout"]
+    assert holdout["n"] == 12
+    assert holdout["loss"]["tuned"] == pytest.approx(math.log(vocabulary), abs=1e-5)
+    assert holdout["perplexity"]["tuned"] == pytest.approx(vocabulary, rel=1e-4)
+    assert holdout["delta"] == pytest.approx(holdout["loss"]["tuned"] - holdout["loss"]["base"])
+    rows = stage.samples("a", "holdout")
+    assert len(rows) == 12
+    assert sum(row["tokens"] for row in rows) == holdout["tokens"]
+    assert sum(row["tuned"]["answer"] is not None for row in rows) == holdout["generated"] == 3
+
+
+def test_an_accuracy_is_the_one_that_lm_evals_own_command_finds(stage: Stage, tmp_path: Path) -> None:
+    """Our scoring shares contexts; lm-eval's own does not, and batches otherwise."""
+    base = next((stage.workspace / "cache" / "models").iterdir())
+    command = [
+        executable("eval", "lm_eval"), "--model", "hf", "--model_args", f"pretrained={base},dtype=float32",
+        "--tasks", "osft_capitals,osft_grammar", "--include_path", str(OWN), "--limit", "24",
+        "--device", "cpu", "--batch_size", "3", "--output_path", str(tmp_path), "--log_samples",
+    ]  # fmt: skip
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf"), "HOME": str(tmp_path)}
+    subprocess.run(command, env=env, check=True, capture_output=True, timeout=280)
+    for name in ("osft_capitals", "osft_grammar"):
+        (log,) = tmp_path.rglob(f"samples_{name}_*.jsonl")
+        theirs = {doc["doc"]["id"]: doc["acc"] for doc in map(json.loads, log.read_text().splitlines())}
+        ours = {sample["id"]: sample["base"]["score"] for sample in stage.samples("a", name)}
+        assert ours == theirs
+
+
+def test_the_record_names_the_model_that_goes_on(stage: Stage) -> None:
+    record = stage.record("a")
+    train = json.loads((stage.workspace / "runs/a/train/record.json").read_text())
+    assert record["details"]["model"] == train["details"]["model"]
+    assert record["details"]["primary_metric"] == "holdout_loss"
+    assert record["metrics"]["holdout_loss_tuned"] == stage.results("a")["holdout"]["loss"]["tuned"]
+    assert record["metrics"]["osft_retention_base"] == stage.results("a")["groups"]["osft_retention"]["base"]
+    assert {"torch", "transformers", "lm_eval"} <= set(record["versions"])
+    left = {output["path"] for output in record["outputs"]}
+    assert {
+        "results.json",
+        "report.html",
+        "report.md",
+        "samples/planted.jsonl",
+        "samples/holdout.jsonl",
+    } <= left
+
+
+def test_every_choice_made_is_said_with_its_reason(stage: Stage, measured: tuple[int, str]) -> None:
+    assert "eval chose dtype value=" in measured[1]
+    assert {choice["name"] for choice in stage.record("a")["choices"]} >= {"dtype"}
+
+
+def test_the_libraries_stay_quiet(measured: tuple[int, str]) -> None:
+    lines = [line for line in measured[1].splitlines() if not line.startswith("20")]
+    assert lines == []
+
+
+def test_the_markdown_report_says_the_same(stage: Stage) -> None:
+    text = (stage.dir("a") / "report.md").read_text()
+    results = stage.results("a")
+    assert f"{results['holdout']['loss']['tuned']:.3f}" in text
+    assert "**Retention suite**" in text
+    assert "<script" not in text

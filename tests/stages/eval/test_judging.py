@@ -1,0 +1,105 @@
+"""Gates, kept base results, and what ends an evaluation early."""
+
+from pathlib import Path
+
+from tests.stages.eval.conftest import Stage, items_of, village_rows, write_tasks
+from tests.support.trained_run import make_trained_run
+
+
+def test_the_base_against_itself_is_kept_from_another_run_and_differs_by_nothing(
+    stage: Stage, base_model: Path, measured: tuple[int, str]
+) -> None:
+    """The settings of run `a` but for the gates, so that nothing of the base is measured again."""
+    make_trained_run(stage.workspace, "same", base=base_model, tuned=base_model, rows=village_rows(12))
+    before = sorted(path.name for path in (stage.workspace / "cache" / "evals").iterdir())
+    code, printed = stage.run(
+        "same", "--tasks=osft_retention", "--limit=24", "--holdout-generate=3", "--holdout-max-new-tokens=4",
+        '--gates={"maxTaskDrop": 0, "holdoutMustImprove": true}', "--no-log-samples",
+    )  # fmt: skip
+    assert code == 3, printed
+    assert 'chose base results value="8 of 8 kept"' in printed
+    assert "loading model=base" not in printed
+    assert sorted(path.name for path in (stage.workspace / "cache" / "evals").iterdir()) == before
+    results = stage.results("same")
+    for task in [*results["tasks"].values(), *results["groups"].values()]:
+        assert (task["gained"], task["lost"], task["p_value"], task["verdict"]) == (0, 0, 1.0, "unchanged")
+    assert results["holdout"]["delta"] == 0
+    (failure,) = results["gates"]["failures"]
+    assert failure.startswith("held-out loss did not improve")
+    assert stage.record("same")["status"] == "refused"
+    assert failure in printed
+    assert not (stage.dir("same") / "samples").exists()
+    assert "Where it learned most" not in (stage.dir("same") / "report.html").read_text()
+
+
+def test_a_planted_drop_is_refused_and_stays_refused(
+    stage: Stage, base_model: Path, blank_model: Path, measured: tuple[int, str], tmp_path: Path
+) -> None:
+    """Right is what the base model says, and only items are asked that the tuned model answers otherwise."""
+    items = items_of(24)
+    said = [(sample["base"]["answer"], sample["tuned"]["answer"]) for sample in stage.samples("a", "planted")]
+    for item, (was, _) in zip(items, said, strict=True):
+        item["answer"] = item["choices"].index(was)
+    items = [item for item, (was, now) in zip(items, said, strict=True) if was != now]
+    assert len(items) > 8
+    tasks = write_tasks(tmp_path / "own", items)
+    make_trained_run(stage.workspace, "worse", base=base_model, tuned=blank_model, rows=[])
+    arguments = [
+        f"--include-path={tasks}", "--tasks=planted",
+        '--gates={"maxTaskDrop": 100, "tasks": {"planted": 10}, "significance": 0.05}',
+    ]  # fmt: skip
+    code, printed = stage.run("worse", *arguments)
+    assert code == 3, printed
+    results = stage.results("worse")
+    assert (results["tasks"]["planted"]["base"], results["tasks"]["planted"]["tuned"]) == (1, 0)
+    assert results["tasks"]["planted"]["lost"] == len(items)
+    assert results["tasks"]["planted"]["verdict"] == "worse"
+    (failure,) = results["gates"]["failures"]
+    assert "planted fell by" in failure
+    assert failure.endswith("the gate allows 10.")
+    assert results["holdout"] is None
+    assert results["skipped"] == [
+        {"what": "held-out rows",
+         "reason": "no rows were held out (data.trainFraction is 1 and data.evalUri is empty)"}
+    ]  # fmt: skip
+    assert stage.record("worse")["details"]["primary_metric"] == "planted"
+    code, printed = stage.run("worse", *arguments)
+    assert code == 3
+    assert "already done" in printed
+
+
+def test_an_unknown_task_is_named_with_its_neighbours(stage: Stage, base_model: Path) -> None:
+    make_trained_run(stage.workspace, "wrong", base=base_model, tuned=base_model, rows=village_rows(4))
+    code, printed = stage.run("wrong", "--tasks=osft_retentoin")
+    assert code == 2, printed
+    assert "task 'osft_retentoin' is unknown" in printed
+    assert "Near: osft_retention" in printed
+    assert not (stage.dir("wrong") / "record.json").exists()
+
+
+def test_a_benchmark_of_the_hub_is_out_of_reach_offline(
+    stage: Stage, base_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "arc.yaml").write_text(
+        "task: my_arc\ndataset_path: allenai/ai2_arc\ndataset_name: ARC-Easy\ntest_split: test\n"
+    )
+    make_trained_run(stage.workspace, "hub", base=base_model, tuned=base_model, rows=village_rows(4))
+    code, printed = stage.run("hub", "--tasks=my_arc", f"--include-path={tmp_path}")
+    assert code == 2, printed
+    assert "task 'my_arc' needs items that are not in this image" in printed
+    assert "Set eval.downloadBenchmarks to true" in printed
+
+
+def test_a_backend_that_is_not_installed_is_named(stage: Stage, base_model: Path) -> None:
+    make_trained_run(stage.workspace, "engine", base=base_model, tuned=base_model, rows=village_rows(4))
+    code, printed = stage.run("engine", "--backend=vllm")
+    assert code == 2, printed
+    assert "--backend vllm needs the package vllm" in printed
+
+
+def test_a_gpu_that_is_not_there_is_no_surprise(stage: Stage, base_model: Path) -> None:
+    make_trained_run(stage.workspace, "gpu", base=base_model, tuned=base_model, rows=village_rows(4))
+    stage.env["CUDA_VISIBLE_DEVICES"] = ""
+    code, printed = stage.run("gpu", "--gpus=1")
+    assert code == 2, printed
+    assert "Set eval.gpus to 0" in printed

@@ -1,0 +1,116 @@
+"""Paired statistics against published figures, and what they find in simulated runs."""
+
+import math
+import random
+
+import pytest
+
+from osft_eval import stats
+
+ITEMS = 724  # of the retention suite
+
+
+def test_mcnemar_agrees_with_the_binomial_distribution() -> None:
+    assert stats.mcnemar_exact(0, 0) == 1
+    assert stats.mcnemar_exact(0, 6) == pytest.approx(2 / 64)
+    assert stats.mcnemar_exact(5, 7) == pytest.approx(0.774414, abs=1e-6)
+    assert stats.mcnemar_exact(7, 5) == stats.mcnemar_exact(5, 7)
+
+
+def test_mcnemar_changes_smoothly_to_its_approximation() -> None:
+    assert stats.mcnemar_exact(460, 540) == pytest.approx(stats.mcnemar_exact(459, 540), rel=0.12)
+
+
+def test_newcombes_interval_is_the_one_he_published() -> None:
+    low, high = stats.newcombe_paired(36, 12, 2, 0, 0.95)
+    assert (round(low, 4), round(high, 4)) == (0.0569, 0.3404)
+
+
+def test_the_interval_stays_between_minus_one_and_one_at_the_ends() -> None:
+    for cells in ((12, 0, 0, 0), (0, 12, 0, 0), (0, 0, 12, 0), (0, 0, 0, 12)):
+        low, high = stats.newcombe_paired(*cells, 0.95)
+        assert -1 - 1e-9 <= low <= high <= 1 + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("freedom", "t"), [(1, 12.7062), (2, 4.3027), (3, 3.1824), (10, 2.2281), (199, 1.9720)]
+)
+def test_students_t_has_the_tables_quantiles(freedom: int, t: float) -> None:
+    assert stats.t_quantile(0.975, freedom) == pytest.approx(t, abs=1e-4)
+    assert stats.t_cdf(t, freedom) == pytest.approx(0.975, abs=1e-5)
+    assert stats.t_cdf(-t, freedom) == pytest.approx(0.025, abs=1e-5)
+
+
+def test_a_loss_per_token_is_compared_over_rows() -> None:
+    said = stats.compare_means([10.0, 20.0, 30.0], [9.0, 17.0, 26.0], [10.0, 20.0, 40.0])
+    assert said.delta == pytest.approx(-8 / 70)
+    # Residuals of the differences -1, -3, -4 around -8/70 for each token.
+    residuals = [-1 + 80 / 70, -3 + 160 / 70, -4 + 320 / 70]
+    error = math.sqrt(sum(r * r for r in residuals) * 3 / 2) / 70
+    half = 4.302653 * error
+    assert said.interval == pytest.approx((-8 / 70 - half, -8 / 70 + half))
+
+
+def test_one_row_gives_no_interval() -> None:
+    said = stats.compare_means([1.0], [0.5])
+    assert (said.p_value, said.interval) == (1.0, (-math.inf, math.inf))
+
+
+def test_the_same_model_twice_differs_by_nothing() -> None:
+    losses = [1.0, 2.0, 3.0]
+    assert stats.compare_means(losses, losses).p_value == 1
+    assert stats.compare_shares([True, False], [True, False]).p_value == 1
+
+
+def test_holm_multiplies_by_the_tests_that_are_left() -> None:
+    assert stats.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert stats.holm([]) == []
+
+
+def flipped(rng: random.Random, n: int, lost: float, gained: float) -> stats.Paired:
+    """A base that is right on 80 %, and a tuned model that turns shares of all items wrong and right."""
+    base = [rng.random() < 0.8 for _ in range(n)]
+    tuned = [rng.random() >= lost / 0.8 if was else rng.random() < gained / 0.2 for was in base]
+    return stats.compare_shares(base, tuned)
+
+
+def flagged(said: stats.Paired) -> bool:
+    return said.delta < 0 and said.p_value < 0.05
+
+
+def test_a_planted_drop_of_3_points_is_flagged_19_times_in_20() -> None:
+    """On the suite's own number of items, when few other answers turn (0.5 % each way)."""
+    rng = random.Random(1)
+    hits = sum(flagged(flipped(rng, ITEMS, 0.035, 0.005)) for _ in range(1000))
+    assert hits >= 950
+
+
+def test_with_more_turning_answers_more_items_are_needed() -> None:
+    """Where 10 % of the answers turn, the suite misses 3 points too often; `items_needed` knows."""
+    needed = stats.items_needed(0.03, 0.10)
+    assert needed == 1438
+    rng = random.Random(2)
+    few = sum(flagged(flipped(rng, ITEMS, 0.065, 0.035)) for _ in range(400))
+    enough = sum(flagged(flipped(rng, needed, 0.065, 0.035)) for _ in range(400))
+    assert few < 320
+    assert enough >= 370
+
+
+def test_a_model_that_only_wavers_is_flagged_less_than_once_in_20() -> None:
+    rng = random.Random(3)
+    alarms = sum(flagged(flipped(rng, ITEMS, 0.04, 0.04)) for _ in range(1000))
+    assert alarms < 50
+
+
+def test_the_interval_holds_the_true_change_19_times_in_20() -> None:
+    rng = random.Random(4)
+    said = [flipped(rng, ITEMS, 0.05, 0.02) for _ in range(1000)]
+    held = sum(low <= -0.03 <= high for low, high in (paired.interval for paired in said))
+    assert 930 <= held <= 975
+
+
+def test_the_detectable_drop_is_noticed_four_times_in_five() -> None:
+    drop = stats.detectable_drop(ITEMS, round(0.08 * ITEMS))
+    rng = random.Random(5)
+    hits = sum(flagged(flipped(rng, ITEMS, 0.04 + drop / 2, 0.04 - drop / 2)) for _ in range(600))
+    assert 0.74 <= hits / 600 <= 0.88
