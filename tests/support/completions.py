@@ -1,4 +1,4 @@
-"""An OpenAI-compatible completions server on loopback: reads token ids, answers from a table, keeps requests."""
+"""An OpenAI-compatible completions server on loopback: it answers from a table and keeps requests."""
 
 import json
 import threading

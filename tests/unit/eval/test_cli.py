@@ -42,7 +42,8 @@ def test_a_wrong_value_is_a_sentence(arguments: list[str], sentence: str, tmp_pa
 DEFAULTS = {
     "tasks": ("none",), "include_path": "", "num_fewshot": None, "limit": 0, "batch_size": "auto",
     "gen_kwargs": "{}", "model_args": "{}", "backend": "hf", "base_url": "", "gpus": 0,
-    "chat_template": False, "log_samples": True, "seed": 42, "holdout": True, "holdout_limit": 0, "holdout_generate": 1,
+    "chat_template": False, "log_samples": True, "seed": 42, "holdout": True, "holdout_limit": 0,
+    "holdout_generate": 1,
     "holdout_max_new_tokens": 8, "gates": "{}", "primary_metric": "", "trust_remote_code": False,
 }  # fmt: skip
 
