@@ -1,11 +1,14 @@
 """The smallest valid command line of each stage, on inputs made in seconds."""
 
 import json
+import os
 import struct
+import subprocess
 from pathlib import Path
 
 from tests.support.registry import shared_registry
 from tests.support.sandbox import executable
+from tests.support.trained_run import make_trained_run, perturbed, tiny_model
 from tests.support.tuned_run import make_tuned_run
 
 
@@ -30,6 +33,42 @@ def download_args(workspace: Path, run_id: str, tmp: Path) -> list[str]:
         executable("download"),
         *("--workspace", str(workspace), "--run-id", run_id),
         *("--uri", str(rows), "--model-uri", str(model)),
+    ]
+
+
+def train_args(workspace: Path, run_id: str, tmp: Path) -> list[str]:
+    """`osft-train` for two steps on the CPU, after a real download of the tiny model and 32 rows."""
+    tiny = tiny_model()
+    where = ("--workspace", str(workspace), "--run-id", run_id)
+    source = ("--uri", str(tiny / "train.jsonl"), "--model-uri", str(tiny / "model"))
+    download = [executable("download"), *where, *source, "--subset=32", "--train-fraction=1"]
+    subprocess.run(download, check=True, env={**os.environ, "HOME": str(tmp)}, stdout=subprocess.DEVNULL)
+    return [
+        executable("train"),
+        *(*where, "--gpus=0", "--effective-batch-size=16", "--learning-rate=1e-3"),
+        *("--max-tokens-per-gpu=2048", "--max-seq-len=512", "--no-use-liger"),
+    ]
+
+
+def eval_args(workspace: Path, run_id: str, tmp: Path) -> list[str]:
+    """`osft-eval` of the tiny model against a copy with other weights, on few items and rows."""
+    tiny = tiny_model()
+    tuned = perturbed(tiny / "model", tmp / "tuned", 1.05, only="mlp")
+    with (tiny / "holdout.jsonl").open() as file:
+        rows = [json.loads(line) for _, line in zip(range(4), file, strict=False)]
+    make_trained_run(workspace, run_id, base=tiny / "model", tuned=tuned, rows=rows)
+    return [
+        executable("eval"),
+        *(
+            "--workspace",
+            str(workspace),
+            "--run-id",
+            run_id,
+            "--gpus=0",
+            "--tasks=osft_capitals",
+            "--limit=4",
+        ),
+        *("--holdout-generate=1", "--holdout-max-new-tokens=2"),
     ]
 
 
