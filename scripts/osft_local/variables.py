@@ -23,6 +23,7 @@ def environment(step: Step, machine: Machine, places: Places, bin_dir: Path) -> 
     """The variables of one attempt: the container's own, and what the machine needs."""
     env = {name: machine.env[name] for name in INHERITED if name in machine.env}
     env["PATH"] = f"{bin_dir}{os.pathsep}{env.get('PATH', os.defpath)}"
+    env["OMP_WAIT_POLICY"] = "passive"  # this machine does other things too: threads must not spin
     env["TMPDIR"] = str(places.mounts.get("/tmp", places.scratch))
     given: dict[str, str] = {}
     for entry in step.container.get("env") or []:
