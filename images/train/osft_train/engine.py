@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from osft_train import failures, metrics
+from osft_train import devices, failures, metrics
 from osft_train.arguments import Call
 from osft_train.devices import Device, worker_env
 from osft_train.progress import Watch
@@ -181,6 +181,7 @@ def prepare_process(nodes: int) -> None:
     """Settle what the libraries read once, from the environment, when they are imported."""
     logging.basicConfig(level=logging.WARNING)  # before mini-trainer, which would log its whole command line
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    devices.share_cores(os.environ)
     # The request to stop goes through a file in /dev/shm, which all runs on a machine would share.
     os.environ["CHECKPOINT_TRIGGER_FILENAME"] = f"osft-train-{os.getpid()}"
     if nodes == 1:

@@ -6,9 +6,11 @@ straight under the final name, and resumes correctly only within the first epoch
 
 * a state is written beside its final name, synced and renamed, so that a kill never leaves a torn one;
 * every few minutes of training one is taken without stopping, so that SIGKILL costs minutes, not the run;
-* resuming finds its place in any epoch and takes its first step with the learning rate of that step.
+* resuming finds its place in any epoch and takes its first step with the learning rate of that step;
+* the log, which is written behind the training's back, is complete before a process ends.
 """
 
+import asyncio
 import json
 import shutil
 import time
@@ -25,6 +27,7 @@ from mini_trainer.full_state_checkpoint import FullStateCheckpointer
 from osft_workspace import publish_dir
 
 PARTIAL = ".partial"
+LOG_SECONDS = 60
 SHARE_OF_TIME = 20  # a state is taken at most once in this many times its own duration
 
 
@@ -50,6 +53,7 @@ class WholeCheckpointer(FullStateCheckpointer):  # type: ignore[misc]
                 if old.name != step:
                     shutil.rmtree(old)
             shutil.rmtree(partial)
+        finish_log()
         dist.barrier()
 
     @staticmethod
@@ -172,6 +176,17 @@ class Watched:
         return Seen
 
 
+def finish_log() -> None:
+    """Wait until every line of the log is written."""
+
+    async def finish() -> None:
+        own = asyncio.current_task()
+        await asyncio.gather(*(task for task in asyncio.all_tasks() if task is not own))
+
+    logger = Watched.seen["AsyncStructuredLogger"]
+    asyncio.run_coroutine_threadsafe(finish(), logger.loop).result(timeout=LOG_SECONDS)
+
+
 def install(seconds: float) -> None:
     """Put all of it in place; `seconds` between states, 0 for none but the last."""
     loop = train.train
@@ -184,8 +199,10 @@ def install(seconds: float) -> None:
         if seconds and arguments["on_demand_checkpointing"]:
             arguments["callback_manager"] = Periodic(seconds, arguments["output_dir"], arguments)
         loop(**arguments)
+        finish_log()
 
     train.FullStateCheckpointer = WholeCheckpointer
     train.Checkpointer = Watched.watch(train.Checkpointer)
     train.ValidationScheduler = Watched.watch(train.ValidationScheduler)
+    train.AsyncStructuredLogger = Watched.watch(train.AsyncStructuredLogger)
     train.train = resumable
