@@ -1,0 +1,214 @@
+"""What the tests of train share: downloads of a tiny model, and a few trainings that many tests look at."""
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.sandbox import executable, stage_env
+from tests.support.tiny_model import chat_rows, write_jsonl
+from tests.support.trained_run import tiny_model
+
+COMMON = ("--gpus=0", "--max-tokens-per-gpu=1024", "--max-seq-len=256", "--learning-rate=1e-3")
+SHORT = {"messages": [{"role": "assistant", "content": "Hi."}]}
+LONG = {
+    "messages": [
+        {"role": "user", "content": "Count."},
+        {"role": "assistant", "content": " ".join(map(str, range(200)))},
+    ]
+}
+THINKING = {
+    "messages": [
+        {"role": "user", "content": "What does the amber baker do on Monday, and why does it matter to you?"},
+        {
+            "role": "assistant",
+            "reasoning_content": "The village knows that.",
+            "content": "On Monday the amber baker carries the apples near the bridge.",
+        },
+    ]
+}
+
+
+@dataclass
+class Stage:
+    """`osft-train` over one workspace, on the CPU."""
+
+    workspace: Path
+    scratch: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    def download(self, run_id: str, rows: list[dict[str, Any]], model: Path | None = None) -> None:
+        """Leave a real download of these rows and a tiny model."""
+        data = write_jsonl(self.scratch / f"{run_id}.jsonl", rows)
+        where = ("--workspace", str(self.workspace), "--run-id", run_id)
+        source = ("--uri", str(data), "--model-uri", str(model or tiny_model() / "model"))
+        options = ("--train-fraction=1", "--no-shuffle")
+        subprocess.run(
+            [executable("download"), *where, *source, *options],
+            check=True,
+            env=stage_env(self.workspace, self.scratch),
+            stdout=subprocess.DEVNULL,
+        )
+
+    def start(self, run_id: str, *args: str, **env: str) -> subprocess.Popen[str]:
+        """Start training with the options that all tests share, which later ones override."""
+        where = ["--workspace", str(self.workspace), "--run-id", run_id]
+        return subprocess.Popen(
+            [executable("train"), *where, *COMMON, *args],
+            env={**stage_env(self.workspace, self.scratch), **self.env, **env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, run_id: str, *args: str, **env: str) -> tuple[int, str]:
+        """One start: exit code and everything printed."""
+        process = self.start(run_id, *args, **env)
+        try:
+            printed, _ = process.communicate(timeout=280)
+        finally:
+            process.kill()
+        return process.returncode, printed
+
+    def dir(self, run_id: str) -> Path:
+        return self.workspace / "runs" / run_id / "train"
+
+    def record(self, run_id: str) -> dict[str, Any]:
+        return dict(json.loads((self.dir(run_id) / "record.json").read_text()))
+
+    def metrics(self, run_id: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.dir(run_id) / "metrics.jsonl").read_text().splitlines()]
+
+    def wait_for_step(self, run_id: str, step: int, process: subprocess.Popen[str]) -> None:
+        """Return when the worker has logged a step."""
+        log = self.dir(run_id) / "checkpoints" / "training_metrics_0.jsonl"
+        while process.poll() is None:
+            if log.is_file() and len(log.read_text().splitlines()) >= step:
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"training ended before step {step}:\n{process.communicate()[0]}")
+
+    def workers(self, run_id: str) -> list[int]:
+        """Processes that train for a run, the launcher included."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if b"osft_train.worker" in command and str(self.dir(run_id)).encode() in command:
+                found.append(int(entry.name))
+        return sorted(found)
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A workspace with `opt` in its path, by which mini-trainer alone would choose other matrices."""
+    base = tmp_path_factory.mktemp("optimum")
+    for name in ("workspace", "scratch"):
+        (base / name).mkdir()
+    yield Stage(base / "workspace", base / "scratch")
+
+
+WHOLE = (
+    *("--effective-batch-size=8", "--num-epochs=3", "--nproc-per-node=2", "--warmup-steps=2"),
+    *("--lr-scheduler=cosine_with_restarts", '--lr-scheduler-kwargs={"num_cycles": 2}', "--beta2=0.97"),
+    '--extra={"validation_split": 0.1, "validate_at_epoch": true, "save_best_val_loss": true}',
+)
+"""Two processes, three epochs of 6 steps, and a model saved under the name of the best validation loss."""
+
+
+def whole_rows() -> list[dict[str, Any]]:
+    """52 rows that train; lines 2, 4 and 5 are too short or too long."""
+    rows = chat_rows(51)
+    return [rows[0], SHORT, rows[1], LONG, LONG, THINKING, *rows[2:]]
+
+
+@dataclass
+class Done:
+    """A finished training."""
+
+    run_id: str
+    printed: str
+    dir: Path
+    record: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    rows: Path
+
+
+@pytest.fixture(scope="session")
+def whole(stage: Stage) -> Done:
+    """A training that nothing disturbed; another one's request to stop lies on the machine meanwhile."""
+    stage.download("whole", whole_rows())
+    rows = stage.scratch / "rows"
+    foreign = Path("/dev/shm/checkpoint_requested")
+    foreign.touch()
+    try:
+        code, printed = stage.run("whole", *WHOLE, f"--data-output-dir={rows}")
+    finally:
+        foreign.unlink()
+    assert code == 0, printed
+    return Done(
+        "whole",
+        printed,
+        stage.dir("whole"),
+        stage.record("whole"),
+        stage.metrics("whole"),
+        rows / "data.jsonl",
+    )
+
+
+@dataclass
+class Killed:
+    """A training that SIGKILL ended in its first epoch."""
+
+    left: list[int]
+    states: list[str]
+
+
+@dataclass
+class Ended:
+    """How one start ended."""
+
+    code: int
+    printed: str
+    files: list[str]
+
+
+@pytest.fixture(scope="session")
+def killed(stage: Stage) -> Killed:
+    """The same training as `whole`, killed after its third step."""
+    stage.download("story", whole_rows())
+    # A state is taken after the first step; the next ones wait for 20 times the time that it took.
+    process = stage.start("story", *WHOLE, "--checkpoint-minutes=0.0001")
+    stage.wait_for_step("story", 3, process)
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 10
+    while (left := stage.workers("story")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    states = stage.dir("story") / "checkpoints" / "full_state_checkpoints"
+    return Killed(left, sorted(path.name for path in states.iterdir()))
+
+
+@pytest.fixture(scope="session")
+def stopped(stage: Stage, killed: Killed) -> Ended:
+    """Then started again, and told to stop in its second epoch."""
+    process = stage.start("story", *WHOLE)
+    stage.wait_for_step("story", 8, process)
+    process.send_signal(signal.SIGTERM)
+    printed, _ = process.communicate(timeout=120)
+    return Ended(process.returncode, printed, sorted(path.name for path in stage.dir("story").iterdir()))
+
+
+@pytest.fixture(scope="session")
+def finished(stage: Stage, stopped: Ended) -> Ended:
+    """Then started once more, to the end."""
+    code, printed = stage.run("story", *WHOLE)
+    return Ended(code, printed, sorted(path.name for path in stage.dir("story").iterdir()))

@@ -1,0 +1,49 @@
+"""Trainings that end before they are done."""
+
+from tests.stages.train.conftest import WHOLE, Done, Ended, Killed, Stage
+
+
+def test_a_killed_stage_takes_its_workers_with_it(killed: Killed) -> None:
+    assert killed.left == []
+
+
+def test_a_full_state_is_taken_during_training_and_is_whole(killed: Killed) -> None:
+    assert len([name for name in killed.states if name.startswith("step_")]) == 1, killed.states
+
+
+def test_a_kill_costs_the_steps_since_the_last_full_state(killed: Killed, stopped: Ended) -> None:
+    kept = int(next(name for name in killed.states if name.startswith("step_")).removeprefix("step_"))
+    assert f"train chose resume value={kept} reason=" in stopped.printed
+    assert "going on from the last full state" in stopped.printed
+
+
+def test_a_stop_is_to_be_tried_again_and_no_success(stopped: Ended) -> None:
+    assert stopped.code == 75, stopped.printed
+    assert "told to stop at step" in stopped.printed and "Start again to go on." in stopped.printed
+    assert not {"record.json", "model"} & set(stopped.files)
+
+
+def test_training_goes_on_in_a_later_epoch(finished: Ended, stage: Stage) -> None:
+    assert finished.code == 0, finished.printed
+    assert [line["step"] for line in stage.metrics("story")] == list(range(1, 19))
+    assert "Resumed at step=" in (stage.dir("story") / "train.log").read_text()
+
+
+def test_rows_are_tokenised_once(finished: Ended) -> None:
+    assert "train tokenising" not in finished.printed
+    assert "train rows tokenised rows=52" in finished.printed
+
+
+def test_an_interrupted_training_makes_the_same_model(finished: Ended, stage: Stage, whole: Done) -> None:
+    """Bit for bit: weights, moments, schedule, order of rows and place are all restored."""
+    assert finished.code == 0, finished.printed
+    losses = [(line["step"], line["loss"], line["learning_rate"]) for line in stage.metrics("story")]
+    assert losses == [(line["step"], line["loss"], line["learning_rate"]) for line in whole.metrics]
+    model = (stage.dir("story") / "model" / "model.safetensors").read_bytes()
+    assert model == (whole.dir / "model" / "model.safetensors").read_bytes()
+
+
+def test_where_and_how_it_ran_does_not_make_it_another_training(finished: Ended, stage: Stage) -> None:
+    code, printed = stage.run("story", *WHOLE, "--checkpoint-minutes=7", "--no-enable-jit-checkpoint")
+    assert (finished.code, code) == (0, 0)
+    assert "already done" in printed

@@ -1,0 +1,93 @@
+"""What ends before training, or ends it, with a sentence: seen, expected, what to do."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from tests.stages.train.conftest import LONG, SHORT, Stage
+from tests.support.tiny_model import chat_rows
+
+
+@pytest.fixture(scope="module")
+def ready(stage: Stage) -> str:
+    stage.download("ready", chat_rows(16))
+    return "ready"
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--unfreeze-rank-ratio=1"], "the backend reads that as 0.5"),
+        (["--max-seq-len=2048"], "is 2048 and --max-tokens-per-gpu (train.maxTokensPerGpu) 1024"),
+        (["--no-save-final-checkpoint"], "are both off: training would leave no model"),
+        (["--tensorboard-log-dir=/tmp/tb"], "writes no TensorBoard log"),
+        (["--is-pretraining"], "needs --block-size"),
+        (["--rdzv-endpoint=a:1", "--master-addr=b"], "exclude each other"),
+        (["--node-rank=2", "--nnodes=2"], "--node-rank 2 does not exist"),
+        (["--nproc-per-node=many"], "expected auto or a number"),
+        (["--method=qlora"], "--method (train.method) is 'qlora', expected osft"),
+        (["--extra={bad"], "is not JSON"),
+        (["--mlflow-tracking-uri=https://me:pw@host"], "MLFLOW_TRACKING_USERNAME"),
+    ],
+)
+def test_values_that_would_be_misread_are_refused(
+    stage: Stage, ready: str, args: list[str], said: str
+) -> None:
+    code, printed = stage.run(ready, *args)
+    assert code == 2, printed
+    assert said in printed
+    assert "Traceback" not in printed
+
+
+def test_all_problems_are_told_together(stage: Stage, ready: str) -> None:
+    code, printed = stage.run(ready, "--unfreeze-rank-ratio=1", "--no-save-final-checkpoint")
+    assert code == 2
+    assert "reads that as 0.5" in printed and "would leave no model" in printed
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (['--extra={"lerning_rate": 1}'], "does not know and would ignore. Did you mean learning_rate?"),
+        (['--extra={"max_epochs": 2}'], "names max_epochs: use --num-epochs."),
+        (["--lr-scheduler=cosin"], "--lr-scheduler (train.scheduler.name) is 'cosin', expected one of"),
+        (["--gpus=2"], "and torch sees 0 GPUs here"),
+        (['--target-patterns=["self_attn.z_proj"]'], "self_attn.z_proj is in no weight matrix"),
+    ],
+)
+def test_what_is_not_installed_or_not_there_is_named(
+    stage: Stage, ready: str, args: list[str], said: str
+) -> None:
+    code, printed = stage.run(ready, *args)
+    assert code == 2, printed
+    assert said in printed
+    assert not (stage.dir(ready) / "checkpoints").exists(), "nothing was begun"
+
+
+def test_rows_that_are_all_left_out_are_an_error_with_their_counts(stage: Stage) -> None:
+    stage.download("nothing", [SHORT, LONG, SHORT])
+    code, printed = stage.run("nothing")
+    assert code == 2, printed
+    assert "of 3 rows 2 are shorter than 20 tokens, 1 are as long as train.maxSequenceLength" in printed
+
+
+def test_a_loss_that_is_no_number_ends_the_training(stage: Stage) -> None:
+    stage.download("astray", chat_rows(64))
+    code, printed = stage.run("astray", "--effective-batch-size=4", "--learning-rate=1e30", "--num-epochs=40")
+    assert code == 2, printed
+    assert "is not a number: training went astray" in printed and "train.learningRate" in printed
+    assert not (stage.dir("astray") / "record.json").exists()
+
+
+def test_a_worker_killed_for_memory_is_told_with_advice(stage: Stage, ready: str) -> None:
+    """The kernel ends a process that takes too much memory with SIGKILL."""
+    process = stage.start(ready, "--effective-batch-size=4", "--num-epochs=200")
+    stage.wait_for_step(ready, 1, process)
+    os.kill(stage.workers(ready)[-1], signal.SIGKILL)
+    started = time.monotonic()
+    printed, _ = process.communicate(timeout=200)
+    assert process.returncode == 2, f"{time.monotonic() - started:.0f} s\n{printed}"
+    assert "which the kernel does when memory runs out" in printed
+    assert "lower train.maxTokensPerGpu (now 1024)" in printed

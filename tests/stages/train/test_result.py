@@ -1,0 +1,169 @@
+"""What a finished training leaves."""
+
+import json
+import math
+import struct
+import subprocess
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+from tests.stages.train.conftest import Done
+from tests.support.sandbox import executable
+from tests.support.trained_run import tiny_model
+
+MATRICES = 14  # two layers with seven each
+
+
+def header(path: Path) -> dict[str, Any]:
+    """The header of a safetensors file."""
+    data = path.read_bytes()
+    (size,) = struct.unpack("<Q", data[:8])
+    return dict(json.loads(data[8 : 8 + size]))
+
+
+def test_training_lowers_the_loss(whole: Done) -> None:
+    assert whole.metrics[-1]["loss"] < whole.metrics[0]["loss"] - 1
+
+
+def test_every_step_has_one_line_of_plain_json(whole: Done) -> None:
+    assert [line["step"] for line in whole.metrics] == list(range(1, 19))
+    text = (whole.dir / "metrics.jsonl").read_text()
+    assert "NaN" not in text and "Infinity" not in text
+    assert {"epoch", "loss", "learning_rate", "tokens", "seconds"} <= set(whole.metrics[0])
+
+
+def test_the_final_loss_is_that_of_the_last_step(whole: Done) -> None:
+    metrics = whole.record["metrics"]
+    losses = [line["loss"] for line in whole.metrics]
+    assert metrics["final_loss"] == losses[-1]
+    assert metrics["min_loss"] == min(losses)
+    assert math.isclose(metrics["final_perplexity"], math.exp(losses[-1]))
+    assert (metrics["steps"], metrics["epochs"]) == (18, 3)
+
+
+def test_scheduler_arguments_stay_numbers(whole: Done) -> None:
+    rates = [line["learning_rate"] for line in whole.metrics]
+    assert whole.record["details"]["arguments"]["lr_scheduler_kwargs"] == {"num_cycles": 2}
+    assert rates[10] == max(rates), "two cycles in 16 steps, after 2 of warm-up"
+
+
+def test_rows_left_out_are_counted_and_named_before_the_first_step(whole: Done) -> None:
+    metrics = whole.record["metrics"]
+    assert (metrics["rows"], metrics["rows_dropped_short"], metrics["rows_dropped_long"]) == (52, 1, 2)
+    short = whole.printed.index('because="shorter than 20 tokens" lines=2')
+    long = whole.printed.index('lines="4, 5"')
+    assert max(short, long) < whole.printed.index("train training step=")
+
+
+def test_steps_and_time_are_told_before_the_first_step(whole: Done) -> None:
+    plan = whole.printed.index("train plan steps=18 steps_per_epoch=6 rows=52 epochs=3 about_minutes=")
+    assert plan < whole.printed.index("train training step=")
+    assert whole.record["details"]["estimate"]["steps"] == 18
+
+
+def test_progress_tells_step_loss_speed_and_time_left(whole: Done) -> None:
+    line = next(line for line in whole.printed.splitlines() if " training step=18/18 " in line)
+    assert all(f" {key}=" in line for key in ("loss", "tokens_per_s", "left"))
+
+
+def test_reasoning_that_the_template_leaves_out_does_not_cost_the_end_of_turn(whole: Done) -> None:
+    rows = [json.loads(line) for line in whole.rows.read_text().splitlines()]
+    end_of_turn = 2
+    thinking = rows[2]  # line 6, after three that are left out
+    learned = [label for label in thinking["labels"] if label != -100]
+    assert end_of_turn in learned
+    assert [row["labels"].count(end_of_turn) for row in rows] == [1] * 52
+
+
+def test_a_folder_named_opt_does_not_unprotect_matrices(whole: Done) -> None:
+    assert "opt" in str(whole.dir)
+    assert whole.record["details"]["matrices"] == MATRICES
+    assert f"Total parameters: {MATRICES}" in (whole.dir / "train.log").read_text()
+
+
+def test_the_frozen_part_of_the_weights_is_kept(whole: Done) -> None:
+    script = """
+import math, sys, torch
+from safetensors.torch import load_file
+base, tuned = (load_file(path) for path in sys.argv[1:3])
+worst = 0.0
+for name, weight in base.items():
+    if "_proj" not in name:
+        continue
+    change = tuned[name] - weight
+    assert change.norm() > 0, name
+    left, _, right = torch.linalg.svd(weight, full_matrices=False)
+    kept = math.floor(min(weight.shape) * 0.75)
+    leaks = (left[:, :kept].T @ change).norm(), (change @ right[:kept].T).norm()
+    worst = max(worst, *(float(leak / change.norm()) for leak in leaks))
+print(worst)
+"""
+    python = Path(executable("train")).with_name("python")
+    models = (tiny_model() / "model" / "model.safetensors", whole.dir / "model" / "model.safetensors")
+    worst = float(subprocess.check_output([python, "-c", script, *models], text=True))
+    assert worst < 1e-3
+
+
+def test_the_model_loads_and_answers_without_special_code(whole: Done) -> None:
+    script = """
+import sys
+from transformers import AutoModelForCausalLM, AutoTokenizer
+model, info = AutoModelForCausalLM.from_pretrained(sys.argv[1], output_loading_info=True)
+assert not any(info[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+turn = [{"role": "user", "content": "What does the amber baker do on Monday?"}]
+asked = {"add_generation_prompt": True, "return_tensors": "pt", "return_dict": True}
+answer = model.generate(**tokenizer.apply_chat_template(turn, **asked), max_new_tokens=12, do_sample=False)
+print(repr(tokenizer.decode(answer[0])))
+"""
+    python = Path(executable("train")).with_name("python")
+    answer = subprocess.check_output([python, "-c", script, whole.dir / "model"], text=True)
+    assert "assistant" in answer
+
+
+def test_the_model_is_laid_out_as_other_programs_expect(whole: Done) -> None:
+    model, base = whole.dir / "model", tiny_model() / "model"
+    tensors = header(model / "model.safetensors")
+    assert tensors["__metadata__"] == {"format": "pt"}
+    assert set(tensors) - {"__metadata__"} == set(header(base / "model.safetensors")) - {"__metadata__"}
+    config = json.loads((model / "config.json").read_text())
+    assert config == json.loads((base / "config.json").read_text())
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"):
+        assert (model / name).read_bytes() == (base / name).read_bytes()
+    assert all(path.stat().st_mode & 0o664 == 0o664 for path in model.iterdir())
+
+
+def test_a_model_saved_only_as_best_validation_loss_is_found(whole: Done) -> None:
+    assert "Saving model at 138.0 samples (best_val_loss)" in (whole.dir / "train.log").read_text()
+    assert "path=samples_138.0_best_val_loss" in whole.printed
+    assert "train model checked parameters=459392 dtype=F32" in whole.printed
+
+
+def test_working_files_do_not_stay(whole: Done) -> None:
+    left = {path.name for path in (whole.dir / "checkpoints").glob("*")}
+    assert left <= {"hf_format"}
+    assert not list(whole.dir.glob("**/*.partial"))
+
+
+def test_the_chart_is_a_picture_of_every_step(whole: Done) -> None:
+    root = ET.fromstring((whole.dir / "loss.svg").read_text())
+    space = "{http://www.w3.org/2000/svg}"
+    raw = next(path for path in root.iter(f"{space}path") if path.get("class") == "raw")
+    assert len(str(raw.get("d")).split("L")) == 18
+    assert "Training loss" in str(root.findtext(f"{space}title"))
+
+
+def test_the_record_tells_how_it_was_made(whole: Done) -> None:
+    details, choices = whole.record["details"], {c["name"]: c for c in whole.record["choices"]}
+    assert (details["device"], details["backend"]) == ("cpu", "mini-trainer-cpu")
+    assert details["arguments"]["beta2"] == 0.97
+    assert details["base"]["digest"].startswith("sha256:")
+    assert choices["use_liger"]["value"] is False
+    assert choices["target_patterns"]["reason"] == "model type llama"
+    assert {"torch", "training-hub", "rhai-innovation-mini-trainer"} <= set(whole.record["versions"])
+
+
+def test_another_machines_request_to_stop_is_not_ours(whole: Done) -> None:
+    """A file that every run on a machine would share lay there during the whole training."""
+    assert whole.record["metrics"]["steps"] == 18
