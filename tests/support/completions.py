@@ -56,6 +56,14 @@ class Served:
         values = [self.logprobs[model] if at >= start else ELSEWHERE for at in range(len(tokens))] + [-1.0]
         return {"token_logprobs": values, "top_logprobs": [{"x": value} for value in values]}
 
+    def said(self, model: str, asked: str) -> str:
+        return next(answer for part, answer in self.answers[model].items() if part in asked)
+
+    def chat(self, body: dict[str, Any]) -> dict[str, Any]:
+        """A chat endpoint's reply: it takes messages and gives no likelihoods."""
+        text = self.said(body["model"], body["messages"][-1]["content"])
+        return {"choices": [{"index": 0, "message": {"role": "assistant", "content": text}}]}
+
     def reply(self, body: dict[str, Any]) -> dict[str, Any]:
         model = body["model"]
         choices: list[dict[str, Any]] = []
@@ -63,9 +71,7 @@ class Served:
             if body.get("echo"):
                 choices.append({"index": index, "text": "", "logprobs": self.scored(model, prompt)})
                 continue
-            asked = self.text(prompt)
-            text = next(answer for part, answer in self.answers[model].items() if part in asked)
-            choices.append({"index": index, "text": text})
+            choices.append({"index": index, "text": self.said(model, self.text(prompt))})
         return {"choices": choices}
 
 
@@ -80,8 +86,9 @@ def completions(
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             served.bodies.append({"path": self.path, **body})
-            known = body["model"] in served.logprobs and self.path == "/v1/completions"
-            data = json.dumps(served.reply(body) if known else {"error": "no such model"}).encode()
+            replies = {"/v1/completions": served.reply, "/v1/chat/completions": served.chat}
+            known = body["model"] in served.logprobs and self.path in replies
+            data = json.dumps(replies[self.path](body) if known else {"error": "no such model"}).encode()
             self.send_response(200 if known else 404)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))

@@ -43,8 +43,12 @@ def choose_dtype(run: Run, settings: Settings) -> str:
     if settings.backend == "openai":
         return "as served"
     if settings.gpus > 0:
-        run.choice("dtype", "bfloat16", "both models on a GPU")
-        return "bfloat16"
+        import torch
+
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        dtype, can = ("bfloat16", "this GPU has") if native else ("float16", "this GPU has no")
+        run.choice("dtype", dtype, f"{can} bfloat16 arithmetic")
+        return dtype
     flags = cpu_flags()
     fast = sorted(flags.intersection(FAST_HALF))
     dtype = "bfloat16" if fast else "float32"
@@ -73,11 +77,25 @@ def opened(run: Run, settings: Settings, which: str, folder: Path, dtype: str) -
         release(model)
 
 
+def usable_cpus(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Processors of this container: those it may run on, or fewer where its CPU limit says so."""
+    cpus = len(os.sched_getaffinity(0))
+    try:
+        allowed, period = quota.read_text().split()
+        return min(cpus, max(1, -(-int(allowed) // int(period))))
+    except (OSError, ValueError):  # no cgroup v2 here, or "max"
+        return cpus
+
+
 def open_hf(settings: Settings, which: str, folder: Path, dtype: str) -> Any:
     """A transformers model on the CPU or on GPUs of this machine."""
     from osft_eval.scoring import SharedContextLM
 
     cpu = settings.gpus == 0
+    if cpu and "OMP_NUM_THREADS" not in os.environ:
+        import torch
+
+        torch.set_num_threads(usable_cpus())
     batch = str(CPU_BATCH) if cpu and settings.batch_size == "auto" else settings.batch_size
     arguments = {
         "pretrained": str(folder),
@@ -115,7 +133,8 @@ def open_openai(settings: Settings, which: str, folder: Path, dtype: str) -> Any
 
     given = settings.args_for(which)
     url = str(given.pop("base_url", settings.base_url)).rstrip("/")
-    arguments = {"model": str(folder), "seed": settings.seed, "max_length": longest(folder), **given}
+    longest, _ = sizes(folder, trust_remote_code=settings.trust_remote_code)
+    arguments = {"model": str(folder), "seed": settings.seed, "max_length": longest, **given}
     batch = 1 if settings.batch_size == "auto" else int(settings.batch_size)
     if url.endswith("/chat/completions"):
         return create(LocalChatCompletion, {"base_url": url, **arguments}, {"batch_size": 1})
@@ -145,11 +164,12 @@ def create(kind: Any, arguments: dict[str, Any], extra: dict[str, Any]) -> Any:
         ) from error
 
 
-def longest(folder: Path) -> int:
-    """Most tokens that the model reads, from its configuration."""
+def sizes(folder: Path, *, trust_remote_code: bool) -> tuple[int, int]:
+    """Most tokens that the model reads, and how many different ones it knows, from its configuration."""
     from transformers import AutoConfig
 
-    return int(getattr(AutoConfig.from_pretrained(folder).get_text_config(), "max_position_embeddings", 2048))
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code).get_text_config()
+    return int(getattr(config, "max_position_embeddings", 2048)), int(config.vocab_size)
 
 
 def release(inner: Any) -> None:
@@ -168,9 +188,15 @@ def release(inner: Any) -> None:
         torch.cuda.empty_cache()
 
 
+def prepare_environment() -> None:
+    """Set what libraries read when they are imported."""
+    os.environ["TQDM_DISABLE"] = "1"
+    # Threads that spin while they wait take the processor from those they wait for when others use it too.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
 def quiet(verbosity: str) -> None:
     """Keep the libraries' own messages and bars away, unless somebody looks for a fault."""
-    os.environ["TQDM_DISABLE"] = "1"
     level = logging.DEBUG if verbosity == "DEBUG" else logging.ERROR
     import datasets
     import transformers

@@ -89,6 +89,12 @@ def load(manager: Any, names: list[str]) -> Any:
             loaded = manager.load([name])
         except (ConnectionError, FileNotFoundError) as error:
             raise away(name, error) from error
+        for task in loaded["tasks"].values():
+            if getattr(task, "UNSAFE_CODE", False) or getattr(task, "MULTIMODAL", False):
+                raise UserError(
+                    f"task {task.task_name!r} runs code that the model writes, or shows it images. "
+                    "Neither is done here: remove it from eval.tasks."
+                )
         tasks |= loaded["tasks"]
         groups |= loaded["groups"]
     return {"tasks": tasks, "groups": groups}
@@ -101,6 +107,11 @@ def away(name: str, error: Exception) -> UserError | Transient:
             f"task {name!r} needs items that are not in this image, and the hub is switched off here "
             f"({error}). Set eval.downloadBenchmarks to true, or fill the datasets cache below HF_HOME, "
             "or evaluate osft_retention, which needs no download."
+        )
+    if isinstance(error, FileNotFoundError):
+        return UserError(
+            f"the items of task {name!r} were not found: {error}. Check the name of its dataset, "
+            "and HF_TOKEN where it is gated."
         )
     return Transient(f"the items of task {name!r} could not be fetched: {error}. The hub may answer later.")
 

@@ -116,11 +116,13 @@ def item_of(task: Any, sample: Mapping[str, Any], metric: str, per_item: bool) -
 
 def choice_of(sample: Mapping[str, Any], metric: str, arguments: Sequence[Sequence[Any]]) -> dict[str, Any]:
     """Question, choices and the choice taken. Where the choices lie in the context, that is what differs."""
+    if "acc_mutual_info" in sample:  # its second half asks for the choices without the question
+        arguments = arguments[: len(arguments) // 2]
     contexts = [str(pair[0]) for pair in arguments]
     endings = [str(pair[1]) for pair in arguments]
     same = len(set(contexts)) == 1
     choices = endings if same else contexts
-    scores = [float(answer[0]) for answer in sample["filtered_resps"]]
+    scores = [float(answer[0]) for answer in sample["filtered_resps"][: len(choices)]]
     if metric == "acc_norm":
         scores = [score / max(1, len(choice)) for score, choice in zip(scores, choices, strict=False)]
     target = sample["target"]

@@ -4,11 +4,13 @@ Both models score the same token ids, written with the tuned model's own chat te
 assistant says counts.
 """
 
+import hashlib
 import json
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from osft_workspace import UserError, digest_json
 
@@ -16,8 +18,10 @@ REMEDY = "Use a chat model, or set eval.holdout.enabled to false."
 IGNORED = -100
 """The label of a token that training does not count."""
 
-Segment = tuple[list[int], list[int]]
-"""Token ids of a context, and of what is scored after it."""
+Tokens: TypeAlias = "array[int]"
+"""Token ids, four bytes each: a list takes ten times as much."""
+Segment = tuple[Tokens, Tokens]
+"""A context, and what is scored after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +56,22 @@ class Holdout:
 
     @property
     def loss_digest(self) -> str:
-        return digest_json([row.segments for row in self.rows])
+        lengths = [[(len(a), len(b)) for a, b in row.segments] for row in self.rows]
+        content = hashlib.sha256()
+        for row in self.rows:
+            for context, scored in row.segments:
+                content.update(context.tobytes() + scored.tobytes())
+        return digest_json([lengths, content.hexdigest()])
 
     @property
     def answers_digest(self) -> str:
         return digest_json([[row.messages, row.prompt] for row in self.generated])
 
 
-def load_holdout(path: Path, tokenizer: Any, longest: int, limit: int, generate: int) -> Holdout:
+def load_holdout(path: Path, encoder: "Encoder", limit: int, generate: int) -> Holdout:
     """Read and encode held-out rows.
 
     Args:
-        longest: most tokens that both models read.
         limit: rows used, 0 for all; they are shuffled already.
         generate: how many chat rows are answered too.
 
@@ -74,17 +82,12 @@ def load_holdout(path: Path, tokenizer: Any, longest: int, limit: int, generate:
     reasons: dict[str, list[int]] = {}
     for number, row in read_rows(path, limit):
         try:
-            encoded = encode(number, row, tokenizer)
+            rows.append(encoder.encode(number, row))
         except Unusable as error:
             reasons.setdefault(str(error), []).append(number)
-            continue
-        if any(len(context) + len(scored) > longest for context, scored in encoded.segments):
-            reasons.setdefault(f"longer than the model's {longest} tokens", []).append(number)
-            continue
-        rows.append(encoded)
-    skipped = [f"{len(lines)} rows, first line {lines[0]}: {why}" for why, lines in reasons.items()]
+    skipped = [f"{len(lines)} of them, the first in line {lines[0]}: {why}" for why, lines in reasons.items()]
     if not rows:
-        raise UserError(f"no held-out row can be scored: {'; '.join(skipped) or 'there is none'}. {REMEDY}")
+        raise UserError(f"no held-out row can be scored: {'; '.join(skipped)}. {REMEDY}")
     chats = [row for row in rows if row.prompt]
     return Holdout(rows, chats[:generate], skipped)
 
@@ -102,20 +105,77 @@ def read_rows(path: Path, limit: int) -> Iterator[tuple[int, dict[str, Any]]]:
             yield number, json.loads(line)
 
 
-def encode(number: int, row: dict[str, Any], tokenizer: Any) -> Row:
-    """Encode a row of chat messages or of processed token ids."""
-    if "input_ids" in row:
-        return Row(number, labelled(row["input_ids"], row["labels"]), [], "", "")
-    if "messages" not in row:
-        raise Unusable(f"neither messages nor input_ids, only {', '.join(sorted(row))}")
-    messages = row["messages"]
-    turns = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
-    if not turns:
-        raise Unusable("no assistant turn")
-    segments = [turn_segment(messages, turn, tokenizer, row.get("tools")) for turn in turns]
-    before = messages[: turns[-1]]
-    prompt = render(tokenizer, before, row.get("tools"), ask=True)
-    return Row(number, segments, before, prompt, str(messages[turns[-1]]["content"]))
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """Writes rows as token ids that both models can read."""
+
+    tokenizer: Any
+    longest: int
+    """Most tokens that both models read."""
+    vocabulary: int
+    """Tokens that both models know."""
+
+    def encode(self, number: int, row: dict[str, Any]) -> Row:
+        """Encode a row of chat messages, of processed token ids, or a document. Raises Unusable."""
+        if "input_ids" in row:
+            return Row(number, self.checked(labelled(row["input_ids"], row["labels"])), [], "", "")
+        if "document" in row:
+            return Row(number, self.checked(self.windows(str(row["document"]))), [], "", "")
+        if "messages" not in row:
+            raise Unusable(f"no messages, input_ids or document, only {', '.join(sorted(row))}")
+        messages, tools = row["messages"], row.get("tools")
+        turns = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
+        if not turns:
+            raise Unusable("no assistant turn")
+        segments = self.checked([self.turn(messages, turn, tools) for turn in turns])
+        before = messages[: turns[-1]]
+        reference = str(messages[turns[-1]]["content"])
+        return Row(number, segments, before, self.render(before, tools, ask=True), reference)
+
+    def turn(self, messages: list[dict[str, Any]], turn: int, tools: Any) -> Segment:
+        """An assistant turn after everything before it. Closing white space does not count."""
+        asked = self.tokens(self.render(messages[:turn], tools, ask=True))
+        whole = self.tokens(self.render(messages[: turn + 1], tools, ask=False).rstrip())
+        shared = 0
+        while shared < min(len(asked), len(whole)) and asked[shared] == whole[shared]:
+            shared += 1
+        if not 0 < shared < len(whole):
+            raise Unusable("the chat template leaves nothing of the assistant's answer")
+        return whole[:shared], whole[shared:]
+
+    def windows(self, text: str) -> list[Segment]:
+        """A document in pieces that fit; the first token of each is context."""
+        whole = array("i", self.tokenizer.encode(text))
+        pieces = [whole[start : start + self.longest] for start in range(0, len(whole), self.longest)]
+        segments = [(piece[:1], piece[1:]) for piece in pieces if len(piece) > 1]
+        if not segments:
+            raise Unusable("a document of less than two tokens")
+        return segments
+
+    def tokens(self, text: str) -> Tokens:
+        return array("i", self.tokenizer.encode(text, add_special_tokens=False))
+
+    def render(self, messages: list[dict[str, Any]], tools: Any, *, ask: bool) -> str:
+        """The text that the model reads, by the tokenizer's own template."""
+        from jinja2 import TemplateError
+
+        try:
+            return str(
+                self.tokenizer.apply_chat_template(
+                    messages, tools=tools, tokenize=False, add_generation_prompt=ask
+                )
+            )
+        except TemplateError as error:
+            raise Unusable(f"the chat template refuses it ({error})") from error
+
+    def checked(self, segments: list[Segment]) -> list[Segment]:
+        """The same segments. Raises Unusable when a model cannot read them."""
+        for context, scored in segments:
+            if len(context) + len(scored) > self.longest:
+                raise Unusable(f"longer than the {self.longest} tokens that the models read")
+            if max(max(context), max(scored)) >= self.vocabulary:
+                raise Unusable("a token that one of the models does not know")
+        return segments
 
 
 def labelled(ids: Sequence[int], labels: Sequence[int]) -> list[Segment]:
@@ -127,36 +187,11 @@ def labelled(ids: Sequence[int], labels: Sequence[int]) -> list[Segment]:
         while end < len(ids) and labels[end] != IGNORED:
             end += 1
         if end > place:
-            segments.append((list(ids[:place]), list(ids[place:end])))
+            segments.append((array("i", ids[:place]), array("i", ids[place:end])))
         place = end + 1
     if not segments:
         raise Unusable("no label counts")
     return segments
-
-
-def turn_segment(messages: list[dict[str, Any]], turn: int, tokenizer: Any, tools: Any) -> Segment:
-    """An assistant turn after everything before it. The template's closing white space does not count."""
-    asked = tokenizer.encode(render(tokenizer, messages[:turn], tools, ask=True), add_special_tokens=False)
-    text = render(tokenizer, messages[: turn + 1], tools, ask=False).rstrip()
-    whole = tokenizer.encode(text, add_special_tokens=False)
-    shared = 0
-    while shared < min(len(asked), len(whole)) and asked[shared] == whole[shared]:
-        shared += 1
-    if not 0 < shared < len(whole):
-        raise Unusable("the chat template leaves nothing of the assistant's answer")
-    return whole[:shared], whole[shared:]
-
-
-def render(tokenizer: Any, messages: list[dict[str, Any]], tools: Any, *, ask: bool) -> str:
-    """The text that the model reads, by the tokenizer's own template."""
-    from jinja2 import TemplateError
-
-    try:
-        return str(
-            tokenizer.apply_chat_template(messages, tools=tools, tokenize=False, add_generation_prompt=ask)
-        )
-    except TemplateError as error:
-        raise Unusable(f"the chat template refuses it ({error})") from error
 
 
 def require_template(tokenizer: Any, model: str) -> None:
@@ -171,7 +206,7 @@ def require_template(tokenizer: Any, model: str) -> None:
 def losses(lm: Any, rows: Sequence[Row]) -> list[float]:
     """Summed negative log-likelihood, in nats, of what counts in each row."""
     owners = [place for place, row in enumerate(rows) for _ in row.segments]
-    requests = [(None, context, scored) for row in rows for context, scored in row.segments]
+    requests = [segment for row in rows for segment in row.segments]
     totals = [0.0] * len(rows)
     for owner, (logprob, _) in zip(owners, lm.token_likelihoods(requests), strict=True):
         totals[owner] -= logprob

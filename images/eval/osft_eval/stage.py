@@ -41,8 +41,9 @@ def evaluate(run: Run, settings: Settings, verbosity: str) -> Outcome:
         UserError: unknown task or gate, backend not here, no chat template, items on a hub out of reach.
         Transient: a hub or a model server is away.
     """
-    backends.quiet(verbosity)
+    backends.prepare_environment()
     backends.require(settings)
+    backends.quiet(verbosity)
     models = find_models(run)
     catalogue = load_catalogue(settings.tasks, settings.include_path)
     names = [*catalogue.groups, *catalogue.tasks]
@@ -67,7 +68,7 @@ def evaluate(run: Run, settings: Settings, verbosity: str) -> Outcome:
         "skipped": skipped,
         "engine": engine,
     }
-    why = skipped[0]["reason"] if skipped and not rows else ""
+    why = "; ".join(entry["reason"] for entry in skipped)
     results["gates"] = gates.apply(
         settings.gates, {**results["groups"], **results["tasks"]}, results["holdout"], why
     )
@@ -105,8 +106,11 @@ def find_rows(run: Run, settings: Settings, models: Models) -> tuple[Holdout | N
     with path.open(encoding="utf-8") as file:
         if "messages" in json.loads(file.readline()):
             holdout.require_template(tokenizer, "the tuned model")
-    longest = min(backends.longest(models.base), backends.longest(models.tuned))
-    rows = holdout.load_holdout(path, tokenizer, longest, settings.holdout_limit, settings.holdout_generate)
+    trust = settings.trust_remote_code
+    limits = [backends.sizes(folder, trust_remote_code=trust) for folder in (models.base, models.tuned)]
+    longest, vocabulary = (min(size[at] for size in limits) for at in (0, 1))
+    encoder = holdout.Encoder(tokenizer, longest, vocabulary)
+    rows = holdout.load_holdout(path, encoder, settings.holdout_limit, settings.holdout_generate)
     skipped = [{"what": "held-out rows", "reason": reason} for reason in rows.skipped]
     if not settings.can_score:
         skipped.append({"what": "held-out loss", "reason": "a chat endpoint gives no log-probabilities"})

@@ -67,10 +67,12 @@ def watched(inner: Any, meter: Meter) -> Any:
             return meter.pieces(requests, inner.generate_until, by_context)
 
         def token_likelihoods(self, requests: Any) -> Any:
-            """Scores of (None, context, continuation) in token ids."""
-            return meter.pieces(
-                requests, inner._loglikelihood_tokens, lambda request: len(request[1]) + len(request[2])
-            )
+            """Scores of (context, continuation) in arrays of token ids."""
+
+            def call(piece: list[Any], **options: Any) -> Any:
+                return inner._loglikelihood_tokens([(None, list(a), list(b)) for a, b in piece], **options)
+
+            return meter.pieces(requests, call, lambda request: len(request[0]) + len(request[1]))
 
         def apply_chat_template(self, chat_history: Any, add_generation_prompt: bool = True) -> Any:
             return inner.apply_chat_template(chat_history, add_generation_prompt=add_generation_prompt)

@@ -93,6 +93,20 @@ def village_rows(count: int) -> list[dict[str, Any]]:
     return rows
 
 
+OTHER_ROWS: list[dict[str, Any]] = [
+    {"input_ids": [5, 6, 7, 8, 9, 10], "labels": [-100, 6, 7, -100, -100, 10]},
+    {"document": "The keeper counts the apples near the bridge."},
+    {
+        "messages": [
+            {"role": "user", "content": "Tell all."},
+            {"role": "assistant", "content": "apples " * 2000},
+        ]
+    },
+    {"input_ids": [5, 9999], "labels": [-100, 9999]},
+]
+"""Rows that are no chat, and two that no model reads: one is too long, one has a token of no vocabulary."""
+
+
 def write_tasks(folder: Path, items: list[dict[str, Any]]) -> Path:
     """A user's folder of lm-eval tasks on the same items: `planted` by choices, `told` by generation."""
     folder.mkdir()
@@ -135,7 +149,9 @@ def measured(
 ) -> tuple[int, str]:
     """Run `a`: a random base against a blank tuned model, on planted tasks, part of the suite and 12 rows."""
     tasks = write_tasks(tmp_path_factory.mktemp("tasks") / "own", items_of(24))
-    make_trained_run(stage.workspace, "a", base=base_model, tuned=blank_model, rows=village_rows(12))
+    make_trained_run(
+        stage.workspace, "a", base=base_model, tuned=blank_model, rows=[*village_rows(12), *OTHER_ROWS]
+    )
     return stage.run(
         "a", f"--include-path={tasks}", "--tasks=planted", "--tasks=told", "--tasks=osft_retention",
         "--limit=24", "--holdout-generate=3", "--holdout-max-new-tokens=4",
@@ -181,6 +197,7 @@ class Spoken:
     printed: str
     server: Served
     model: Path
+    tasks: Path
 
 
 @pytest.fixture(scope="session")
@@ -204,4 +221,4 @@ def spoken(stage: Stage, base_model: Path, tmp_path_factory: pytest.TempPathFact
             '--model-args={"base": {"model": "small-base"}, "tuned": {"model": "small-tuned"}}',
             '--gen-kwargs={"temperature": 0.7, "top_p": 0.9}', "--holdout-max-new-tokens=11",
         )  # fmt: skip
-        yield Spoken(code, printed, server, model)
+        yield Spoken(code, printed, server, model, tasks)

@@ -58,29 +58,47 @@ def test_the_group_pools_its_items(stage: Stage) -> None:
 def test_a_blank_model_has_the_loss_of_pure_chance(stage: Stage, base_model: Path) -> None:
     vocabulary = json.loads((base_model / "config.json").read_text())["vocab_size"]
     holdout = stage.results("a")["holdout"]
-    assert holdout["n"] == 12
+    assert holdout["n"] == 14
     assert holdout["loss"]["tuned"] == pytest.approx(math.log(vocabulary), abs=1e-5)
     assert holdout["perplexity"]["tuned"] == pytest.approx(vocabulary, rel=1e-4)
     assert holdout["delta"] == pytest.approx(holdout["loss"]["tuned"] - holdout["loss"]["base"])
     rows = stage.samples("a", "holdout")
-    assert len(rows) == 12
+    assert len(rows) == 14
     assert sum(row["tokens"] for row in rows) == holdout["tokens"]
+    assert (rows[12]["id"], rows[12]["tokens"]) == (13, 3)
     assert sum(row["tuned"]["answer"] is not None for row in rows) == holdout["generated"] == 3
 
 
-def test_an_accuracy_is_the_one_that_lm_evals_own_command_finds(stage: Stage, tmp_path: Path) -> None:
-    """Our scoring shares contexts; lm-eval's own does not, and batches otherwise."""
+def test_rows_that_no_model_can_read_are_left_out_with_the_reason(stage: Stage) -> None:
+    reasons = [entry["reason"] for entry in stage.results("a")["skipped"]]
+    assert reasons == [
+        "1 of them, the first in line 15: longer than the 1024 tokens that the models read",
+        "1 of them, the first in line 16: a token that one of the models does not know",
+    ]
+
+
+PLAIN = """
+import json, sys
+from lm_eval import simple_evaluate
+from lm_eval.tasks import TaskManager
+found = simple_evaluate(
+    "hf", {"pretrained": sys.argv[1], "dtype": "float32"}, ["osft_capitals", "osft_grammar"], device="cpu",
+    batch_size=3, limit=24, bootstrap_iters=0,
+    task_manager=TaskManager(include_path=sys.argv[2], include_defaults=False),
+)
+items = {name: {item["doc"]["id"]: item["acc"] for item in items} for name, items in found["samples"].items()}
+print(json.dumps(items), file=open(sys.argv[3], "w"))
+"""
+
+
+def test_every_item_scores_as_lm_eval_alone_scores_it(stage: Stage, tmp_path: Path) -> None:
+    """Our scoring shares contexts; lm-eval's own does not, and its batches are others."""
     base = next((stage.workspace / "cache" / "models").iterdir())
-    command = [
-        executable("eval", "lm_eval"), "--model", "hf", "--model_args", f"pretrained={base},dtype=float32",
-        "--tasks", "osft_capitals,osft_grammar", "--include_path", str(OWN), "--limit", "24",
-        "--device", "cpu", "--batch_size", "3", "--output_path", str(tmp_path), "--log_samples",
-    ]  # fmt: skip
+    python = executable("eval", "python")
     env = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf"), "HOME": str(tmp_path)}
-    subprocess.run(command, env=env, check=True, capture_output=True, timeout=280)
-    for name in ("osft_capitals", "osft_grammar"):
-        (log,) = tmp_path.rglob(f"samples_{name}_*.jsonl")
-        theirs = {doc["doc"]["id"]: doc["acc"] for doc in map(json.loads, log.read_text().splitlines())}
+    arguments = [str(base), str(OWN), str(tmp_path / "items.json")]
+    subprocess.run([python, "-c", PLAIN, *arguments], env=env, check=True, capture_output=True, timeout=280)
+    for name, theirs in json.loads((tmp_path / "items.json").read_text()).items():
         ours = {sample["id"]: sample["base"]["score"] for sample in stage.samples("a", name)}
         assert ours == theirs
 

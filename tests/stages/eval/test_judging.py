@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.stages.eval.conftest import Stage, items_of, village_rows, write_tasks
+from tests.stages.eval.conftest import OTHER_ROWS, Stage, items_of, village_rows, write_tasks
 from tests.support.trained_run import make_trained_run
 
 
@@ -10,7 +10,9 @@ def test_the_base_against_itself_is_kept_from_another_run_and_differs_by_nothing
     stage: Stage, base_model: Path, measured: tuple[int, str]
 ) -> None:
     """The settings of run `a` but for the gates, so that nothing of the base is measured again."""
-    make_trained_run(stage.workspace, "same", base=base_model, tuned=base_model, rows=village_rows(12))
+    make_trained_run(
+        stage.workspace, "same", base=base_model, tuned=base_model, rows=[*village_rows(12), *OTHER_ROWS]
+    )
     before = sorted(path.name for path in (stage.workspace / "cache" / "evals").iterdir())
     code, printed = stage.run(
         "same", "--tasks=osft_retention", "--limit=24", "--holdout-generate=3", "--holdout-max-new-tokens=4",

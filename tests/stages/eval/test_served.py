@@ -61,6 +61,30 @@ def test_prompts_are_written_with_the_models_own_template(spoken: Spoken) -> Non
     assert texts == {f"[INST] Question {at}? [/INST]" for at in range(5)}
 
 
+def test_a_chat_endpoint_is_asked_with_messages_and_gives_no_loss(stage: Stage, spoken: Spoken) -> None:
+    before = len(spoken.server.bodies)
+    make_trained_run(
+        stage.workspace, "chat", base=spoken.model, tuned=spoken.model, rows=golden_rows()
+    )  # fmt: skip
+    code, printed = stage.run(
+        "chat", "--backend=openai", f"--base-url={spoken.server.url}/chat/completions", "--tasks=told",
+        f"--include-path={spoken.tasks}", "--chat-template",
+        '--model-args={"base": {"model": "small-base"}, "tuned": {"model": "small-tuned"}}',
+        '--gates={"holdoutMustImprove": true}',
+    )  # fmt: skip
+    assert code == 3, printed
+    asked = spoken.server.bodies[before:]
+    assert {body["path"] for body in asked} == {"/v1/chat/completions"}
+    assert {"role": "user", "content": "Question 3?"} in [body["messages"][-1] for body in asked]
+    results = stage.results("chat")
+    assert results["holdout"]["exact_match"] == {"base": pytest.approx(1 / 5), "tuned": pytest.approx(2 / 5)}
+    assert "loss" not in results["holdout"]
+    (left_out,) = results["skipped"]
+    assert left_out["what"] == "held-out loss"
+    assert "cannot be judged: a chat endpoint gives no log-probabilities" in results["gates"]["failures"][0]
+    assert results["primary_metric"] == "told"
+
+
 def test_nothing_of_a_server_is_kept_for_other_runs(stage: Stage, spoken: Spoken) -> None:
     assert stage.results("served")["engine"]["device"] == "server"
     kept = [path.read_text() for path in (stage.workspace / "cache" / "evals").glob("*.json")]

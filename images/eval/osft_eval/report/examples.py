@@ -13,9 +13,11 @@ LONGEST = 600
 def of_tasks(
     tasks: Mapping[str, Mapping[str, Any]], samples: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> list[dict[str, Any]]:
-    """Items that the base answered better, at most a few of each task, in the order of the tasks."""
+    """Items that the base answered better, a few of each task; the tasks that lost most come first."""
     found = []
-    for name, task in tasks.items():
+    order = sorted(tasks, key=lambda name: (tasks[name]["verdict"] != "worse", -(tasks[name]["lost"] or 0)))
+    for name in order:
+        task = tasks[name]
         sign = 1 if task["higher_is_better"] else -1
         fell = [
             (sign * (sample["base"]["score"] - sample["tuned"]["score"]), sample)
@@ -33,7 +35,7 @@ def of_tasks(
             }
             for _, sample in worst
         ]
-    return found[:LOST_SHOWN] if len(tasks) < LOST_SHOWN else found[: 2 * LOST_SHOWN]
+    return found[:LOST_SHOWN]
 
 
 def of_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

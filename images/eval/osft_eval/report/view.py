@@ -41,11 +41,10 @@ def make_view(
     """
     groups, tasks, holdout = results["groups"], results["tasks"], results["holdout"]
     learned, kept = learned_state(holdout), kept_state([*groups.values(), *tasks.values()])
-    base = str(results["base"].get("uri") or "base").rstrip("/").rsplit("/", 1)[-1]
     return {
         "run_id": results["run_id"],
         "headline": headline(learned, kept),
-        "base": base,
+        "base": name_of(str(results["base"].get("uri") or "")),
         "asked": asked(tasks, holdout),
         "gate": gate_of(results["gates"]),
         "cards": cards(groups, tasks, holdout, learned),
@@ -54,6 +53,11 @@ def make_view(
         "skipped": [f"{capital(entry['what'])}: {entry['reason']}." for entry in results["skipped"]],
         "facts": facts(results, training),
     }
+
+
+def name_of(uri: str) -> str:
+    """What people call a model of the hub; a folder's name says nothing."""
+    return uri.rsplit("/", 1)[-1] if uri.startswith("hf://") else ""
 
 
 def asked(tasks: Mapping[str, Any], holdout: Mapping[str, Any] | None) -> str:
