@@ -12,8 +12,8 @@ from typing import Any
 from osft_eval.settings import Settings
 from osft_workspace import Run, UserError
 
-CPU_BATCH = 16
-"""Rows generated at once on a CPU; scoring batches by tokens (see `scoring`)."""
+CPU_ROWS, GPU_ROWS = 16, 32
+"""Rows generated at once; scoring batches by tokens (see `scoring`)."""
 FAST_HALF = ("avx512_bf16", "amx_bf16", "bf16")
 """CPU flags (x86, x86, Arm) of hardware that multiplies bfloat16; without it, float32 is much faster."""
 
@@ -96,7 +96,8 @@ def open_hf(settings: Settings, which: str, folder: Path, dtype: str) -> Any:
         import torch
 
         torch.set_num_threads(usable_cpus())
-    batch = str(CPU_BATCH) if cpu and settings.batch_size == "auto" else settings.batch_size
+    auto = settings.batch_size == "auto"
+    rows = (CPU_ROWS if cpu else GPU_ROWS) if auto else int(settings.batch_size)
     arguments = {
         "pretrained": str(folder),
         "dtype": dtype,
@@ -105,9 +106,8 @@ def open_hf(settings: Settings, which: str, folder: Path, dtype: str) -> Any:
         **({"parallelize": True} if settings.gpus > 1 else {}),
         **settings.args_for(which),
     }
-    extra = {"batch_size": int(batch) if batch.isdigit() else batch, "device": "cpu" if cpu else "cuda"}
-    model = create(SharedContextLM, arguments, extra)
-    model.most_rows = None if settings.batch_size == "auto" else int(settings.batch_size)
+    model = create(SharedContextLM, arguments, {"batch_size": rows, "device": "cpu" if cpu else "cuda"})
+    model.most_rows = None if auto else rows
     return model
 
 

@@ -20,13 +20,15 @@ from lm_eval.models.huggingface import HFLM
 from transformers import DynamicCache, GenerationConfig
 from transformers.cache_utils import DynamicLayer
 
+from osft_workspace import UserError, event
+
 T = TypeVar("T")
 Scored = tuple[float, bool]
 """Sum of log-probabilities of a continuation, and whether greedy decoding would have written it."""
 Request = tuple[Any, list[int], list[int]]
 """What lm-eval passes: its own key, token ids of the context, token ids of the continuation."""
 CPU_TOKENS, GPU_TOKENS = 512, 8192
-"""Tokens of one forward pass, padding included: enough to keep the device busy, few enough for the logits."""
+"""Enough to keep the device busy, few enough for the logits."""
 CHECKED = 2
 SAME_FP32, SAME_HALF = 0.005, 0.05
 
@@ -37,10 +39,13 @@ class SharedContextLM(HFLM):  # type: ignore[misc]
     shares: bool | None = None
     """Whether this model can; None until it was tried."""
     most_rows: int | None = None
-    """Rows of one forward pass; None for as many as the budget of tokens takes."""
+    """Rows scored in one forward pass; None for as many as `tokens` take."""
+    tokens: int
+    """Tokens of one forward pass, padding included."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.tokens = CPU_TOKENS if self.device.type == "cpu" else GPU_TOKENS
         # A model's own max_new_tokens, temperature or penalties would win over what was asked for.
         own = self.model.generation_config
         self.model.generation_config = GenerationConfig(
@@ -52,11 +57,36 @@ class SharedContextLM(HFLM):  # type: ignore[misc]
     ) -> list[Scored]:
         if self.shares is None:
             self.shares = can_share(self) and agrees(self, requests)
-        if self.shares and all(len(ctx) + len(cont) <= self.max_length for _, ctx, cont in requests):
-            with torch.inference_mode():
-                return Scorer(self).score([(ctx, cont) for _, ctx, cont in requests])
-        plain: list[Scored] = super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
-        return plain
+        fits = all(len(ctx) + len(cont) <= self.max_length for _, ctx, cont in requests)
+        while True:
+            try:
+                if self.shares and fits:
+                    with torch.inference_mode():
+                        return Scorer(self).score([(ctx, cont) for _, ctx, cont in requests])
+                plain: list[Scored] = super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
+                return plain
+            except torch.OutOfMemoryError as error:
+                self.shrink(error)
+
+    def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
+        while True:
+            try:
+                answers: list[str] = super().generate_until(requests, disable_tqdm)
+                return answers
+            except torch.OutOfMemoryError as error:
+                self.shrink(error)
+
+    def shrink(self, error: torch.OutOfMemoryError) -> None:
+        """Halve what one forward pass takes. Raises UserError when it is one row already."""
+        if self.batch_size_per_gpu <= 1:
+            raise UserError(
+                f"the GPU's memory does not take one row of this model: {error}. Evaluate on more GPUs "
+                "(eval.gpus) or on a larger one, or set eval.holdout.limit and eval.tasks to shorter items."
+            ) from error
+        self.batch_size_per_gpu //= 2
+        self.tokens = max(1, self.tokens // 2)
+        torch.cuda.empty_cache()
+        event("eval", "halved the batch, the GPU's memory was full", rows=self.batch_size_per_gpu)
 
 
 def can_share(lm: HFLM) -> bool:
@@ -100,7 +130,7 @@ class Scorer:
 
     def __init__(self, lm: SharedContextLM) -> None:
         self.model, self.device = lm.model, lm.device
-        self.budget = CPU_TOKENS if self.device.type == "cpu" else GPU_TOKENS
+        self.budget = lm.tokens
         self.most_rows = lm.most_rows or self.budget
 
     def score(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[Scored]:
