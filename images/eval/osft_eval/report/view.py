@@ -132,8 +132,7 @@ def learned_view(
             ("loss", "Loss", "nats per token, lower is better"),
             ("perplexity", "Perplexity", "as if choosing among so many tokens"),
         ):
-            base, tuned = holdout[key]["base"], holdout[key]["tuned"]
-            digits = 3 if key == "loss" else 1
+            base, tuned, digits = holdout[key]["base"], holdout[key]["tuned"], 3 if key == "loss" else 1
             table.append(
                 {"name": name, "note": note, "base": f"{base:,.{digits}f}", "tuned": f"{tuned:,.{digits}f}",
                  "change": signed(tuned - base, digits), "tone": tone}
