@@ -126,15 +126,14 @@ def conflicts(options: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def check_scheduler(name: str) -> None:
-    """Raises UserError for a schedule that the installed transformers does not have."""
+def scheduler_problems(name: str) -> list[str]:
+    """A schedule that the installed transformers does not have."""
     from transformers import SchedulerType
 
     known = [kind.value for kind in SchedulerType if kind.value not in NEED_A_METRIC]
-    if name not in known:
-        raise UserError(
-            f"--lr-scheduler (train.scheduler.name) is {name!r}, expected one of {', '.join(known)}."
-        )
+    if name in known:
+        return []
+    return [f"--lr-scheduler (train.scheduler.name) is {name!r}, expected one of {', '.join(known)}."]
 
 
 def collect(
@@ -146,25 +145,27 @@ def collect(
         fixed: what this stage decides: paths, processes, patterns.
 
     Raises:
-        UserError: an argument that the installed function lacks.
+        UserError: with every argument that would be ignored or misread.
     """
     signature = inspect.signature(function)
     given = {name: value for name, value in options.items() if name not in OWN and value not in ("", None)}
     arguments = {**given, **fixed}
+    extra, problems = check_extra(options["extra"], signature)
+    problems += scheduler_problems(options["lr_scheduler"])
     lost = sorted(name for name in arguments if name not in signature.parameters)
     if lost:
-        raise UserError(
-            f"the installed training_hub has no argument {', '.join(lost)} and would ignore it: leave it "
+        problems.append(
+            f"The installed training_hub has no argument {', '.join(lost)} and would ignore it: leave it "
             "out, or use "
             "the image of this version."
         )
-    check_scheduler(options["lr_scheduler"])
+    if problems:
+        raise UserError(" ".join(problems))
     if options["unfreeze_rank_ratio"] > MANY_RANKS:
         run.event(
             "unfreeze_rank_ratio is high: little of the model stays protected",
             seen=options["unfreeze_rank_ratio"],
             usual=f"0.1 to {MANY_RANKS}",
         )
-    extra = check_extra(options["extra"], signature)
     worker = {name: arguments[name] for name in ADAMW if name in arguments}
     return Call({**arguments, **extra}, worker)

@@ -8,13 +8,13 @@ from enum import Enum
 from types import NoneType
 from typing import Any, get_args
 
-from osft_workspace import UserError
-
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 VALIDATION = ("validation_split", "validation_data_path")
 TRIGGERS = (
     "validation_frequency", "validate_at_epoch", "min_samples_per_validation", "validate_at_final",
 )  # fmt: skip
+LIMITS = {"step": "max_steps", "token": "max_tokens"}
+"""Training modes and what they need."""
 BACKEND_NAMES = {
     "model_name_or_path": "model.uri",
     "batch_size": "--effective-batch-size",
@@ -43,53 +43,58 @@ def known_fields() -> dict[str, Any]:
     return {item.name: item.type for item in fields(TrainingArgs)}
 
 
-def check_extra(extra: Mapping[str, Any], signature: inspect.Signature) -> dict[str, Any]:
-    """The further arguments, each of a known name and of its type.
+def check_extra(extra: Mapping[str, Any], signature: inspect.Signature) -> tuple[dict[str, Any], list[str]]:
+    """The further arguments in the types of their fields, and what is wrong with any of them.
 
-    Raises:
-        UserError: a name that would be dropped silently, or that a flag sets, or a value of another type.
+    A name that nobody knows would be dropped silently, and one that a flag sets would win or lose silently.
     """
     known = known_fields()
-    checked = {}
+    checked, problems = {}, []
     for name, value in extra.items():
-        if name in BACKEND_NAMES:
-            raise UserError(f"--extra (train.extraArgs) names {name}: use {BACKEND_NAMES[name]}.")
-        if name in signature.parameters:
-            raise UserError(
-                f"--extra (train.extraArgs) names {name}: it has its own flag, --{name.replace('_', '-')}."
-            )
-        if name not in known:
-            near = difflib.get_close_matches(name, [*known, *signature.parameters], n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            raise UserError(
-                f"--extra (train.extraArgs) names {name}, which the installed mini-trainer does not know "
-                "and would "
-                f"ignore.{hint} Known: {', '.join(sorted(set(known) - set(BACKEND_NAMES)))}."
-            )
-        checked[name] = of_type(name, value, known[name])
+        problem = name_problem(name, known, signature)
+        if not problem:
+            checked[name], problem = of_type(name, value, known[name])
+        if problem:
+            problems.append(f"--extra (train.extraArgs) {problem}")
     if any(checked.get(name) for name in VALIDATION) and not any(checked.get(name) for name in TRIGGERS):
-        raise UserError(
-            f"validation rows are given and nothing says when to use them: set one of {', '.join(TRIGGERS)}."
+        problems.append(
+            "--extra gives validation rows and does not say when to use them: set one of "
+            f"{', '.join(TRIGGERS)}."
         )
-    return checked
+    limit = LIMITS.get(checked.get("training_mode", ""))
+    if limit and not checked.get(limit):
+        problems.append(f"--extra sets training_mode {checked['training_mode']}: it needs {limit} too.")
+    return checked, problems
 
 
-def of_type(name: str, value: Any, wanted: Any) -> Any:
-    """The value in the type of its field; whole numbers serve as decimals.
+def name_problem(name: str, known: Mapping[str, Any], signature: inspect.Signature) -> str:
+    """Why a name cannot be given here, or nothing."""
+    if name in BACKEND_NAMES:
+        return f"names {name}: use {BACKEND_NAMES[name]}."
+    if name in signature.parameters:
+        return f"names {name}: it has its own flag, --{name.replace('_', '-')}."
+    if name in known:
+        return ""
+    near = difflib.get_close_matches(name, [*known, *signature.parameters], n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    names = ", ".join(sorted(set(known) - set(BACKEND_NAMES) - set(signature.parameters)))
+    return f"names {name}, which the installed mini-trainer lacks and would ignore.{hint} It knows {names}."
 
-    Raises:
-        UserError: it is of another type, or no name of a number format.
-    """
+
+def of_type(name: str, value: Any, wanted: Any) -> tuple[Any, str]:
+    """The value in the type of its field, and what is wrong with it; whole numbers serve as decimals."""
     kinds = [
         kind for kind in get_args(wanted) or (wanted,) if isinstance(kind, type) and kind is not NoneType
     ]
     if name.endswith("_dtype") and value not in DTYPES:
-        raise UserError(f"--extra (train.extraArgs) gives {name} as {value!r}, expected {', '.join(DTYPES)}.")
+        return value, f"gives {name} as {value!r}, expected {', '.join(DTYPES)}."
     if float in kinds and type(value) is int:
-        return float(value)
-    if any(issubclass(kind, Enum) and value in [item.value for item in kind] for kind in kinds):
-        return value
+        return float(value), ""
+    for kind in kinds:
+        if issubclass(kind, Enum):
+            names = [item.value for item in kind]
+            return value, "" if value in names else f"gives {name} as {value!r}, expected {', '.join(names)}."
     if kinds and type(value) not in kinds:
-        names = " or ".join(kind.__name__ for kind in kinds)
-        raise UserError(f"--extra (train.extraArgs) gives {name} as {value!r}, expected {names}.")
-    return value
+        names = [kind.__name__ for kind in kinds]
+        return value, f"gives {name} as {value!r}, expected {' or '.join(names)}."
+    return value, ""

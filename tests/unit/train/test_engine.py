@@ -1,0 +1,62 @@
+"""The launcher between training_hub and the worker."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from osft_train.arguments import Call
+from osft_train.devices import Device
+from osft_train.engine import Job
+from tests.unit.train.support import some_run
+
+CPU = Device("cpu", 1, "float32", "sdpa", liger=False, keep_activations=True)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    return Job(
+        run=some_run(tmp_path),
+        function=lambda: None,
+        call=Call({}, {"beta1": 0.8, "weight_decay": 0.1}),
+        device=CPU,
+        checkpoints=tmp_path,
+        log=tmp_path / "train.log",
+        total=10,
+        done=0,
+        matrices=14,
+        checkpoint_seconds=0,
+    )
+
+
+def test_our_worker_takes_the_place_of_theirs_and_gets_what_they_forget(job: Job) -> None:
+    theirs = ["torchrun", "--nnodes=1", "--standalone", "/lib/mini_trainer/train.py", "--seed=42"]
+    assert job.command(theirs) == [
+        *(sys.executable, "-m", "osft_train.worker.launch", "--nnodes=1", "--standalone"),
+        *("-m", "osft_train.worker", "--seed=42", "--beta1=0.8", "--weight-decay=0.1"),
+    ]
+
+
+def test_fewer_decomposed_matrices_than_expected_end_the_worker(job: Job) -> None:
+    job.read("   • Total parameters: 14\n")
+    assert job.verdict is None
+    job.read("   • Total parameters: 6\n")
+    assert job.verdict is not None
+    assert "decomposed 6 weight matrices, expected 14" in job.verdict.message
+
+
+def test_milestones_are_told_once(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(3):
+        job.read("Reconstructing OSFT weights, this may take a while...:  10%\n")
+    job.read('{"full_state": 7, "seconds": 1.5}\n')
+    printed = capsys.readouterr().out
+    assert printed.count("putting the model together") == 1
+    assert "train full state saved step=7 seconds=1.5" in printed
+
+
+def test_a_worker_on_the_cpu_sees_no_gpu_and_shares_its_cores(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    env = job.env()
+    assert (env["CUDA_VISIBLE_DEVICES"], env["TESTING"], env["OMP_NUM_THREADS"]) == ("", "true", "3")

@@ -1,0 +1,50 @@
+"""Progress from a log that grows."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from osft_train.progress import JobStatus, Tail, Watch
+from tests.unit.train.support import some_run
+from tests.unit.train.test_metrics import line
+
+
+def test_only_whole_new_lines_are_seen(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    tail = Tail(path, skip=True)
+    assert list(tail) == []
+    path.write_text('{"step": 1}\n{"st')
+    assert [entry["step"] for entry in tail] == [1]
+    with path.open("a") as file:
+        file.write('ep": 2}\n')
+    assert [entry["step"] for entry in tail] == [2]
+    assert list(tail) == []
+
+
+def test_what_an_earlier_start_logged_is_skipped(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"step": 1}\n')
+    assert list(Tail(path, skip=True)) == []
+
+
+def test_a_loss_that_is_no_number_is_reported_at_once(tmp_path: Path) -> None:
+    path, lost = tmp_path / "log.jsonl", list[int]()
+    watch = Watch(some_run(tmp_path), path, total=5, done=0, report=False, lost=lost.append)
+    with watch:
+        path.write_text(json.dumps(line(1, 3.0)) + "\n" + json.dumps(line(2, float("nan"))) + "\n")
+    assert lost == [2]
+
+
+def test_a_status_that_cannot_be_sent_is_told_once_and_never_fatal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("secret")
+    monkeypatch.setenv("KUBEFLOW_TRAINER_SERVER_URL", "http://127.0.0.1:9/status")
+    monkeypatch.setenv("KUBEFLOW_TRAINER_SERVER_CA_CERT", str(token))
+    monkeypatch.setenv("KUBEFLOW_TRAINER_SERVER_TOKEN", str(token))
+    status = JobStatus(some_run(tmp_path))
+    for _ in range(2):
+        status.post(10, 5.0, {"loss": 1.0}, last=True)
+    assert capsys.readouterr().out.count("TrainJob status not updated") == 1

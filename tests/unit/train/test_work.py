@@ -1,0 +1,63 @@
+"""The working folder through kills and changed inputs."""
+
+from pathlib import Path
+
+from osft_train.work import Work
+from tests.unit.train.support import some_run
+
+
+def leave_state(work: Work, step: int, *, whole: bool = True) -> None:
+    folder = work.dir / "full_state_checkpoints" / f"step_{step}"
+    folder.mkdir(parents=True)
+    if whole:
+        (folder / "training_state.pt").touch()
+
+
+def test_the_newest_whole_state_is_gone_on_from(tmp_path: Path) -> None:
+    work = Work(tmp_path / "checkpoints", "sha256:1")
+    leave_state(work, 9)
+    leave_state(work, 10)
+    leave_state(work, 11, whole=False)
+    work.offer()
+    (work.dir / "training_metrics_0.jsonl").touch()
+    assert work.open(some_run(tmp_path), resume=True) == 10
+    assert (work.dir / "training_metrics_0.jsonl").exists()
+
+
+def test_checkpoints_of_other_inputs_are_never_gone_on_from(tmp_path: Path) -> None:
+    old = Work(tmp_path / "checkpoints", "sha256:1")
+    leave_state(old, 10)
+    old.offer()
+    new = Work(tmp_path / "checkpoints", "sha256:2")
+    assert new.open(some_run(tmp_path), resume=True) == 0
+    assert list(new.dir.iterdir()) == []
+
+
+def test_without_a_state_an_earlier_starts_log_and_models_are_not_taken_over(tmp_path: Path) -> None:
+    work = Work(tmp_path / "checkpoints", "sha256:1")
+    (work.dir / "hf_format" / "samples_10").mkdir(parents=True)
+    (work.dir / "training_metrics_0.jsonl").touch()
+    (work.dir / "rows").mkdir()
+    work.offer()
+    assert work.open(some_run(tmp_path), resume=True) == 0
+    assert sorted(path.name for path in work.dir.iterdir()) == ["inputs.json", "rows"]
+
+
+def test_a_training_that_ended_well_is_not_done_again(tmp_path: Path) -> None:
+    work = Work(tmp_path / "checkpoints", "sha256:1")
+    (work.dir / "hf_format" / "samples_10").mkdir(parents=True)
+    work.offer()
+    work.finish(10)
+    work.open(some_run(tmp_path), resume=True)
+    assert (work.dir / "hf_format" / "samples_10").is_dir() and work.finished.is_file()
+
+
+def test_only_models_of_epochs_stay(tmp_path: Path) -> None:
+    work = Work(tmp_path / "checkpoints", "sha256:1")
+    (work.dir / "hf_format" / "samples_10").mkdir(parents=True)
+    leave_state(work, 10)
+    work.clear()
+    assert [path.name for path in work.dir.iterdir()] == ["hf_format"]
+    (work.dir / "hf_format" / "samples_10").rmdir()
+    work.clear()
+    assert not work.dir.exists()
