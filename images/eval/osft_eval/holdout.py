@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from osft_workspace import UserError, digest_json
 
-REMEDY = "Use a chat model, or set eval.holdout.enabled to false."
+SWITCH = "eval.holdout.enabled"
 IGNORED = -100
 """The label of a token that training does not count."""
 
@@ -87,7 +87,10 @@ def load_holdout(path: Path, encoder: "Encoder", limit: int, generate: int) -> H
             reasons.setdefault(str(error), []).append(number)
     skipped = [f"{len(lines)} of them, the first in line {lines[0]}: {why}" for why, lines in reasons.items()]
     if not rows:
-        raise UserError(f"no held-out row can be scored: {'; '.join(skipped)}. {REMEDY}")
+        raise UserError(
+            f"no held-out row can be scored: {'; '.join(skipped)}. "
+            f"Use a chat model, or set {SWITCH} to false."
+        )
     chats = [row for row in rows if row.prompt]
     return Holdout(rows, chats[:generate], skipped)
 
@@ -194,12 +197,12 @@ def labelled(ids: Sequence[int], labels: Sequence[int]) -> list[Segment]:
     return segments
 
 
-def require_template(tokenizer: Any, model: str) -> None:
+def require_template(tokenizer: Any, model: str, switch: str = SWITCH) -> None:
     """Raises UserError when the model cannot say how its chats are written."""
     if not getattr(tokenizer, "chat_template", None):
         raise UserError(
-            f"{model} has no chat template (chat_template.jinja or tokenizer_config.json), and chat rows "
-            f"cannot be written for it. {REMEDY}"
+            f"{model} has no chat template (chat_template.jinja or tokenizer_config.json), and chats "
+            f"cannot be written for it. Use a chat model, or set {switch} to false."
         )
 
 

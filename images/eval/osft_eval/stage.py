@@ -50,7 +50,7 @@ def evaluate(run: Run, settings: Settings, verbosity: str) -> Outcome:
     gates.check_names(settings.gates, names)
     rows, skipped = find_rows(run, settings, models)
     primary = primary_metric(settings, catalogue, rows)
-    check_scoring(settings, catalogue)
+    check_tasks(settings, catalogue, models)
     dtype = backends.choose_dtype(run, settings)
     engine = engine_of(settings, dtype)
     parts = parts_of(settings, catalogue, rows)
@@ -89,6 +89,13 @@ def find_models(run: Run) -> Models:
     return Models(base, tuned, record)
 
 
+def load_tokenizer(folder: Path, settings: Settings) -> Any:
+    """The tokenizer of a model's folder."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder, trust_remote_code=settings.trust_remote_code)
+
+
 def find_rows(run: Run, settings: Settings, models: Models) -> tuple[Holdout | None, list[dict[str, str]]]:
     """Held-out rows, and what is left out with the reason."""
     path = run.predecessors["download"].path("eval.jsonl")
@@ -100,9 +107,7 @@ def find_rows(run: Run, settings: Settings, models: Models) -> tuple[Holdout | N
             raise UserError(f"there is nothing to evaluate: {reason}, and eval.tasks is empty.")
         run.event("left out", part="held-out rows", reason=reason)
         return None, [{"what": "held-out rows", "reason": reason}]
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(models.tuned, trust_remote_code=settings.trust_remote_code)
+    tokenizer = load_tokenizer(models.tuned, settings)
     with path.open(encoding="utf-8") as file:
         if "messages" in json.loads(file.readline()):
             holdout.require_template(tokenizer, "the tuned model")
@@ -119,8 +124,12 @@ def find_rows(run: Run, settings: Settings, models: Models) -> tuple[Holdout | N
     return rows, skipped
 
 
-def check_scoring(settings: Settings, catalogue: Catalogue) -> None:
-    """Raises UserError for tasks that need log-probabilities from an endpoint that has none."""
+def check_tasks(settings: Settings, catalogue: Catalogue, models: Models) -> None:
+    """Raises UserError for tasks that need what a model lacks: a chat template, or log-probabilities."""
+    if settings.chat_template:
+        for which, folder in (("base", models.base), ("tuned", models.tuned)):
+            tokenizer = load_tokenizer(folder, settings)
+            holdout.require_template(tokenizer, f"the {which} model", "eval.chatTemplate")
     scored = [name for name, task in catalogue.tasks.items() if task.config.output_type != "generate_until"]
     if scored and not settings.can_score:
         raise UserError(
