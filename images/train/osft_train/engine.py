@@ -73,8 +73,8 @@ class Job:
         """mini-trainer's command line, with our worker and everything it forgets."""
         at = next(number for number, word in enumerate(theirs) if str(word).endswith(WORKER_SCRIPT))
         more = [f"--{name.replace('_', '-')}={value}" for name, value in self.call.worker.items()]
-        launch = [sys.executable, "-m", "osft_train.worker.launch", *theirs[1:at]]
-        return [*launch, "-m", "osft_train.worker", *theirs[at + 1 :], *more]
+        launch = [sys.executable, "-m", "osft_train.worker.launch", "--signals-to-handle=SIGHUP"]
+        return [*launch, *theirs[1:at], "-m", "osft_train.worker", *theirs[at + 1 :], *more]
 
     def env(self) -> dict[str, str]:
         """The worker's environment."""

@@ -21,6 +21,7 @@ NETWORK = re.compile(
     r"RendezvousTimeoutError|RendezvousConnectionError|DistNetworkError|DistStoreError|ncclRemoteError|"
     r"ncclSystemError|Connection reset by peer|Connection closed by peer|NCCL timeout|EADDRINUSE"
 )
+STOPPED = re.compile(r"got signal: (15|2)\b|exitcode\s*:\s*-(15|2)\b")
 DISK = "No space left on device"
 
 
@@ -66,4 +67,6 @@ def explain(lines: Iterable[str], log: str, max_tokens_per_gpu: int) -> StageErr
         )
     if NETWORK.search(text):
         return Transient(f"the training processes lost each other: {said}. A new start goes on. {where}")
+    if STOPPED.search(text):
+        return Transient(f"somebody stopped the training processes: {said}. A new start goes on. {where}")
     return StageError(f"training failed: {said}. {where}")

@@ -1,6 +1,7 @@
 """What the tests of train share: downloads of a tiny model, and a few trainings that many tests look at."""
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -203,6 +204,7 @@ def stopped(stage: Stage, killed: Killed) -> Ended:
     process = stage.start("story", *WHOLE)
     stage.wait_for_step("story", 8, process)
     process.send_signal(signal.SIGTERM)
+    os.kill(stage.workers("story")[0], signal.SIGTERM)  # as whoever stops a whole machine does
     printed, _ = process.communicate(timeout=120)
     return Ended(process.returncode, printed, sorted(path.name for path in stage.dir("story").iterdir()))
 

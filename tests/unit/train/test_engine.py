@@ -32,7 +32,8 @@ def job(tmp_path: Path) -> Job:
 def test_our_worker_takes_the_place_of_theirs_and_gets_what_they_forget(job: Job) -> None:
     theirs = ["torchrun", "--nnodes=1", "--standalone", "/lib/mini_trainer/train.py", "--seed=42"]
     assert job.command(theirs) == [
-        *(sys.executable, "-m", "osft_train.worker.launch", "--nnodes=1", "--standalone"),
+        *(sys.executable, "-m", "osft_train.worker.launch", "--signals-to-handle=SIGHUP"),
+        *("--nnodes=1", "--standalone"),
         *("-m", "osft_train.worker", "--seed=42", "--beta1=0.8", "--weight-decay=0.1"),
     ]
 

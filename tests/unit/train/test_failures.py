@@ -30,6 +30,7 @@ TORCHRUN = [
             1,
             "training failed: ValueError: no such thing.",
         ),
+        ([*TORCHRUN[:-1], "  exitcode  : -15 (pid: 9)"], 75, "somebody stopped the training processes"),
         (["one", "", "two"], 1, "training failed: one | two."),
     ],
 )
