@@ -84,7 +84,7 @@ def test_the_waiter_may_read_its_trainjob_and_pods_and_nothing_else() -> None:
         {
             "apiGroups": ["trainer.kubeflow.org"],
             "resources": ["trainjobs"],
-            "verbs": ["get", "watch"],
+            "verbs": ["get"],
             "resourceNames": [job],
         },
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
@@ -120,6 +120,10 @@ def test_a_stage_ends_when_helm_stops_waiting_for_it() -> None:
     for stage in ("download", "train", "wait", "eval", "register"):
         job = stages[stage].job
         assert job is not None and job["activeDeadlineSeconds"] == 3600, stage
+    # The waiter lives as long as Helm waits, whatever a stage or a check may take.
+    limits = {"stageDefaults": {"deadlineMinutes": 10}, "preflight": {"pod": {"deadlineMinutes": 5}}}
+    waiter = stage_pods(render(overlay(HOOKS, limits)))["wait"].job
+    assert waiter is not None and waiter["activeDeadlineSeconds"] == 3600
     shorter = stage_pods(render(overlay(HOOKS, {"eval": {"pod": {"deadlineMinutes": 7.5}}})))["eval"].job
     assert shorter is not None and shorter["activeDeadlineSeconds"] == 450
 

@@ -182,7 +182,7 @@ def test_what_the_claim_is_counts_and_not_what_the_values_say(cluster: Cluster, 
     assert "/workspace" in stage_pods(two)["preflight"].mounts
     claim_at(cluster, overlay(CLAIM, {"spec": {"accessModes": ["ReadWriteOnce"]}}))
     refused = ask(cluster, tmp_path, "helm4", {"train": {"nodes": 2}})
-    assert "is not ReadWriteMany" in refused.stderr
+    assert "A claim keeps its modes: name one that is ReadWriteMany" in refused.stderr
     shared = {"train": {"nodes": 2}, "workspace": {"existingClaim": "disk"}}
     claim_at(
         cluster, overlay(CLAIM, {"metadata": {"name": "disk"}, "spec": {"accessModes": ["ReadWriteOnce"]}})
@@ -195,6 +195,16 @@ def test_a_storage_class_that_a_claim_cannot_take_is_a_sentence(cluster: Cluster
     refused = ask(cluster, tmp_path, "helm4", {"workspace": {"storageClass": "fast"}})
     assert 'the claim run1-workspace is there, of storage class "nfs"' in refused.stderr
     assert objects(ask(cluster, tmp_path, "helm4", {"workspace": {"storageClass": "nfs"}}))
+
+
+def test_a_claim_smaller_than_asked_for_is_a_sentence_with_the_command(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    claim_at(cluster, CLAIM)
+    refused = ask(cluster, tmp_path, "helm4", {"workspace": {"size": "2Ti"}})
+    assert "workspace.size is 2Ti and the claim run1-workspace has 1Ti" in refused.stderr
+    assert "kubectl -n team patch pvc run1-workspace" in refused.stderr
+    assert objects(ask(cluster, tmp_path, "helm4", {"workspace": {"size": "1000Gi"}}))
 
 
 def test_claims_with_rows_must_be_there(cluster: Cluster, tmp_path: Path) -> None:

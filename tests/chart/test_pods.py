@@ -243,13 +243,30 @@ def test_without_gpus_none_are_asked_for() -> None:
 
 def test_resources_are_laid_over_the_defaults_key_by_key() -> None:
     values = {
-        "stageDefaults": {"resources": {"requests": {"ephemeral-storage": "1Gi"}, "limits": {"cpu": "2"}}},
-        "train": {"pod": {"resources": {"requests": {"memory": "64Gi"}}}},
+        "stageDefaults": {"resources": {"requests": {"ephemeral-storage": "1Gi"}, "limits": {"cpu": "12"}}},
+        "train": {"pod": {"resources": {"requests": {"memory": "16Gi"}}}},
     }
     assert stage_pods(render(values))["train"].container["resources"] == {
-        "requests": {"cpu": "8", "memory": "64Gi", "ephemeral-storage": "1Gi"},
-        "limits": {"cpu": "2", "memory": "32Gi", "nvidia.com/gpu": 1},
+        "requests": {"cpu": "8", "memory": "16Gi", "ephemeral-storage": "1Gi"},
+        "limits": {"cpu": "12", "memory": "32Gi", "nvidia.com/gpu": 1},
     }
+
+
+def test_one_limit_is_enough_to_change_the_memory() -> None:
+    stages = stage_pods(render({"train": {"pod": {"resources": {"limits": {"memory": "16Gi"}}}}}))
+    assert stages["train"].container["resources"]["requests"] == {
+        "cpu": "8"
+    }  # memory: Kubernetes takes the limit
+    assert stages["train"].container["resources"]["limits"]["memory"] == "16Gi"
+
+
+@pytest.mark.parametrize(("train", "given", "expected"), [(4, None, 1), (0, None, 0), (0, 1, 1), (2, 0, 0)])
+def test_evaluation_has_a_gpu_where_training_has_unless_told_otherwise(
+    train: int, given: int | None, expected: int
+) -> None:
+    pod = stage_pods(render({"train": {"gpus": train}, "eval": {"gpus": given}}))["eval"]
+    assert pod.container["resources"]["limits"].get("nvidia.com/gpu", 0) == expected
+    assert pod.flag("gpus") == [str(expected)]
 
 
 def test_shared_memory_is_ram_of_the_size_asked_for() -> None:

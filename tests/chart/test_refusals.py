@@ -62,6 +62,36 @@ CASES: list[tuple[Object, str, str]] = [
     ),
     ({"train": {"runAs": "job"}}, "train.runAs is job and ordering is cluster", "Set ordering to hooks"),
     (
+        overlay(HOOKS, {"train": {"runAs": "job"}, "queue": {"suspend": True}}),
+        "queue.suspend is true and train.runAs is job",
+        "Set queue.suspend to false",
+    ),
+    (
+        {"train": {"pod": {"resources": {"requests": {"memory": "64Gi"}}}}},
+        "train.pod.resources asks for 64Gi of memory and limits it to 32Gi",
+        "Change both",
+    ),
+    (
+        {"eval": {"pod": {"resources": {"limits": {"nvidia.com/gpu": 4}}}}},
+        "eval.pod.resources.limits names nvidia.com/gpu, which eval.gpus sets",
+        "Leave it out",
+    ),
+    (
+        {"train": {"tracking": {"tensorboardLogDir": "/workspace/boards"}}},
+        "mini-trainer writes no TensorBoard log",
+        "Empty it",
+    ),
+    (
+        {"train": {"pretraining": {"enabled": True, "blockSize": 8}, "unmaskMessages": True}},
+        "plain text has no messages",
+        "Set one of them to false",
+    ),
+    (
+        {"train": {"rendezvous": {"nodeRank": 3}}},
+        "train.rendezvous.nodeRank is 3 and train.nodes is 1",
+        "Empty it",
+    ),
+    (
         overlay(
             HOOKS, {"train": {"runAs": "job", "nodes": 2}, "workspace": {"accessModes": ["ReadWriteMany"]}}
         ),
@@ -74,7 +104,7 @@ CASES: list[tuple[Object, str, str]] = [
         "train may take 90 minutes (deadlineMinutes) and Helm waits 60",
         "Raise the second",
     ),
-    ({"eval": {"pod": {"ttlSeconds": 600}}}, "eval.pod or stageDefaults sets ttlSeconds", "Empty it"),
+    ({"eval": {"pod": {"ttlSeconds": 600}}}, "stageDefaults or the pod of eval sets ttlSeconds", "Empty it"),
     ({"queue": {"priorityClass": "high"}}, "queue.priorityClass is set and queue.name is empty", "Name the"),
     ({"eval": {"tasks": [], "holdout": {"enabled": False}}}, "there is nothing to evaluate", "Name a task"),
     ({"eval": {"backend": "openai"}}, "eval.baseUrl is empty", "Set it"),
@@ -93,6 +123,16 @@ CASES: list[tuple[Object, str, str]] = [
         {"eval": {"tasks": [], "gates": {"maxTaskDrop": 0}}},
         "eval.gates limits the fall of tasks and eval.tasks is empty",
         "Name the tasks",
+    ),
+    (
+        {"register": {"metadata": {"team": "search", "eval_owner": "us", "osft_x": 1}}},
+        "register.metadata holds eval_owner, osft_x, and names that begin with",
+        "Choose other names",
+    ),
+    (
+        {"register": {"address": "ftp://registry:8080"}},
+        "register.address is ftp://registry:8080, and a Model Registry is reached by http:// or https://",
+        "host:port alone",
     ),
     ({"register": {"tls": {"caSecret": "a", "caConfigMap": "b"}}}, "are both set", "Empty one"),
     (
@@ -182,7 +222,7 @@ def test_a_release_name_that_is_too_long_is_refused_with_how_much(values: Object
 
 def test_a_cluster_without_trainer_is_told_what_to_do() -> None:
     (problem,) = problems({}, flags=LIVE)
-    assert "no Kubeflow Trainer" in problem and "ordering: hooks and train.runAs: job" in problem
+    assert "no Kubeflow Trainer" in problem and "and train.runAs: job" in problem
     assert render({}, flags=TRAINER)
     assert render(overlay(HOOKS, {"train": {"runAs": "job"}}), flags=LIVE)
 

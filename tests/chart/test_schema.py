@@ -16,7 +16,7 @@ VALUES: Object = yaml.safe_load((CHART / "values.yaml").read_text())
 # Objects whose keys are the user's own, or Kubernetes' own.
 OPEN = re.compile(
     r"train\.scheduler\.kwargs|train\.extraArgs|eval\.(genKwargs|modelArgs|gates\.tasks)|register\.metadata"
-    r"|#resourceList|#stringMap|#pod\.(env|affinity\.\w+|topologySpreadConstraints\[\]|extraVolumes\[\]"
+    r"|#resourceList|#stringMap|#pod\.(labels|env|affinity\.\w+|topologySpreadConstraints\[\]|extraVolumes\[\]"
     r"|extraVolumeMounts\[\]|podSecurityContext|securityContext)|#envValue\.valueFrom\.\w+"
 )
 
@@ -154,6 +154,17 @@ def test_the_defaults_are_valid() -> None:
         ({"stageDefaults": {"labels": "a=b,c=d"}}, "/stageDefaults/labels"),
         ({"images": {"train": {"digest": "latest"}}}, "/images/train/digest"),
         ({"ordering": "argo"}, "/ordering"),
+        ({"train": None}, "missing propert"),
+        ({"stageDefaults": {"labels": {"team": "research, nlp"}}}, "/stageDefaults/labels/team"),
+        ({"train": {"learningRate": "0.0"}}, "/train/learningRate"),
+        ({"train": {"adamw": {"beta1": "1.5"}}}, "/train/adamw/beta1"),
+        ({"eval": {"gates": {"maxTaskDrop": "500.5"}}}, "/eval/gates/maxTaskDrop"),
+        ({"eval": {"gates": {"significance": "7.5"}}}, "/eval/gates/significance"),
+        ({"data": {"timeoutSeconds": "0.0"}}, "/data/timeoutSeconds"),
+        ({"data": {"s3": {"endpoint": "https://key:secret@minio:9000"}}}, "/data/s3/endpoint"),
+        ({"register": {"version": 1.1}}, "/register/version"),
+        ({"workspace": {"size": "100"}}, "/workspace/size"),
+        ({"stageDefaults": {"extraVolumes": [{"name": "tmp"}]}}, "/stageDefaults/extraVolumes/0"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_place(values: Object, word: str) -> None:

@@ -126,6 +126,30 @@ def test_an_address_with_a_credential_comes_from_a_secret() -> None:
     assert download.env["OSFT_DATA_URI"] == ref["valueFrom"]
 
 
+def test_secrets_in_the_environment_of_a_stage_are_looked_for_and_stop_no_helper() -> None:
+    ref = {"valueFrom": {"secretKeyRef": {"name": "proxy", "key": "pw"}}}
+    other = {"valueFrom": {"secretKeyRef": {"name": "other", "key": "pw"}}}
+    values = {
+        "stageDefaults": {"env": {"PROXY_PW": ref}},
+        "eval": {"pod": {"env": {"PROXY_PW": other, "PLAIN": "1"}}},
+        "workspace": {"keep": False},
+    }
+    pods = stage_pods(render(values))
+    optional = {"secretKeyRef": {"name": "proxy", "key": "pw", "optional": True}}
+    for helper in ("preflight", "verify", "cleanup"):
+        assert pods[helper].env["PROXY_PW"] == optional
+    assert pods["preflight"].env["PROXY_PW_EVAL"] == {
+        "secretKeyRef": {"name": "other", "key": "pw", "optional": True}
+    }
+    assert pods["train"].env["PROXY_PW"] == ref["valueFrom"]
+    assert pods["preflight"].flag("require-env") == [
+        "PROXY_PW=secret proxy in namespace team lacks the key pw: create it, or correct "
+        "data.pod.env.PROXY_PW or stageDefaults.env.",
+        "PROXY_PW_EVAL=secret other in namespace team lacks the key pw: create it, or correct "
+        "eval.pod.env.PROXY_PW or stageDefaults.env.",
+    ]
+
+
 @pytest.mark.parametrize("source", ["caSecret", "caConfigMap"])
 def test_the_registry_s_ca_is_mounted_and_looked_for(source: str) -> None:
     objects = render({"register": {"tls": {source: "our-ca", "caKey": "service-ca.crt"}}})

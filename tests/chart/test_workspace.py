@@ -132,7 +132,9 @@ def test_preflight_looks_where_the_run_will_go() -> None:
     ]
     hub = {"data": {"pod": {"env": {"HF_ENDPOINT": "https://hub.example.com"}}}}
     assert addresses(hub)[-1] == "the model hub=https://hub.example.com"
-    assert len(addresses({"stageDefaults": {"env": {"HTTPS_PROXY": "http://proxy:3128"}}})) == 3
+    # Behind a proxy only the stage itself can tell what answers.
+    proxied = addresses({"stageDefaults": {"env": {"HTTPS_PROXY": "http://proxy:3128"}}})
+    assert proxied == ["register.address=http://registry.kubeflow.svc:8080"]
     assert len(addresses({"model": {"uri": "pvc://models/m"}})) == 3
     assert len(addresses({"register": {"enabled": False}})) == 3
     assert addresses({"preflight": {"addresses": False}}) == []
@@ -208,4 +210,8 @@ def test_helm_test_verifies_the_stages_that_run() -> None:
     assert hook(verify.owner) == "test"
     assert verify.args == ["verify", *(f"--stage={stage}" for stage in STAGES)]
     assert verify.mounts["/workspace"]["mountReadOnly"] is True
+    given = {"labels": {"team": "search"}, "annotations": {"sidecar.istio.io/inject": "false"}}
+    metadata = stage_pods(render({"stageDefaults": given}))["verify"].owner["metadata"]
+    assert metadata["labels"]["team"] == "search"
+    assert metadata["annotations"]["sidecar.istio.io/inject"] == "false"
     assert stage_pods(render({"register": {"enabled": False}}))["verify"].args[-1] == "--stage=eval"

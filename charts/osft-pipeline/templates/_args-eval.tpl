@@ -4,7 +4,7 @@
 {{- $gates := include "osft-pipeline.gates" .Values.eval.gates | fromJson }}
 {{- with .Values.eval }}
 {{- include "osft-pipeline.flags" (list
-  (list "tasks" .tasks)
+  (list "tasks" (.tasks | default (list "none")))
   (list "include-path" .includePath)
   (list "num-fewshot" .fewshot)
   (list "limit" .limit)
@@ -13,7 +13,7 @@
   (list "model-args" .modelArgs)
   (list "backend" .backend)
   (list "base-url" .baseUrl)
-  (list "gpus" .gpus)
+  (list "gpus" (include "osft-pipeline.gpus" (dict "root" $ "stage" "eval")))
   (list "chat-template" .chatTemplate)
   (list "log-samples" .logSamples)
   (list "seed" .seed)
@@ -35,7 +35,9 @@
 {{- range $key := list "maxTaskDrop" "significance" -}}
 {{- with include "osft-pipeline.number" (get $ $key) }}{{ $_ := set $gates $key (float64 .) }}{{ end -}}
 {{- end -}}
-{{- with .tasks }}{{ $_ := set $gates "tasks" . }}{{ end -}}
+{{- $tasks := dict -}}
+{{- range $name, $points := .tasks }}{{ $_ := set $tasks $name (include "osft-pipeline.number" $points | float64) }}{{ end -}}
+{{- with $tasks }}{{ $_ := set $gates "tasks" . }}{{ end -}}
 {{- if .holdoutMustImprove }}{{ $_ := set $gates "holdoutMustImprove" true }}{{ end -}}
 {{- toJson $gates -}}
 {{- end }}

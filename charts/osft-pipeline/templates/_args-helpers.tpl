@@ -7,6 +7,9 @@
 {{- range include "osft-pipeline.secretRefs" (dict "root" . "stage" "preflight") | fromJsonArray }}
 {{- $required = append $required (printf "%s=secret %s in namespace %s lacks the key %s: correct secrets.%s, or run scripts/create-secrets %s." .env .secret $.Release.Namespace .key .group .group) }}
 {{- end }}
+{{- range include "osft-pipeline.givenRefs" . | fromJsonArray }}
+{{- $required = append $required (printf "%s=secret %s in namespace %s lacks the key %s: create it, or correct %s or stageDefaults.env." .env .secret $.Release.Namespace .key .path) }}
+{{- end }}
 {{- $files := list }}
 {{- with .Values.register.tls }}
 {{- if include "osft-pipeline.caVolume" $ }}
@@ -56,16 +59,16 @@
 {{- if .Values.preflight.addresses -}}
 {{- with .Values.register -}}
 {{- if and .enabled .address -}}
-{{- $url := contains "://" .address | ternary .address (print "http://" .address) | urlParse -}}
+{{- $url := regexFind "^https?://[^/?#]+" (regexMatch "^https?://" .address | ternary .address (print "http://" .address)) -}}
 {{- $port := or .port (contains "://" .address | ternary "" 8080) | toString -}}
-{{- $port = or (regexMatch ":[0-9]+$" $url.host) (eq $port "") | ternary "" (print ":" $port) -}}
-{{- $found = append $found (printf "register.address=%s://%s%s" $url.scheme $url.host $port) -}}
+{{- $port = or (regexMatch ":[0-9]+$" $url) (eq $port "") | ternary "" (print ":" $port) -}}
+{{- $found = append $found (printf "register.address=%s%s" $url $port) -}}
 {{- end -}}
 {{- end -}}
 {{- if .Values.data.enabled -}}
-{{- range include "osft-pipeline.sources" . | fromJsonArray -}}
-{{- if hasPrefix "http" . -}}
-{{- $found = append $found (printf "data.uri=%s://%s" (urlParse .).scheme (urlParse .).host) -}}
+{{- range include "osft-pipeline.proxied" . | empty | ternary (include "osft-pipeline.sources" . | fromJsonArray) list -}}
+{{- if regexMatch "^https?://" . -}}
+{{- $found = append $found (print "data.uri=" (regexFind "^https?://[^/?#]+" .)) -}}
 {{- else if and (hasPrefix "s3://" .) $.Values.data.s3.endpoint -}}
 {{- $found = append $found (print "data.s3.endpoint=" $.Values.data.s3.endpoint) -}}
 {{- else if not (regexMatch "^(s3://|pvc://|/)" .) -}}
@@ -77,11 +80,15 @@
 {{- $found | uniq | toJson -}}
 {{- end }}
 
-{{- /* The hub, unless a proxy leads there: then only the stage itself can tell. */}}
+{{- /* Whether download goes through a proxy: then only the stage itself can tell what answers. */}}
+{{- define "osft-pipeline.proxied" -}}
+{{- $env := (include "osft-pipeline.podOptions" (dict "root" . "stage" "download") | fromJson).env -}}
+{{- range list "HTTP_PROXY" "http_proxy" "HTTPS_PROXY" "https_proxy" }}{{ if hasKey $env . }}true{{ end }}{{ end -}}
+{{- end }}
+
+{{- /* The hub's address, where it is no secret. */}}
 {{- define "osft-pipeline.hub" -}}
 {{- $env := (include "osft-pipeline.podOptions" (dict "root" . "stage" "download") | fromJson).env -}}
-{{- if not (or (hasKey $env "HTTPS_PROXY") (hasKey $env "https_proxy")) -}}
 {{- $hub := get $env "HF_ENDPOINT" | default "https://huggingface.co" -}}
 {{- if kindIs "string" $hub }}{{ $hub }}{{ end -}}
-{{- end -}}
 {{- end }}

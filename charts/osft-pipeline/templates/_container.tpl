@@ -24,7 +24,7 @@ volumeMounts:
 {{- /* Requests and limits with the stage's GPUs. Kubernetes takes a GPU limit for the request too. */}}
 {{- define "osft-pipeline.resources" -}}
 {{- $resources := .options.resources -}}
-{{- $gpus := int (get (index .root.Values (include "osft-pipeline.section" .stage)) "gpus" | default 0) -}}
+{{- $gpus := include "osft-pipeline.gpus" . | int -}}
 {{- if $gpus -}}
 {{- $limits := get $resources "limits" | default dict -}}
 {{- $_ := set $limits .options.gpuResource $gpus -}}

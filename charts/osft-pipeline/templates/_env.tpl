@@ -31,7 +31,16 @@
 {{- if eq $stage "preflight" }}{{ $_ := set $ref "optional" true }}{{ end }}
 {{- $_ := set $env .env (dict "valueFrom" (dict "secretKeyRef" $ref)) }}
 {{- end }}
+{{- if eq $stage "preflight" }}
+{{- range include "osft-pipeline.givenRefs" $root | fromJsonArray }}
+{{- $_ := set $env .env (dict "valueFrom" (dict "secretKeyRef" (dict "name" .secret "key" .key "optional" true))) }}
+{{- end }}
+{{- end }}
 {{- range $name, $value := (include "osft-pipeline.podOptions" . | fromJson).env }}
+{{- /* A helper starts without it, too: a missing secret must not stop preflight or an uninstall. */}}
+{{- if and (kindIs "map" $value) (eq (include "osft-pipeline.section" $stage) "preflight") }}
+{{- range $ref := pick $value.valueFrom "secretKeyRef" "configMapKeyRef" }}{{ $_ := set $ref "optional" true }}{{ end }}
+{{- end }}
 {{- $_ := set $env $name $value }}
 {{- end }}
 {{- range $name, $value := $env }}

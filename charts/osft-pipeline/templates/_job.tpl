@@ -4,11 +4,12 @@
 {{- /* One bad node of several takes the others down with it: an attempt is one failure for each node. */ -}}
 {{- $nodes := eq .stage "train" | ternary .root.Values.train.nodes 1 -}}
 backoffLimit: {{ mul $options.retries $nodes }}
-{{- with $options.deadlineMinutes | default (eq .root.Values.ordering "hooks" | ternary .root.Values.hooks.timeoutMinutes nil) }}
+{{- /* The waiter lives as long as Helm waits, whatever a check or a stage may take. */}}
+{{- with eq .stage "wait" | ternary nil $options.deadlineMinutes | default (eq .root.Values.ordering "hooks" | ternary .root.Values.hooks.timeoutMinutes nil) }}
 activeDeadlineSeconds: {{ mulf . 60 | int64 }}
 {{- end }}
 {{- /* Never under a TrainJob: JobSet would make a Job again that has gone. */}}
-{{- if eq .root.Values.ordering "hooks" }}
+{{- if and (eq .root.Values.ordering "hooks") (ne .container "node") }}
 {{- with $options.ttlSeconds }}
 ttlSecondsAfterFinished: {{ int64 . }}
 {{- end }}
@@ -47,7 +48,7 @@ spec:
 
 {{- /* Kueue holds back what takes a GPU; the small Jobs around it need no quota. */}}
 {{- define "osft-pipeline.queueLabelsOf" -}}
-{{- if or (eq .stage "train") (and (eq .stage "eval") .root.Values.eval.gpus) }}{{ include "osft-pipeline.queueLabels" .root }}{{ end -}}
+{{- if or (eq .stage "train") (int (include "osft-pipeline.gpus" .)) }}{{ include "osft-pipeline.queueLabels" .root }}{{ end -}}
 {{- end }}
 
 {{- /* A stage of ordering hooks. Helm goes on when its Job is done, and fails with its log when the Job fails.

@@ -6,15 +6,14 @@ of an older object. Helpers take the root context, or (dict "root" $ "stage" "ev
 {{- /* Folder of the run. Only what decides the tuned model counts: see values.yaml, runId. */}}
 {{- define "osft-pipeline.runId" -}}
 {{- $inputs := print (include "osft-pipeline.args.data" .) (include "osft-pipeline.args.training" .) (include "osft-pipeline.secretUri" .) -}}
-{{- /* Signed queries change from day to day, the data behind them does not; stages ignore them in the same way. */ -}}
-{{- $inputs = regexReplaceAll "(=\\w+://[^\\s?#\"]*)[?#][^\\s\"]*" $inputs "${1}" -}}
 {{- .Values.runId | default (printf "%s-%s" .Release.Name (sha256sum $inputs | trunc 8)) -}}
 {{- end }}
 
 {{- /* TrainingRuntime, and the TrainJob of ordering cluster. The last part changes with anything in the pods: more memory
        after an out-of-memory kill makes a new TrainJob that goes on in the same run. */}}
 {{- define "osft-pipeline.runtimeName" -}}
-{{- $spec := print (include "osft-pipeline.runtimeSpec" .) (include "osft-pipeline.queueLabels" .) -}}
+{{- /* What it means and not how it is written: a comment or a line break in the templates restarts nothing. */ -}}
+{{- $spec := print (include "osft-pipeline.runtimeSpec" . | fromYaml | toJson) (include "osft-pipeline.queueLabels" .) -}}
 {{- printf "%s-%s" (include "osft-pipeline.runId" .) (sha256sum $spec | trunc 4) -}}
 {{- end }}
 
@@ -36,6 +35,14 @@ of an older object. Helpers take the root context, or (dict "root" $ "stage" "ev
 
 {{- define "osft-pipeline.claimName" -}}
 {{ .Values.workspace.existingClaim | default (printf "%s-workspace" .Release.Name) }}
+{{- end }}
+
+{{- /* GPUs of one stage. Params: root, stage. */}}
+{{- define "osft-pipeline.gpus" -}}
+{{- $train := int .root.Values.train.gpus -}}
+{{- if eq .stage "train" }}{{ $train }}
+{{- else if eq .stage "eval" }}{{ kindIs "invalid" .root.Values.eval.gpus | ternary (min 1 $train) .root.Values.eval.gpus }}
+{{- else }}0{{ end -}}
 {{- end }}
 
 {{- /* Stage -> key in the values. Preflight stands for all helpers around the stages. */}}

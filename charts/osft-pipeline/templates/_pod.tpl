@@ -25,7 +25,7 @@ spec:
   {{- end }}
   {{- range $key := list "priorityClassName" "runtimeClassName" "schedulerName" "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" }}
   {{- with get $options $key }}
-  {{ $key }}: {{ kindIs "string" . | ternary . (toYaml . | nindent 4) }}
+  {{ $key }}:{{ kindIs "string" . | ternary (print " " .) (toYaml . | nindent 4) }}
   {{- end }}
   {{- end }}
   terminationGracePeriodSeconds: {{ $options.terminationGraceSeconds }}
@@ -50,7 +50,7 @@ spec:
 {{- $group = .root.Capabilities.APIVersions.Has "security.openshift.io/v1" | ternary nil 0 -}}
 {{- end -}}
 {{- $context := dict -}}
-{{- if not (kindIs "invalid" $group) -}}
+{{- if not (or (kindIs "invalid" $group) (eq (toString $group) "")) -}}
 {{- /* Without OnRootMismatch every pod would walk through all models and checkpoints before it starts. */ -}}
 {{- $context = dict "fsGroup" (int $group) "fsGroupChangePolicy" "OnRootMismatch" -}}
 {{- end -}}

@@ -4,7 +4,9 @@
 {{- $found := list -}}
 {{- $nodes := int .Values.train.nodes -}}
 {{- if and (gt $nodes 1) (not (contains "ReadWriteMany" (include "osft-pipeline.accessModes" .))) (or (not .Values.workspace.existingClaim) (include "osft-pipeline.live" .)) -}}
-{{- $found = append $found (printf "train.nodes is %d and the workspace %s is not ReadWriteMany: the second node could not mount it. Set workspace.accessModes to [ReadWriteMany] with a storageClass that offers it, or train.nodes to 1." $nodes (include "osft-pipeline.claimName" .)) -}}
+{{- $there := lookup "v1" "PersistentVolumeClaim" .Release.Namespace (include "osft-pipeline.claimName" .) -}}
+{{- $remedy := empty $there | ternary "Set workspace.accessModes to [ReadWriteMany] with a storageClass that offers it" "A claim keeps its modes: name one that is ReadWriteMany in workspace.existingClaim" -}}
+{{- $found = append $found (printf "train.nodes is %d and the workspace %s is not ReadWriteMany: the second node could not mount it. %s, or set train.nodes to 1." $nodes (include "osft-pipeline.claimName" .) $remedy) -}}
 {{- end -}}
 {{- with .Values.workspace -}}
 {{- if and (hasSuffix "Gi" .size) (lt (trimSuffix "Gi" .size | float64) (float64 .minFreeGiB)) (not .existingClaim) -}}
@@ -34,7 +36,7 @@
 {{- $found := list -}}
 {{- if include "osft-pipeline.live" . -}}
 {{- if and (include "osft-pipeline.usesTrainer" .) (not (.Capabilities.APIVersions.Has "trainer.kubeflow.org/v1alpha1/TrainJob")) -}}
-{{- $found = append $found "this cluster has no Kubeflow Trainer (no TrainJob in trainer.kubeflow.org/v1alpha1). Install Trainer 2.1 or later, or go without: ordering: hooks and train.runAs: job." -}}
+{{- $found = append $found "this cluster has no Kubeflow Trainer (no TrainJob in trainer.kubeflow.org/v1alpha1). Install Trainer 2.1 or later, or go without: ordering: hooks with hooks.timeoutMinutes, and train.runAs: job." -}}
 {{- end -}}
 {{- $claims := .Values.data.enabled | ternary (include "osft-pipeline.claims" . | fromJsonArray) list -}}
 {{- range append $claims .Values.workspace.existingClaim | compact -}}
@@ -43,6 +45,10 @@
 {{- end -}}
 {{- end -}}
 {{- $live := lookup "v1" "PersistentVolumeClaim" .Release.Namespace (include "osft-pipeline.claimName" .) -}}
+{{- $size := dig "spec" "resources" "requests" "storage" "0" ($live | default dict) -}}
+{{- if and $live (not .Values.workspace.existingClaim) (gt (include "osft-pipeline.amount" .Values.workspace.size | float64) (include "osft-pipeline.amount" $size | float64)) -}}
+{{- $found = append $found (printf "workspace.size is %s and the claim %s has %s; Helm leaves a claim that is there alone. Enlarge it, if its storage class allows that: kubectl -n %s patch pvc %s -p '{\"spec\":{\"resources\":{\"requests\":{\"storage\":\"%s\"}}}}'" .Values.workspace.size $live.metadata.name $size .Release.Namespace $live.metadata.name .Values.workspace.size) -}}
+{{- end -}}
 {{- $class := .Values.workspace.storageClass -}}
 {{- if and $live (not .Values.workspace.existingClaim) $class (ne (get $live.spec "storageClassName" | default "") (eq $class "-" | ternary "" $class)) -}}
 {{- $found = append $found (printf "the claim %s is there, of storage class %q, and workspace.storageClass is %q, which a claim cannot change. Set it back, or name another claim in workspace.existingClaim." $live.metadata.name (get $live.spec "storageClassName" | default "") $class) -}}

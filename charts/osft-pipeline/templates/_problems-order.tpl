@@ -14,7 +14,7 @@
 {{- $found = append $found (printf "%s.enabled is false, so later stages need the records of an earlier run, and runId is empty. Set runId to that run's folder below <workspace>/runs/, such as %s." (join ".enabled and " $skipped) (include "osft-pipeline.runId" .)) -}}
 {{- end -}}
 {{- if and (eq .Values.train.runAs "job") (not $hooks) -}}
-{{- $found = append $found "train.runAs is job and ordering is cluster, where a TrainJob keeps the order. Set ordering to hooks, which needs no Kubeflow Trainer." -}}
+{{- $found = append $found "train.runAs is job and ordering is cluster, where a TrainJob keeps the order. Set ordering to hooks, which needs no Kubeflow Trainer, and hooks.timeoutMinutes to helm's --timeout." -}}
 {{- end -}}
 {{- if and (eq .Values.train.runAs "job") (gt (int .Values.train.nodes) 1) -}}
 {{- $found = append $found (printf "train.runAs is job and train.nodes is %d: a plain Job trains on one node. Set train.nodes to 1, or train.runAs to trainjob." (int .Values.train.nodes)) -}}
@@ -22,14 +22,29 @@
 {{- if and $hooks (not .Values.hooks.timeoutMinutes) -}}
 {{- $found = append $found "ordering is hooks and hooks.timeoutMinutes is empty: Helm gives up on a stage after its --timeout, 5 minutes by default, and the stage runs on alone. Install with --timeout 24h and set hooks.timeoutMinutes to 1440." -}}
 {{- end -}}
+{{- if and (eq .Values.train.runAs "job") .Values.queue.suspend -}}
+{{- $found = append $found "queue.suspend is true and train.runAs is job: only a TrainJob can be made suspended. Set queue.suspend to false." -}}
+{{- end -}}
+{{- $gone := list -}}
 {{- range list "data" "train" "eval" "register" -}}
 {{- $options := include "osft-pipeline.podOptions" (dict "root" $ "stage" (eq . "data" | ternary "download" .)) | fromJson -}}
 {{- if and $hooks $options.deadlineMinutes $.Values.hooks.timeoutMinutes (gt (float64 $options.deadlineMinutes) (float64 $.Values.hooks.timeoutMinutes)) -}}
 {{- $found = append $found (printf "%s may take %v minutes (deadlineMinutes) and Helm waits %v (hooks.timeoutMinutes). Raise the second, with Helm's --timeout." . $options.deadlineMinutes $.Values.hooks.timeoutMinutes) -}}
 {{- end -}}
-{{- if and (not $hooks) $options.ttlSeconds -}}
-{{- $found = append $found (printf "%s.pod or stageDefaults sets ttlSeconds and ordering is cluster, where a finished Job that goes away would run again. Empty it; `helm uninstall` clears up." .) -}}
+{{- $limits := get $options.resources "limits" | default dict -}}
+{{- $section := . -}}
+{{- range $name, $asked := get $options.resources "requests" | default dict -}}
+{{- if and (hasKey $limits $name) (gt (include "osft-pipeline.amount" $asked | float64) (include "osft-pipeline.amount" (get $limits $name) | float64)) -}}
+{{- $found = append $found (printf "%s.pod.resources asks for %v of %s and limits it to %v: Kubernetes would refuse the pod. Change both." $section $asked $name (get $limits $name)) -}}
 {{- end -}}
+{{- end -}}
+{{- if hasKey $limits $options.gpuResource -}}
+{{- $found = append $found (printf "%s.pod.resources.limits names %s, which %s.gpus sets. Leave it out." . $options.gpuResource .) -}}
+{{- end -}}
+{{- if $options.ttlSeconds }}{{ $gone = append $gone . }}{{ end -}}
+{{- end -}}
+{{- if and $gone (not $hooks) -}}
+{{- $found = append $found (printf "stageDefaults or the pod of %s sets ttlSeconds and ordering is cluster, where a finished Job that goes away would run again. Empty it; `helm uninstall` clears up." (join ", " $gone)) -}}
 {{- end -}}
 {{- if and (not .Values.queue.name) .Values.queue.priorityClass -}}
 {{- $found = append $found "queue.priorityClass is set and queue.name is empty. Name the LocalQueue." -}}

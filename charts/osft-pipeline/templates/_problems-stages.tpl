@@ -6,8 +6,8 @@
 {{- if and .enabled (eq "[]" (include "osft-pipeline.uris" .uri)) (not (include "osft-pipeline.secretUri" $ | trimAll "\"")) -}}
 {{- $found = append $found "data.uri is empty. Set it to hf://<org>/<dataset>, s3://<bucket>/<key>, https://<address> or pvc://<claim>/<path>." -}}
 {{- end -}}
-{{- range concat (include "osft-pipeline.sources" $ | fromJsonArray) (list $.Values.register.address $.Values.eval.baseUrl $.Values.train.tracking.mlflow.uri) -}}
-{{- if regexMatch "(?i)^\\w+://[^/?#]*@|[?&](X-Amz-Signature|X-Goog-Signature|sig|signature|token|access_token|api_key)=" . -}}
+{{- range concat (include "osft-pipeline.sources" $ | fromJsonArray) (list $.Values.data.s3.endpoint $.Values.register.address $.Values.register.uri $.Values.eval.baseUrl $.Values.train.tracking.mlflow.uri $.Values.train.checkpoints.storage (include "osft-pipeline.hub" $)) -}}
+{{- if regexMatch "(?i)^\\w+://[^/?#]*@|[?&](X-Amz-Signature|X-Goog-Signature|sig|signature|token|access_token|access_key|api_?key|key|password|secret|auth)=" . -}}
 {{- $found = append $found (printf "the address %s carries a credential, which would be readable in the cluster's objects. Give the credential by secrets.*, or put the address of the rows into a secret and name it in data.pod.env.OSFT_DATA_URI: {valueFrom: {secretKeyRef: ...}}." (regexReplaceAll "[?#].*" (regexReplaceAll "//[^/?#]*@" . "//...@") "?...")) -}}
 {{- end -}}
 {{- end -}}
@@ -39,6 +39,15 @@
 {{- end -}}
 {{- if and .rendezvous.endpoint .rendezvous.masterAddress -}}
 {{- $found = append $found "train.rendezvous.endpoint and train.rendezvous.masterAddress are both set and say the same thing in two ways. Empty one." -}}
+{{- end -}}
+{{- if and .tracking.tensorboardLogDir (eq .backend "mini-trainer") -}}
+{{- $found = append $found "train.tracking.tensorboardLogDir is set, and mini-trainer writes no TensorBoard log. Empty it: the run's loss.svg and metrics.jsonl are always written, MLflow and Weights & Biases are at hand." -}}
+{{- end -}}
+{{- if and .pretraining.enabled .unmaskMessages -}}
+{{- $found = append $found "train.unmaskMessages is true and train.pretraining.enabled too: plain text has no messages. Set one of them to false." -}}
+{{- end -}}
+{{- if and (eq (int .nodes) 1) .rendezvous.nodeRank -}}
+{{- $found = append $found (printf "train.rendezvous.nodeRank is %d and train.nodes is 1: nodes count from 0. Empty it." (int .rendezvous.nodeRank)) -}}
 {{- end -}}
 {{- if and (gt (int .nodes) 1) (not (kindIs "invalid" .rendezvous.nodeRank)) -}}
 {{- $found = append $found (printf "train.rendezvous.nodeRank is set and train.nodes is %d: every node would have the same rank. Empty it; Kubeflow Trainer numbers the nodes." (int .nodes)) -}}
@@ -78,6 +87,16 @@
 
 {{- define "osft-pipeline.problems.register" -}}
 {{- $found := list -}}
+{{- $taken := list -}}
+{{- range $key, $_ := .Values.register.metadata -}}
+{{- if regexMatch "^(osft_|base_model|data_|training_|eval_)" $key }}{{ $taken = append $taken $key }}{{ end -}}
+{{- end -}}
+{{- if $taken -}}
+{{- $found = append $found (printf "register.metadata holds %s, and names that begin with osft_, base_model, data_, training_ or eval_ are the pipeline's own. Choose other names." (join ", " $taken)) -}}
+{{- end -}}
+{{- with .Values.register.address }}{{ if and (contains "://" .) (not (regexMatch "^https?://" .)) (not (contains "@" .)) -}}
+{{- $found = append $found (printf "register.address is %s, and a Model Registry is reached by http:// or https://. Write one of them, or host:port alone." .) -}}
+{{- end }}{{ end -}}
 {{- with .Values.register.tls -}}
 {{- if and .caSecret .caConfigMap -}}
 {{- $found = append $found "register.tls.caSecret and register.tls.caConfigMap are both set. Empty one." -}}

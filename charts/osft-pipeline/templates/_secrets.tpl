@@ -42,6 +42,29 @@ what this release creates: it does not exist yet. Params: root, stage.
 {{- toJson $refs -}}
 {{- end }}
 
+{{- /*
+References that users gave the stages that run by pod.env, as a JSON list of env, secret, key, path: what preflight looks
+for. Each secret's key stands there once.
+*/}}
+{{- define "osft-pipeline.givenRefs" -}}
+{{- $refs := list -}}
+{{- $names := list -}}
+{{- $seen := list -}}
+{{- range $stage := include "osft-pipeline.stages" . | fromJsonArray -}}
+{{- range $name, $value := (include "osft-pipeline.podOptions" (dict "root" $ "stage" $stage) | fromJson).env -}}
+{{- $ref := kindIs "map" $value | ternary (dig "valueFrom" "secretKeyRef" dict (kindIs "map" $value | ternary $value dict)) dict -}}
+{{- $source := printf "%s/%s" (get $ref "name") (get $ref "key") -}}
+{{- if and $ref (not $ref.optional) (not (has $source $seen)) -}}
+{{- $env := has $name $names | ternary (printf "%s_%s" $name (upper $stage)) $name -}}
+{{- $names = append $names $env -}}
+{{- $refs = append $refs (dict "env" $env "secret" $ref.name "key" $ref.key "path" (printf "%s.pod.env.%s" (include "osft-pipeline.section" $stage) $name)) -}}
+{{- $seen = append $seen $source -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $refs -}}
+{{- end }}
+
 {{- /* Values of the secret that this release creates, as JSON; empty when it creates none. */}}
 {{- define "osft-pipeline.credentials" -}}
 {{- $data := dict -}}

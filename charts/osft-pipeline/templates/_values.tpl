@@ -61,6 +61,14 @@ a list repeats its flag, a map becomes JSON. `$$` keeps the kubelet from expandi
 {{- end -}}
 {{- end }}
 
+{{- /* An amount such as 250m, 32Gi or 4 as a number. */}}
+{{- define "osft-pipeline.amount" -}}
+{{- if kindIs "string" . -}}
+{{- $units := dict "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 -}}
+{{- mulf (regexFind "^[0-9.]+" . | float64) (get $units (regexFind "[A-Za-z]+$" .) | default 1.0) -}}
+{{- else }}{{ float64 . }}{{ end -}}
+{{- end }}
+
 {{- /* One address or a list of them, as a JSON list without empty ones. */}}
 {{- define "osft-pipeline.uris" -}}
 {{- kindIs "slice" . | ternary . (list .) | compact | toJson -}}

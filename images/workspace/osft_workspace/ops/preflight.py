@@ -39,7 +39,7 @@ def workspace_problems(root: Path, min_free_gib: float) -> list[str]:
     if free < min_free_gib:
         problems.append(
             f"the workspace {root} has {free:.1f} GiB free, expected at least {min_free_gib:g}: enlarge "
-            "workspace.size, remove old folders below runs/, or lower workspace.minFreeGiB."
+            "its claim, remove old folders below runs/, or lower workspace.minFreeGiB."
         )
     return problems
 
@@ -52,6 +52,8 @@ def address_problem(address: str, what: str) -> str | None:
         host, port = parts.hostname, parts.port or DEFAULT_PORTS.get(parts.scheme)
     except ValueError as error:
         return f"{what} has the address {shown!r}, which cannot be read ({error}): write http(s)://host:port."
+    if parts.scheme not in DEFAULT_PORTS:
+        return f"{what} has the address {shown!r} with the scheme {parts.scheme}: write http(s)://host:port."
     if not host or not port:
         return f"{what} has the address {shown!r} without a host and port: write http(s)://host:port."
     reason = "no answer"
