@@ -1,8 +1,7 @@
 """The arguments of the backend: complete, in range, and every one of them known to what is installed.
 
-training_hub drops what it does not know without a word, and the backend misreads a few values. Whatever
-would be
-lost or misread ends here, before anything is loaded.
+training_hub drops what it does not know without a word, and the backend misreads a few values. Whatever would
+be lost or misread ends here, before anything is loaded.
 """
 
 import inspect
@@ -63,16 +62,14 @@ def range_problems(options: Mapping[str, Any]) -> list[str]:
     found = []
     if options["unfreeze_rank_ratio"] >= 1:
         found.append(
-            "--unfreeze-rank-ratio (train.unfreezeRankRatio) is 1: the backend reads that as 0.5. OSFT "
-            "keeps a part "
-            "frozen: give a share below 1, or train everything with --extra '{\"osft\": false}'."
+            "--unfreeze-rank-ratio (train.unfreezeRankRatio) is 1: the backend reads that as 0.5. OSFT keeps "
+            "a part frozen: give a share below 1, or train everything with --extra '{\"osft\": false}'."
         )
     if options["max_seq_len"] > options["max_tokens_per_gpu"]:
         found.append(
             f"--max-seq-len (train.maxSequenceLength) is {options['max_seq_len']} and --max-tokens-per-gpu "
             f"(train.maxTokensPerGpu) {options['max_tokens_per_gpu']}: a row in between fits no GPU and "
-            "would be "
-            "dropped in every batch. Raise the second or lower the first."
+            "would be dropped in every batch. Raise the second or lower the first."
         )
     if options["extra"].get("training_mode") == "infinite":
         found.append("training_mode infinite never ends: choose epoch, step or token.")
@@ -85,15 +82,13 @@ def saving_problems(options: Mapping[str, Any]) -> list[str]:
     if not options["save_final_checkpoint"] and not options["checkpoint_at_epoch"]:
         found.append(
             "--save-final-checkpoint (train.checkpoints.final) and --checkpoint-at-epoch (everyEpoch) are "
-            "both "
-            "off: training would leave no model. Switch one on."
+            "both off: training would leave no model. Switch one on."
         )
     if options["tensorboard_log_dir"]:
         found.append(
             "--tensorboard-log-dir (train.tracking.tensorboardLogDir) is set, and the backend mini-trainer "
-            "writes "
-            "no TensorBoard log. Leave it empty: metrics.jsonl and loss.svg are always written, MLflow and "
-            "Weights & Biases are at hand."
+            "writes no TensorBoard log. Leave it empty: metrics.jsonl and loss.svg are always written, "
+            "MLflow and Weights & Biases are at hand."
         )
     return found
 
@@ -110,8 +105,7 @@ def conflicts(options: Mapping[str, Any]) -> list[str]:
     if "@" in urlsplit(options["mlflow_tracking_uri"]).netloc:
         found.append(
             "--mlflow-tracking-uri (train.tracking.mlflow.uri) holds a user or password, which would be "
-            "logged: "
-            "give them in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+            "logged: give them in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
         )
     if options["rdzv_endpoint"] and options["master_addr"]:
         found.append("--rdzv-endpoint and --master-addr exclude each other: give one.")
@@ -156,8 +150,7 @@ def collect(
     if lost:
         problems.append(
             f"The installed training_hub has no argument {', '.join(lost)} and would ignore it: leave it "
-            "out, or use "
-            "the image of this version."
+            "out, or use the image of this version."
         )
     if problems:
         raise UserError(" ".join(problems))

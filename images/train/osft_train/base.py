@@ -52,8 +52,7 @@ def empty_model(path: Path, *, trust_remote_code: bool) -> Any:
     except ValueError as error:
         raise UserError(
             f"the base model's type {config.model_type!r} is none that mini-trainer can tune: {error}. "
-            "Choose another "
-            "base model (model.uri)."
+            "Choose another base model (model.uri)."
         ) from error
     if not isinstance(config, kind.config_class):
         config = config.text_config
@@ -65,8 +64,7 @@ def target_patterns(run: Run, base: Base, wanted: list[str]) -> list[str]:
     """Parts of the names of the matrices to decompose, and how many that makes.
 
     mini-trainer would choose them by looking for `opt`, `phi3`, `gpt2` ... anywhere in the model's path; a
-    folder
-    named `optimum` is enough to leave most of a Qwen model unprotected. The model's type decides here.
+    folder named `optimum` is enough to leave most of a Qwen model unprotected. The model's type decides here.
 
     Raises:
         UserError: a pattern matches nothing.
@@ -92,10 +90,8 @@ def count_targets(run: Run, base: Base, patterns: list[str]) -> int:
     if unused:
         raise UserError(
             f"target pattern {', '.join(unused)} is in no weight matrix of the base model "
-            f"({base.model_type}). Its "
-            f"matrices are named like {', '.join(matrices[:8])}: set train.targetPatterns "
-            "(--target-patterns) to parts "
-            "of such names."
+            f"({base.model_type}). Its matrices are named like {', '.join(matrices[:8])}: set "
+            "train.targetPatterns (--target-patterns) to parts of such names."
         )
     chosen = [name for name in matrices if any(pattern in name for pattern in patterns)]
     free = [name for name in matrices if name not in chosen]

@@ -62,8 +62,7 @@ def mend(run: Run, folder: Path, base: Base) -> None:
         if not weights.same_bytes(found[HEAD], found[embedding]):
             raise StageError(
                 f"the config ties {HEAD} to {embedding}, and training made them different: leaving one out "
-                "would "
-                "lose what it learned. This is a fault of mini-trainer with this model."
+                "would lose what it learned. This is a fault of mini-trainer with this model."
             )
         extra.append(HEAD)
     weights.leave_out(folder, extra)
@@ -130,9 +129,8 @@ def check_finite(folder: Path) -> None:
                 tensor = file.get_tensor(name)
                 if tensor.is_floating_point() and not torch.isfinite(tensor).all():
                     raise UserError(
-                        f"{name} of the tuned model holds values that are no numbers: training went "
-                        "astray. Lower "
-                        "train.learningRate."
+                        f"{name} of the tuned model holds values that are no numbers: training went astray. "
+                        "Lower train.learningRate."
                     )
 
 

@@ -78,9 +78,8 @@ def encode_chunk(first: int, lines: list[bytes], encoder: Encoder | None = None)
             row, reason = encoder.encode(json.loads(line))
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"line {number} of train.jsonl cannot be tokenised: {error}. Mend it in the data "
-                "(data.uri), or drop "
-                "such rows before."
+                f"line {number} of train.jsonl cannot be tokenised: {error}. Mend it in the data (data.uri), "
+                "or drop such rows before."
             ) from error
         if row is None:
             found.append(("", reason, 0, 0))
@@ -152,8 +151,8 @@ def prepare(run: Run, encoder: Encoder, target: Path) -> Rows:
         )
         raise UserError(
             f"no row is left to train on: of {sum(map(len, rows.dropped.values()))} rows {reasons}. Give "
-            "longer rows, "
-            f"or raise train.maxSequenceLength ({encoder.max_seq_len}) and train.maxTokensPerGpu."
+            f"longer rows, or raise train.maxSequenceLength ({encoder.max_seq_len}) and "
+            "train.maxTokensPerGpu."
         )
     return rows
 

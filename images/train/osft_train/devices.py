@@ -64,10 +64,8 @@ def check_gpus(gpus: int, processes: int) -> None:
     if seen < gpus or processes > gpus:
         raise UserError(
             f"train.gpus (--gpus) is {gpus} with {processes} processes, and torch sees {seen} GPUs here. "
-            "Each process "
-            "needs its own: check the pod's GPU resource and the node's driver, or set train.gpus to 0 to "
-            "train on "
-            "the CPU."
+            "Each process needs its own: check the pod's GPU resource and the node's driver, or set "
+            "train.gpus to 0 to train on the CPU."
         )
 
 
@@ -111,8 +109,7 @@ def share_cores(env: MutableMapping[str, str]) -> None:
     """Let waiting threads sleep; must be in the environment before torch is imported.
 
     Threads that spin while they wait take the cores from those that work wherever a core is shared or
-    throttled:
-    five to fifteen times the time was seen.
+    throttled: five to fifteen times the time was seen.
     """
     env.setdefault("OMP_WAIT_POLICY", "passive")
 

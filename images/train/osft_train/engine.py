@@ -1,10 +1,8 @@
 """One call of training_hub, with the worker started our way and its end judged.
 
 training_hub and mini-trainer do the work unchanged. The launcher that starts torchrun is a subclass of
-theirs: it
-starts `osft_train.worker` in place of mini-trainer's script, adds the arguments that mini-trainer forgets,
-keeps the
-log, and ties the processes to this one's life.
+theirs: it starts `osft_train.worker` in place of mini-trainer's script, adds the arguments that mini-trainer
+forgets, keeps the log, and ties the processes to this one's life.
 """
 
 import json
@@ -26,7 +24,7 @@ from osft_train.arguments import Call
 from osft_train.devices import Device, worker_env
 from osft_train.progress import Watch
 from osft_train.worker.launch import STAGE_PID
-from osft_workspace import Run, UserError, redact_text
+from osft_workspace import Run, Transient, UserError, redact_text
 from osft_workspace.exits import StageError
 
 WORKER_SCRIPT = "mini_trainer/train.py"
@@ -111,10 +109,8 @@ class Job:
                 self.end_with(
                     StageError(
                         f"mini-trainer decomposed {seen} weight matrices, expected {self.matrices}: the "
-                        "others would "
-                        "be trained without protection. Set train.targetPatterns to what the model's "
-                        "matrices are "
-                        "called."
+                        "others would be trained without protection. Set train.targetPatterns to what the "
+                        "model's matrices are called."
                     )
                 )
         elif line.startswith('{"full_state"'):
@@ -196,6 +192,7 @@ def train(job: Job) -> None:
     Raises:
         UserError, Transient, StageError: the worker failed, and why.
     """
+    from mini_trainer.full_state_checkpoint import _DEFAULT_TRIGGER_PATH
     from training_hub import AlgorithmRegistry
 
     AlgorithmRegistry.register_backend("osft", job.device.backend, backend(job))
@@ -206,6 +203,12 @@ def train(job: Job) -> None:
         done=job.done,
         report=job.node_rank == 0,
         lost=lambda step: job.end_with(metrics.diverged(step)),
+        stop_file=Path(_DEFAULT_TRIGGER_PATH),
+        too_early=lambda: job.end_with(
+            Transient(
+                "told to stop before the first step of this start: nothing was lost. Start again to go on."
+            )
+        ),
     )
     try:
         with watch:

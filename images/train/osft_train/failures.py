@@ -54,16 +54,14 @@ def explain(lines: Iterable[str], log: str, max_tokens_per_gpu: int) -> StageErr
     if GPU_MEMORY.search(text):
         return UserError(
             f"a GPU ran out of memory: {said}. Lower train.maxTokensPerGpu (now {max_tokens_per_gpu}) and, "
-            "if it must "
-            "be, train.maxSequenceLength; or use more GPUs (train.gpus, train.nodes): OSFT needs as much "
-            "memory as "
-            f"full fine-tuning. {where}"
+            "if it must be, train.maxSequenceLength; or use more GPUs (train.gpus, train.nodes): OSFT needs "
+            f"as much memory as full fine-tuning. {where}"
         )
     if HOST_MEMORY.search(text):
         return UserError(
             "a worker process was killed (SIGKILL), which the kernel does when memory runs out. Raise "
-            "train.pod.resources.limits.memory, or lower train.maxTokensPerGpu "
-            f"(now {max_tokens_per_gpu}) or the processes of a node (train.processesPerNode). {where}"
+            f"train.pod.resources.limits.memory, or lower train.maxTokensPerGpu (now {max_tokens_per_gpu}) "
+            f"or the processes of a node (train.processesPerNode). {where}"
         )
     if NETWORK.search(text):
         return Transient(f"the training processes lost each other: {said}. A new start goes on. {where}")

@@ -59,9 +59,8 @@ def diverged(step: int) -> UserError:
     """Training that went astray."""
     return UserError(
         f"the loss of step {step} is not a number: training went astray, and its model would be useless. "
-        "Lower "
-        "train.learningRate, or set train.scheduler.warmupSteps; look at the rows of that step if it was "
-        "the first."
+        "Lower train.learningRate, or set train.scheduler.warmupSteps; look at the rows of that step if it "
+        "was the first."
     )
 
 

@@ -192,8 +192,8 @@ def check_steps(setup: Setup, plan: estimate.Plan) -> int:
     wanted = plan.steps or last
     if state is not None and (last < wanted or checkpoint.choose(setup.work.dir) is None):
         raise Transient(
-            f"training was told to stop at step {state} of {wanted}; its full state is saved. Start again "
-            "to go on."
+            f"training was told to stop at step {state} of {wanted}; its full state is saved. Start again to "
+            "go on."
         )
     if last < wanted or not steps:
         raise StageError(

@@ -96,16 +96,28 @@ class Watch:
         total: optimizer steps of the whole run, or None where nobody knows.
         done: steps that an earlier start trained.
         lost: called with the step whose loss is not a number.
+        stop_file: by which the backend asks the worker to save its state and stop.
+        too_early: called when it is asked to before it has anything to save.
     """
 
     def __init__(
-        self, run: Run, log: Path, *, total: int | None, done: int, report: bool, lost: Callable[[int], None]
+        self,
+        run: Run,
+        log: Path,
+        *,
+        total: int | None,
+        done: int,
+        report: bool,
+        lost: Callable[[int], None],
+        stop_file: Path,
+        too_early: Callable[[], None],
     ) -> None:
         self.tail = Tail(log, skip=True)
         self.status = JobStatus(run) if report else None
         self.bar: Progress = run.progress("training", total=total, unit="step")
         self.bar.start_at(done)
         self.lost = lost
+        self.stop_file, self.too_early = stop_file, too_early
         self.last: dict[str, Any] = {}
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self.follow, name="progress", daemon=True)
@@ -129,6 +141,8 @@ class Watch:
         """Look for new lines until the worker has ended."""
         while not self.ended.wait(LOOK_SECONDS):
             self.look()
+            if not self.last and self.stop_file.exists():
+                self.too_early()
 
     def look(self) -> None:
         """Report the new lines."""

@@ -50,8 +50,7 @@ class Encoder:
         except ValueError as error:
             raise UserError(
                 f"the base model's tokenizer cannot write chat rows: {error} Choose an instruction-tuned "
-                "base model "
-                "(model.uri), or give rows of input_ids and labels (data.format processed)."
+                "base model (model.uri), or give rows of input_ids and labels (data.format processed)."
             ) from error
 
     def encode(self, row: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
@@ -102,8 +101,7 @@ class Encoder:
         """The messages without reasoning that the chat template leaves out.
 
         Reasoning that is given and not written makes the labelling code lose the end-of-turn token of that
-        message,
-        and the model would never learn to stop.
+        message, and the model would never learn to stop.
         """
         messages = [{key: value for key, value in m.items() if value is not None} for m in messages]
         given = [(at, key) for at, message in enumerate(messages) for key in REASONING if key in message]

@@ -1,6 +1,21 @@
 """Trainings that end before they are done."""
 
-from tests.stages.train.conftest import WHOLE, Done, Ended, Killed, Stage
+import signal
+import time
+
+from tests.stages.train.conftest import WHOLE, Done, Ended, Killed, Stage, whole_rows
+
+
+def test_a_stop_before_the_first_step_waits_for_nothing(stage: Stage) -> None:
+    stage.download("early", whole_rows())
+    process = stage.start("early", *WHOLE)
+    while not stage.workers("early") and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 75, printed
+    assert "told to stop before the first step of this start" in printed
+    assert "train training" not in printed and stage.workers("early") == []
 
 
 def test_a_killed_stage_takes_its_workers_with_it(killed: Killed) -> None:

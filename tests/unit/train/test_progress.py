@@ -1,13 +1,22 @@
 """Progress from a log that grows."""
 
 import json
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from osft_train.progress import JobStatus, Tail, Watch
+from osft_train.progress import LOOK_SECONDS, JobStatus, Tail, Watch
 from tests.unit.train.support import some_run
 from tests.unit.train.test_metrics import line
+
+
+def watching(tmp_path: Path, log: Path, **calls: Callable[..., None]) -> Watch:
+    """A watch over a worker's log."""
+    more: dict[str, Any] = {"lost": print, "too_early": print, "stop_file": tmp_path / "stop", **calls}
+    return Watch(some_run(tmp_path), log, total=5, done=0, report=False, **more)
 
 
 def test_only_whole_new_lines_are_seen(tmp_path: Path) -> None:
@@ -30,10 +39,20 @@ def test_what_an_earlier_start_logged_is_skipped(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_no_number_is_reported_at_once(tmp_path: Path) -> None:
     path, lost = tmp_path / "log.jsonl", list[int]()
-    watch = Watch(some_run(tmp_path), path, total=5, done=0, report=False, lost=lost.append)
-    with watch:
+    with watching(tmp_path, path, lost=lost.append):
         path.write_text(json.dumps(line(1, 3.0)) + "\n" + json.dumps(line(2, float("nan"))) + "\n")
     assert lost == [2]
+
+
+def test_a_stop_before_the_first_step_is_told_and_a_later_one_is_the_workers(tmp_path: Path) -> None:
+    path, told = tmp_path / "log.jsonl", threading.Event()
+    (tmp_path / "stop").touch()
+    with watching(tmp_path, path, too_early=told.set):
+        assert told.wait(10)
+    told.clear()
+    with watching(tmp_path, path, too_early=told.set):
+        path.write_text(json.dumps(line(1, 3.0)) + "\n")
+        assert not told.wait(3 * LOOK_SECONDS)
 
 
 def test_a_status_that_cannot_be_sent_is_told_once_and_never_fatal(

@@ -28,8 +28,7 @@ def main() -> None:
 
         cpu.install(os.environ["OSFT_TRAIN_COMPUTE"], keep=os.environ["OSFT_TRAIN_KEEP_ACTIVATIONS"] == "1")
     # OSFT's start collects garbage after every weight matrix. Objects of the imports, which never become
-    # garbage,
-    # make each of these scans cost 0.3 s; frozen, they are not looked at.
+    # garbage, make each of these scans cost 0.3 s; frozen, they are not looked at.
     gc.collect()
     gc.freeze()
     train.app()

@@ -1,7 +1,7 @@
 """mini-trainer without CUDA: the spots of version 0.9.0 that name CUDA, pointed at the CPU.
 
-Everything else (data loading, packing, FSDP2, the SVD, projections, the loop, saving) is mini-trainer's
-own code.
+Everything else (data loading, packing, FSDP2, the SVD, projections, the loop, saving) is mini-trainer's own
+code.
 """
 
 import types
@@ -44,9 +44,8 @@ class TorchOnCpu(types.ModuleType):
 def without_shared_memory(save: Any) -> Any:
     """Copy tensors that share memory before they are saved.
 
-    Offloading to the CPU copies on a GPU and does not on a CPU, so tied embeddings are still one tensor
-    with two
-    names here, and safetensors refuses those.
+    Offloading to the CPU copies on a GPU and does not on a CPU, so tied embeddings are still one tensor with
+    two names here, and safetensors refuses those.
     """
 
     def save_file(tensors: dict[str, torch.Tensor], path: str | Path, *args: Any, **options: Any) -> Any:

@@ -1,8 +1,7 @@
 """Full-state checkpoints: whole or absent, taken while training goes on, and gone on from where they were.
 
-mini-trainer 0.9.0 saves its full state (weights, optimizer, schedule, random numbers) only when it is told
-to stop,
-straight under the final name, and resumes correctly only within the first epoch. What is done here:
+mini-trainer 0.9.0 saves its full state (weights, optimizer, schedule, random numbers) only when it is told to
+stop, straight under the final name, and resumes correctly only within the first epoch. What is done here:
 
 * a state is written beside its final name, synced and renamed, so that a kill never leaves a torn one;
 * every few minutes of training one is taken without stopping, so that SIGKILL costs minutes, not the run;
@@ -76,10 +75,8 @@ class ResumedLoader:
     over.
 
     `step` counts from the start of training, so in a later epoch it is more than the epoch has, and stock
-    code
-    would skip everything and call that success. Batches of finished epochs are handed out again as
-    placeholders,
-    which are skipped unseen.
+    code would skip everything and call that success. Batches of finished epochs are handed out again as
+    placeholders, which are skipped unseen.
     """
 
     def __init__(self, loader: Any, step: int) -> None:
