@@ -64,7 +64,7 @@ def option(name: str, default: Any, text: str, **more: Any) -> Callable[[Functio
 @option(
     "--primary-metric",
     "",
-    "holdout_loss, a task or a group. Empty: held-out loss, else the first of the tasks.",
+    "holdout_loss, a task or a group. Empty: held-out loss, else the first group or task.",
 )
 @option("--verbosity", "INFO", "Log level; the libraries' own messages appear at DEBUG.",
         type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False))  # fmt: skip

@@ -103,7 +103,8 @@ def item_of(task: Any, sample: Mapping[str, Any], metric: str, per_item: bool) -
         "score": float(sample[metric]) if per_item else None,
     }
     if task.config.output_type == "multiple_choice":
-        return {**item, **choice_of(sample, metric, arguments)}
+        lengths = [len(choice) for choice in task.doc_to_choice(doc)]
+        return {**item, **choice_of(sample, metric, arguments, lengths)}
     answer = sample["filtered_resps"][0] if sample["filtered_resps"] else ""
     return {
         **item,
@@ -114,8 +115,14 @@ def item_of(task: Any, sample: Mapping[str, Any], metric: str, per_item: bool) -
     }
 
 
-def choice_of(sample: Mapping[str, Any], metric: str, arguments: Sequence[Sequence[Any]]) -> dict[str, Any]:
-    """Question, choices and the choice taken. Where the choices lie in the context, that is what differs."""
+def choice_of(
+    sample: Mapping[str, Any], metric: str, arguments: Sequence[Sequence[Any]], lengths: Sequence[int]
+) -> dict[str, Any]:
+    """Question, choices and the choice taken. Where the choices lie in the context, that is what differs.
+
+    Args:
+        lengths: characters of each choice, by which `acc_norm` divides.
+    """
     if "acc_mutual_info" in sample:  # its second half asks for the choices without the question
         arguments = arguments[: len(arguments) // 2]
     contexts = [str(pair[0]) for pair in arguments]
@@ -124,7 +131,7 @@ def choice_of(sample: Mapping[str, Any], metric: str, arguments: Sequence[Sequen
     choices = endings if same else contexts
     scores = [float(answer[0]) for answer in sample["filtered_resps"][: len(choices)]]
     if metric == "acc_norm":
-        scores = [score / max(1, len(choice)) for score, choice in zip(scores, choices, strict=False)]
+        scores = [score / max(1, length) for score, length in zip(scores, lengths, strict=False)]
     target = sample["target"]
     position = (
         target if isinstance(target, int) else next(iter(target), 0) if isinstance(target, list) else None
