@@ -3,6 +3,7 @@
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import click
 
 from osft_local import summary
-from osft_local.places import Machine
+from osft_local.places import Machine, missing_mounts
 from osft_local.plan import Step, asked_gpus, plan
 from osft_local.processes import check_programs, describe
 from osft_local.render import ROOT, HelmFailed, render
@@ -25,6 +26,7 @@ HELM_FLAGS = {
     "set_string": "one value, always a string",
     "set_json": "one value as JSON",
     "set_file": "one value from a file",
+    "set_literal": "one value, no character special",
 }
 
 
@@ -70,7 +72,7 @@ def helm_flags(command: Any) -> Any:
     help="Wait before the second attempt of a stage; doubles each time, at most 6 minutes.",
 )
 @click.option("--dry-run", is_flag=True, help="Only show what would be started, in order.")
-@click.option("--ask", is_flag=True, help="At the end ask both models a held-out question.")
+@click.option("--ask", is_flag=True, help="Ask both models a held-out question when anything was done.")
 @click.option("--summary", "only_summary", is_flag=True, help="Only show the last run's screen.")
 def main(
     name: str | None,
@@ -146,6 +148,7 @@ def run(name: str, flags: list[str], machine: Machine, backoff: float, *, dry_ru
         for step in steps:
             click.echo(f"\n{summary.bold(step.stage)}\n{describe(step, machine)}")
         return 0
+    began = time.time()
     try:
         code = Runner(machine, backoff).run(steps)
     except Stopped as stopped:
@@ -158,7 +161,7 @@ def run(name: str, flags: list[str], machine: Machine, backoff: float, *, dry_ru
     if code in (0, 3):
         click.echo()
         summary.show(machine.workspace, run_id)
-    if code == 0 and ask:
+    if code == 0 and ask and summary.changed_since(machine.workspace, run_id, began):
         words = ["--workspace", str(machine.workspace), "--run", run_id]
         code = subprocess.run([ROOT / "scripts" / "ask", *words], check=False).returncode
     return code
@@ -167,7 +170,7 @@ def run(name: str, flags: list[str], machine: Machine, backoff: float, *, dry_ru
 def check(steps: list[Step], machine: Machine) -> None:
     """Gather everything that would stop the run later. Raises UserError with one line for each."""
     check_programs(steps)
-    problems = missing_variables(steps, machine)
+    problems = [*missing_mounts(steps, machine), *missing_variables(steps, machine)]
     for stage, gpus in asked_gpus(steps).items():
         for resource, count in gpus.items():
             present = count_gpus(resource)

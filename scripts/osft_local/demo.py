@@ -96,8 +96,9 @@ def main() -> int:
     make_inputs(caller, folder / "claim")
     run_pipeline(caller, folder, registry, keep)
     print(f"\nThe whole demo took {time.monotonic() - began:.0f} s.", flush=True)
-    if keep and not registry:
-        print(f"The registry still runs; stop it: scripts/local-registry stop --data {near}/registry")
+    if not registry:
+        command = f"scripts/local-registry {'stop' if keep else 'start'} --data {near}/registry"
+        print(f"The registry {'still runs; stop it' if keep else 'is stopped; serve it again'}: {command}")
     return 0
 
 

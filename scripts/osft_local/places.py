@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,6 +76,17 @@ def prepare(step: Step, machine: Machine) -> Places:
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
+
+
+def missing_mounts(steps: Iterable[Step], machine: Machine) -> list[str]:
+    """What the steps mount and nothing here stands for, each a sentence."""
+    problems = []
+    for step in steps:
+        try:
+            shutil.rmtree(prepare(step, machine).scratch)
+        except UserError as error:
+            problems.append(str(error))
+    return problems
 
 
 def mount_roots(mounts: Mapping[str, Path], scratch: Path) -> dict[str, Path]:

@@ -53,7 +53,9 @@ def program(step: Step) -> Path:
     path = environment_of(step) / str(command[0])
     if not path.exists():
         stage = path.parent.parent.name
-        raise UserError(f"{command[0]} is missing in .venvs/{stage}. `scripts/setup {stage}` installs it.")
+        raise UserError(
+            f"{command[0]} is missing in .venvs/{stage}. `scripts/setup demo` installs what runs need."
+        )
     return path
 
 

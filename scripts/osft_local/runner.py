@@ -136,9 +136,8 @@ class Runner:
 
     @staticmethod
     def report(head: str, ended: Ended, took: str, attempts: int) -> None:
-        """Say how a step failed, in its own words, and what to do."""
+        """Say how a step failed and what to do; its own sentence stands right above."""
         code = LATE if ended.late else ended.code
         cost = f"{took}{f' in {attempts} attempts' if attempts > 1 else ''}, {size(ended.peak)} at most"
         click.echo(f"{head} failed with code {ended.code} after {cost}", err=True)
-        for line in [*ended.message.splitlines(), ADVICE.get(code, BUG)]:
-            click.echo(f"  {line}", err=True)
+        click.echo(f"  {ADVICE.get(code, BUG)}", err=True)

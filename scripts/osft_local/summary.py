@@ -48,6 +48,12 @@ def newest_run(workspace: Path, name: str | None = None, stage: str | None = Non
     return records[-1].parent.parent.name
 
 
+def changed_since(workspace: Path, run_id: str, began: float) -> bool:
+    """Whether a stage of the run finished after `began`, a time of the system clock in seconds."""
+    records = (workspace / "runs" / run_id).glob("*/record.json")
+    return any(record.stat().st_mtime >= began for record in records)
+
+
 def near(path: Path) -> str:
     """A path as short as it can be typed here."""
     return min(str(path), os.path.relpath(path), key=len)
@@ -186,7 +192,7 @@ def costs(records: dict[str, Json]) -> str:
     for stage, record in records.items():
         timings = record["timings"]
         memory = timings.get("peak_memory_bytes") or 0
-        told = short(str(record.get("message") or ""), WIDTH - 34)
+        told = short(str(record.get("message") or "").partition("; ")[0], WIDTH - 34)
         rows.append((stage, duration(timings["seconds"]), f"{memory / 2**30:.1f} GiB", told))
     return f"{bold('Time and peak memory')}\n{table(rows, '<>><')}"
 

@@ -67,11 +67,11 @@ def test_a_machine_that_has_everything_passes_in_silence() -> None:
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("script", ["setup", "prerequisites", "lock"])
+@pytest.mark.parametrize("script", ["setup", "prerequisites", "lock", "lint", "generate"])
 def test_an_unknown_part_is_refused_with_what_is_known(script: str) -> None:
     done = run(f"scripts/{script}", "trian")
     assert done.returncode == 2
-    assert "seen 'trian', expected" in done.stderr
+    assert re.search(r"seen '?trian'?, expected", done.stderr)
 
 
 def test_a_repeat_run_builds_nothing() -> None:
