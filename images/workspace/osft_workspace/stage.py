@@ -37,6 +37,8 @@ class Outcome:
     versions: Mapping[str, str] = field(default_factory=dict)
     status: Status = "done"
     message: str = "done"
+    after: Callable[[], None] | None = None
+    """Clean-up that may happen once the record is there, such as of work folders."""
 
 
 @dataclass(slots=True)
@@ -198,4 +200,14 @@ def work(
         dir=run.dir,
     )
     record.publish()
+    if outcome.after:
+        clean_up(run, outcome.after)
     return record
+
+
+def clean_up(run: Run, after: Callable[[], None]) -> None:
+    """Tidy up behind a published record; a stage that is finished stays finished when that fails."""
+    try:
+        after()
+    except Exception as error:
+        run.event("could not clean up", seen=f"{type(error).__name__}: {error}")
