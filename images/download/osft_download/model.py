@@ -97,7 +97,7 @@ def stage(run: Run, chosen: Plan) -> Base:
     note = staging.with_suffix(".digest")
     with exclusive(
         staging.with_suffix(".lock"),
-        lambda s: run.event("waiting for another start to bring the model", seconds=s),
+        lambda s: run.event("waiting for another start to bring the model", seconds=round(s)),
     ):
         digest = cached(run, note)
         if digest is None:

@@ -8,11 +8,11 @@ import errno
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeVar
 
 from osft_workspace import Run, Transient, UserError
-from osft_workspace.exits import StageError
+from osft_workspace.exits import StageError, causes
 
 T = TypeVar("T")
 TRIES = 4
@@ -36,17 +36,9 @@ class Away(Transient):
         self.seen = seen
 
 
-def chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it was raised from."""
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__
-
-
 def trouble(error: BaseException) -> str | None:
     """What the network did, as the rest of a sentence about the server; None for any other error."""
-    links = list(chain(error))
+    links = list(causes(error))
     names = {kind.__name__ for link in links for kind in type(link).__mro__}
     errnos = {link.errno for link in links if isinstance(link, OSError)}
     if any(isinstance(link, ssl.SSLCertVerificationError) for link in links):

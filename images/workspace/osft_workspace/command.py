@@ -28,14 +28,12 @@ def stop(signum: int, frame: FrameType | None) -> NoReturn:
 
 
 def disk_full_cause(error: BaseException) -> OSError | None:
-    """The "disk is full" behind an error: libraries wrap it in types of their own."""
-    seen: BaseException | None = error
-    while seen is not None:
+    """The "disk is full" behind an error."""
+    for seen in exits.causes(error):
         if isinstance(seen, OSError) and seen.errno in exits.DISK_FULL:
             return seen
         if "No space left on device" in str(seen):
             return OSError(28, "No space left on device")
-        seen = seen.__cause__ or seen.__context__
     return None
 
 
@@ -52,6 +50,9 @@ def exit_code_of(error: BaseException) -> int:
     full = disk_full_cause(error)
     if full is not None:
         return fail(exits.disk_full(full).message, exits.USER)
+    path = exits.unusable_path(error) if isinstance(error, OSError) else None
+    if path is not None:
+        return fail(path.message, exits.USER)
     if isinstance(error, click.UsageError) and error.ctx is not None:
         click.echo(error.ctx.get_usage(), err=True)
         click.echo(f"Try '{error.ctx.command_path} --help' for help.", err=True)

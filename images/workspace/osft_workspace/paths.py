@@ -22,11 +22,6 @@ class Workspace:
         return self.root / "cache" / "models"
 
     @property
-    def osft(self) -> Path:
-        """SVD factors of base models, one folder for each digest."""
-        return self.root / "cache" / "osft"
-
-    @property
     def evals(self) -> Path:
         """Results of base models, one file for each model, task and setting."""
         return self.root / "cache" / "evals"

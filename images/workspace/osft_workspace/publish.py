@@ -6,6 +6,7 @@ Written under a temporary name, synced, renamed, and the folder synced, so that 
 
 import os
 import shutil
+import stat
 import uuid
 from pathlib import Path
 
@@ -22,6 +23,18 @@ def fsync_path(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def set_mode(path: Path, mode: int) -> None:
+    """Set a mode that differs. Only the owner may: what another uid left open to the group stays as it is."""
+    now = stat.S_IMODE(path.stat().st_mode)
+    if now == mode:
+        return
+    try:
+        path.chmod(mode)
+    except PermissionError:
+        if now & mode & stat.S_IRWXG != mode & stat.S_IRWXG:
+            raise
 
 
 def temporary_beside(path: Path) -> Path:
@@ -56,10 +69,10 @@ def publish_dir(source: Path, target: Path) -> None:
     next stage may run under another uid. The old folder is moved aside first and removed last.
     """
     for path in tree_files(source):
-        path.chmod(path.stat().st_mode | 0o664)
+        set_mode(path, stat.S_IMODE(path.stat().st_mode) | FILE_MODE)
         fsync_path(path)
     for folder in [source, *(path for path in source.rglob("*") if path.is_dir())]:
-        folder.chmod(FOLDER_MODE)
+        set_mode(folder, FOLDER_MODE)
         fsync_path(folder)
     target.parent.mkdir(parents=True, exist_ok=True)
     old = temporary_beside(target)

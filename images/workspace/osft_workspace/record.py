@@ -58,7 +58,7 @@ class Record:
         path = folder / FILE
         try:
             values = json.loads(path.read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except ValueError as error:
             raise UserError(f"{path} is not JSON ({error}). Remove {folder} and start again.") from error

@@ -17,7 +17,10 @@ SECRET_ENV = (
     "MLFLOW_TRACKING_PASSWORD",
 )
 SHORTEST_SECRET = 6  # replacing shorter values would eat ordinary words
-URL = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"<>)\]]+")
+# In a sentence an address ends at a quote or a bracket, but a password or a signature may hold both.
+USER, PLACE, QUERY = r"[^\s/?#]*@", r"[^\s'\"<>)\]?#]*", r"[?#]\S*?(?=['\"<>)\].,;:]*(?:\s|$))"
+URL = re.compile(rf"\b[a-zA-Z][a-zA-Z0-9+.-]*://(?:{USER})?{PLACE}(?:{QUERY})?")
+WHOLE = re.compile(r"\s*[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 
 def redact_url(url: str) -> str:
@@ -46,9 +49,9 @@ def redact_text(text: str) -> str:
 
 
 def redact_value(value: Any) -> Any:
-    """`redact_text` for every string inside a JSON value."""
+    """`redact_text` for every string inside a JSON value; one that begins as a URL is a URL to its end."""
     if isinstance(value, str):
-        return redact_text(value)
+        return redact_text(revision_kept(value.strip()) if WHOLE.match(value) else value)
     if isinstance(value, dict):
         return {key: redact_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -86,6 +86,11 @@ def open_stage_dir(workspace: Workspace, run_id: str, stage: str) -> Path:
             f"uid {os.getuid()} with groups {groups} cannot write to {error.filename}. The volume must be "
             "writable by group 0 (mode 2775), or set a pod security context that fits it."
         ) from error
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(
+            f"{error.filename} is not a folder, expected the folder of run {run_id}. Remove it, or use "
+            "another run id."
+        ) from error
     return folder
 
 
@@ -104,6 +109,7 @@ def already_done(run: Run, inputs: Mapping[str, Any], inputs_digest: str) -> Rec
     if damage:
         run.event("result damaged, working again", seen=damage)
         return None
+    run.event("already done", run=run.run_id, status=record.status, message=record.message)
     return record
 
 
@@ -145,20 +151,17 @@ def run_stage(
     folder = open_stage_dir(workspace, run_id, stage)
     clean_inputs = redact_value(dict(inputs))
     with exclusive(
-        folder / LOCK, lambda s: log.event(stage, "waiting for another start of this stage", seconds=s)
+        folder / LOCK, lambda s: log.event(stage, "waiting for another start of this stage", seconds=round(s))
     ):
         predecessors = {name: load_predecessor(workspace, run_id, name) for name in needs}
         digests = {name: record.digest for name, record in predecessors.items()}
         inputs_digest = digest_json([clean_inputs, digests])
         run = Run(stage, run_id, workspace, folder, predecessors)
         record = already_done(run, clean_inputs, inputs_digest)
-        if record:
-            run.event("already done", run=run_id, status=record.status, message=record.message)
-        else:
+        if record is None:
             clear(folder, keep)
             run.event("start", run=run_id)
             record = work(run, body, clean_inputs, inputs_digest, digests)
-            run.event(record.status, seconds=record.timings["seconds"], message=record.message)
     if record.status == "refused":
         raise Refused(record.message)
     say_end(record.message)
@@ -200,6 +203,7 @@ def work(
         dir=run.dir,
     )
     record.publish()
+    run.event(record.status, seconds=record.timings["seconds"], message=record.message)
     if outcome.after:
         clean_up(run, outcome.after)
     return record

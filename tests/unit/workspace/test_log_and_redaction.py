@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from osft_workspace import event, redact_text, redact_url
 from osft_workspace.log import duration, format_value
+from osft_workspace.redact import redact_value
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,19 @@ def test_urls_lose_user_info_query_and_fragment(url: str, shown: str) -> None:
 
 def test_an_hf_revision_is_no_user() -> None:
     assert redact_text("from hf://org/name:config@main now") == "from hf://org/name:config@main now"
+
+
+@pytest.mark.parametrize("secret", ["it's_PW", 'a"PW', "a)PW", "a<P>W", "a PW"])
+@pytest.mark.parametrize("place", ["http://u:{}@h/x", "https://h/x?sig={}", "s3://h/x#{}"])
+def test_a_value_that_is_an_address_is_one_to_its_end(secret: str, place: str) -> None:
+    url = place.format(secret)
+    assert redact_value({"uri": [url, f" {url}"]}) == {"uri": [f"{url.partition('://')[0]}://h/x"] * 2}
+
+
+@pytest.mark.parametrize("secret", ["it's_PW", 'a"PW', "a)PW", "a<P>W"])
+def test_a_secret_with_quotes_or_brackets_stays_out_of_sentences(secret: str) -> None:
+    text = f"no 'http://u:{secret}@h/x', but (https://h/x?sig={secret}) or \"http://h/x?a={secret}\"."
+    assert redact_text(text) == "no 'http://h/x', but (https://h/x) or \"http://h/x\"."
 
 
 def test_values_of_secret_variables_are_replaced_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
