@@ -11,6 +11,10 @@ from statistics import NormalDist
 NORMAL = NormalDist()
 MANY = 2000
 """Degrees of freedom from which Student's t and the normal distribution agree to four digits."""
+EXACT = 1000
+"""Items that turned, up to which McNemar's test is summed exactly; 20,000 of them would take a minute."""
+FEW = 8
+"""Losses to expect so that the exact test, which wants six and no gain, gets them four times in five."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +29,20 @@ class Paired:
     test: str
 
 
-def mcnemar_exact(gained: int, lost: int) -> float:
-    """Two-sided exact McNemar test.
+def mcnemar(gained: int, lost: int) -> tuple[float, str]:
+    """Two-sided McNemar test: p, and the name of the test.
 
     Under the null hypothesis each item that changed is a fair coin. Items that did not change say nothing.
     """
     flips, fewer = gained + lost, min(gained, lost)
-    if flips == 0:
-        return 1.0
+    if flips > EXACT:
+        return min(1.0, 2 * normal_tail(flips, fewer)), "mcnemar"
     tail = sum(math.comb(flips, k) for k in range(fewer + 1))
-    return min(1.0, 2 * tail / 2**flips) if flips < 1000 else min(1.0, 2 * normal_tail(flips, fewer))
+    return min(1.0, 2 * tail / 2**flips), "mcnemar exact"
 
 
 def normal_tail(flips: int, fewer: int) -> float:
-    """P(X <= fewer) of a fair binomial, with continuity correction; exact sums get slow beyond 1,000."""
+    """P(X <= fewer) of a fair binomial, with continuity correction."""
     return NORMAL.cdf((fewer + 0.5 - flips / 2) / math.sqrt(flips / 4))
 
 
@@ -92,12 +96,8 @@ def compare_shares(base: Sequence[bool], tuned: Sequence[bool], level: float = 0
     n = both + gained + lost + neither
     if n == 0:
         raise ValueError("no items to compare")
-    return Paired(
-        (gained - lost) / n,
-        mcnemar_exact(gained, lost),
-        newcombe_paired(both, gained, lost, neither, level),
-        "mcnemar exact",
-    )
+    p_value, test = mcnemar(gained, lost)
+    return Paired((gained - lost) / n, p_value, newcombe_paired(both, gained, lost, neither, level), test)
 
 
 def compare_means(
@@ -106,6 +106,8 @@ def compare_means(
     """Compare sums over items, divided by the sum of weights: a mean, or a loss per token.
 
     The items are the sample, so a ratio's spread is taken over its residuals (linearised), with Student's t.
+    Where all items change by the same there is no spread to judge by: the sign test gives p, and there is
+    no interval.
 
     Args:
         base, tuned: one number for each item, such as its summed negative log-likelihood.
@@ -125,11 +127,10 @@ def compare_means(
     )
     squares = math.fsum(residuals)
     test = "paired t over rows" if weights is not None else "paired t"
-    if n == 1:
-        return Paired(delta, 1.0, (-math.inf, math.inf), test)
-    error = math.sqrt(squares * n / (n - 1)) / total
+    error = math.sqrt(squares * n / (n - 1)) / total if n > 1 else 0.0
     if error <= 1e-12 * max(1.0, abs(delta)):
-        return Paired(delta, 1.0 if abs(delta) <= 1e-12 else 0.0, (delta, delta), test)
+        p_value = 1.0 if abs(delta) <= 1e-12 else min(1.0, 2 * 0.5**n)
+        return Paired(delta, p_value, (-math.inf, math.inf), "sign")
     half = t_quantile(0.5 + level / 2, n - 1) * error
     return Paired(delta, 2 * (1 - t_cdf(abs(delta) / error, n - 1)), (delta - half, delta + half), test)
 
@@ -168,14 +169,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def detectable_drop(n: int, flips: int, *, level: float = 0.05, power: float = 0.8) -> float:
+def detectable_drop(n: int, flips: int, *, level: float = 0.05, power: float = 0.8) -> float | None:
     """The smallest true drop, as a share, that a comparison like this one would notice with this power.
 
-    Normal approximation of McNemar's test with the share of changed items seen here; with almost none,
-    the exact test's own floor of six losses and no gain.
+    Normal approximation of McNemar's test with the share of changed items seen here, and one item more
+    because the exact test counts whole items. None where there are too few items for any drop.
     """
+    if n < FEW:
+        return None
     z = NORMAL.inv_cdf(1 - level / 2) + NORMAL.inv_cdf(power)
-    return min(1.0, max(z * math.sqrt(max(flips, 1) / n) / math.sqrt(n), 6 / n))
+    return min(1.0, max(z * math.sqrt(flips) + 1, FEW) / n)
 
 
 def items_needed(drop: float, changed: float, *, level: float = 0.05, power: float = 0.95) -> int:

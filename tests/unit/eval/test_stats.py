@@ -2,6 +2,7 @@
 
 import math
 import random
+import time
 
 import pytest
 
@@ -11,14 +12,23 @@ ITEMS = 724  # of the retention suite
 
 
 def test_mcnemar_agrees_with_the_binomial_distribution() -> None:
-    assert stats.mcnemar_exact(0, 0) == 1
-    assert stats.mcnemar_exact(0, 6) == pytest.approx(2 / 64)
-    assert stats.mcnemar_exact(5, 7) == pytest.approx(0.774414, abs=1e-6)
-    assert stats.mcnemar_exact(7, 5) == stats.mcnemar_exact(5, 7)
+    assert stats.mcnemar(0, 0) == (1, "mcnemar exact")
+    assert stats.mcnemar(0, 6)[0] == pytest.approx(2 / 64)
+    assert stats.mcnemar(5, 7)[0] == pytest.approx(0.774414, abs=1e-6)
+    assert stats.mcnemar(7, 5) == stats.mcnemar(5, 7)
 
 
-def test_mcnemar_changes_smoothly_to_its_approximation() -> None:
-    assert stats.mcnemar_exact(460, 540) == pytest.approx(stats.mcnemar_exact(459, 540), rel=0.12)
+def test_mcnemar_changes_smoothly_to_its_approximation_and_says_so() -> None:
+    exact, approximate = stats.mcnemar(460, 540), stats.mcnemar(460, 541)
+    assert (exact[1], approximate[1]) == ("mcnemar exact", "mcnemar")
+    assert approximate[0] == pytest.approx(exact[0], rel=0.12)
+
+
+def test_many_flips_are_tested_at_once() -> None:
+    """Summed exactly they would take most of a minute."""
+    began = time.process_time()
+    assert stats.mcnemar(10_000, 10_000)[0] == pytest.approx(1)
+    assert time.process_time() - began < 1
 
 
 def test_newcombes_interval_is_the_one_he_published() -> None:
@@ -54,6 +64,13 @@ def test_a_loss_per_token_is_compared_over_rows() -> None:
 def test_one_row_gives_no_interval() -> None:
     said = stats.compare_means([1.0], [0.5])
     assert (said.p_value, said.interval) == (1.0, (-math.inf, math.inf))
+
+
+def test_items_that_all_change_alike_are_no_proof() -> None:
+    """Two equal falls have no spread, and are as likely by chance as two tosses that agree."""
+    said = stats.compare_means([2.0, 3.0], [1.5, 2.5])
+    assert (said.delta, said.p_value, said.interval) == (-0.5, 0.5, (-math.inf, math.inf))
+    assert stats.compare_means([2.0] * 9, [1.5] * 9).p_value == pytest.approx(2 / 2**9)
 
 
 def test_the_same_model_twice_differs_by_nothing() -> None:
@@ -109,8 +126,36 @@ def test_the_interval_holds_the_true_change_19_times_in_20() -> None:
     assert 930 <= held <= 975
 
 
-def test_the_detectable_drop_is_noticed_four_times_in_five() -> None:
-    drop = stats.detectable_drop(ITEMS, round(0.08 * ITEMS))
-    rng = random.Random(5)
-    hits = sum(flagged(flipped(rng, ITEMS, 0.04 + drop / 2, 0.04 - drop / 2)) for _ in range(600))
-    assert 0.74 <= hits / 600 <= 0.88
+def power(n: int, changed: float, drop: float) -> float:
+    """How often exact McNemar finds a true drop, summed over all counts of items that turn."""
+    chance = 0.0
+    for flips in range(n + 1):
+        here = binomial(n, flips, changed)
+        if here > 1e-10:
+            gained = (changed - drop) / 2 / changed
+            found = (k for k in range(flips // 2 + 1) if stats.mcnemar(k, flips - k)[0] < 0.05)
+            chance += here * sum(binomial(flips, k, gained) for k in found)
+    return chance
+
+
+def binomial(n: int, k: int, share: float) -> float:
+    if share <= 0 or share >= 1:
+        return float(k == round(n * share))
+    logs = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+    return math.exp(logs + k * math.log(share) + (n - k) * math.log1p(-share))
+
+
+@pytest.mark.parametrize(("n", "flips"), [(8, 0), (20, 0), (20, 10), (ITEMS, 0), (ITEMS, 9), (ITEMS, 58)])
+def test_the_detectable_drop_is_noticed_four_times_in_five(n: int, flips: int) -> None:
+    drop = stats.detectable_drop(n, flips)
+    assert drop is not None
+    assert power(n, max(flips / n, drop), drop) >= 0.8
+
+
+def test_with_less_than_eight_items_no_drop_is_called_detectable() -> None:
+    assert stats.detectable_drop(7, 7) is None
+
+
+def test_the_readme_says_the_true_power_of_the_suite() -> None:
+    assert f"{power(ITEMS, 0.05, 0.03):.3f}" == "0.951"
+    assert f"{power(stats.items_needed(0.03, 0.10), 0.10, 0.03):.3f}" == "0.945"
