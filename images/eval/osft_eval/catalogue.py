@@ -36,7 +36,7 @@ def load_catalogue(names: Sequence[str], include_path: str) -> Catalogue:
     """Find tasks and groups by name or pattern; lm-eval's thousands are read only for a name of theirs.
 
     Raises:
-        UserError: a name is unknown, or a task's items are on a hub that this environment may not reach.
+        UserError: a name is unknown, or a task's items are none or on a hub that may not be reached.
         Transient: the hub did not answer.
     """
     if not names:
@@ -89,7 +89,11 @@ def load(manager: Any, names: list[str]) -> Any:
             loaded = manager.load([name])
         except (ConnectionError, FileNotFoundError) as error:
             raise away(name, error) from error
+        except (StopIteration, IndexError) as error:  # lm-eval and datasets look at the first item
+            raise without_items(name, f"{type(error).__name__} {error}") from error
         for task in loaded["tasks"].values():
+            if not len(task.eval_docs):
+                raise without_items(task.task_name, "its dataset is empty")
             if getattr(task, "UNSAFE_CODE", False) or getattr(task, "MULTIMODAL", False):
                 raise UserError(
                     f"task {task.task_name!r} runs code that the model writes, or shows it images. "
@@ -98,6 +102,14 @@ def load(manager: Any, names: list[str]) -> Any:
         tasks |= loaded["tasks"]
         groups |= loaded["groups"]
     return {"tasks": tasks, "groups": groups}
+
+
+def without_items(name: str, seen: str) -> UserError:
+    """The sentence for a task with nothing to ask."""
+    return UserError(
+        f"task {name!r} has no items that lm-eval can read ({seen.strip()}), and at least one is expected. "
+        "Check its data files, its split and what it leaves out, or remove it from eval.tasks."
+    )
 
 
 def away(name: str, error: Exception) -> UserError | Transient:

@@ -92,6 +92,14 @@ def test_a_benchmark_of_the_hub_is_out_of_reach_offline(
     assert "Set eval.downloadBenchmarks to true" in printed
 
 
+def test_a_task_without_items_is_named(stage: Stage, base_model: Path, tmp_path: Path) -> None:
+    tasks = write_tasks(tmp_path / "own", [])
+    make_trained_run(stage.workspace, "empty", base=base_model, tuned=base_model, rows=village_rows(4))
+    code, printed = stage.run("empty", "--tasks=planted", f"--include-path={tasks}")
+    assert code == 2, printed
+    assert "task 'planted' has no items that lm-eval can read (StopIteration)" in printed
+
+
 def test_a_backend_that_is_not_installed_is_named(stage: Stage, base_model: Path) -> None:
     make_trained_run(stage.workspace, "engine", base=base_model, tuned=base_model, rows=village_rows(4))
     code, printed = stage.run("engine", "--backend=vllm")
