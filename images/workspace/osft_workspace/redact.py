@@ -18,8 +18,8 @@ SECRET_ENV = (
 )
 SHORTEST_SECRET = 6  # replacing shorter values would eat ordinary words
 # In a sentence an address ends at a quote or a bracket, but a password or a signature may hold both.
-USER, PLACE, QUERY = r"[^\s/?#]*@", r"[^\s'\"<>)\]?#]*", r"[?#]\S*?(?=['\"<>)\].,;:]*(?:\s|$))"
-URL = re.compile(rf"\b[a-zA-Z][a-zA-Z0-9+.-]*://(?:{USER})?{PLACE}(?:{QUERY})?")
+URL = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^\s/?#]*@)?[^\s'\"<>)\]?#]*([?#]\S*)?")
+CLOSING = "'\"<>)].,;:"
 WHOLE = re.compile(r"\s*[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 
@@ -31,7 +31,10 @@ def redact_url(url: str) -> str:
         return "<unreadable address>"
     if not parts.scheme or "//" not in url:
         return url.split("?", 1)[0]
-    return urlunsplit((parts.scheme, parts.netloc.rsplit("@", 1)[-1], parts.path, "", ""))
+    host, path = parts.netloc.rsplit("@", 1)[-1], parts.path
+    if ":" in host and not host.rpartition(":")[2].isdigit() and "@" in path:
+        host, path = path.rsplit("@", 1)[-1], ""  # the user info holds a slash, as secret keys of S3 may
+    return urlunsplit((parts.scheme, host, path, "", ""))
 
 
 def revision_kept(url: str) -> str:
@@ -45,7 +48,14 @@ def redact_text(text: str) -> str:
         value = os.environ.get(name, "")
         if len(value) >= SHORTEST_SECRET:
             text = text.replace(value, f"<{name}>")
-    return URL.sub(lambda match: revision_kept(match.group()), text)
+    return URL.sub(in_sentence, text)
+
+
+def in_sentence(match: re.Match[str]) -> str:
+    """An address in a sentence, redacted; what closes the sentence behind a query stays."""
+    url = match.group()
+    end = url[len(url.rstrip(CLOSING)) :] if match.group(1) else ""
+    return revision_kept(url) + end
 
 
 def redact_value(value: Any) -> Any:

@@ -16,6 +16,8 @@ from osft_workspace.redact import redact_value
     [
         ("https://user:pass@host:8443/a/b?X-Amz-Signature=abc#f", "https://host:8443/a/b"),
         ("s3://bucket/key?versionId=1", "s3://bucket/key"),
+        ("s3://ID:se/cr/et@bucket/key", "s3://bucket/key"),
+        ("https://host:8443/a@b", "https://host:8443/a@b"),
         ("/data/train.jsonl", "/data/train.jsonl"),
     ],
 )
