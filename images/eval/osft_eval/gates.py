@@ -42,7 +42,7 @@ def apply(
             failures.append(
                 f"the held-out loss cannot be judged: {why}. eval.gates.holdoutMustImprove asks for it"
             )
-        elif holdout["loss"]["tuned"] >= holdout["loss"]["base"]:
+        elif not holdout["loss"]["tuned"] < holdout["loss"]["base"]:  # as a NaN is never smaller
             failures.append(
                 f"held-out loss did not improve: {holdout['loss']['base']:.3f} before, "
                 f"{holdout['loss']['tuned']:.3f} after. Train longer or with a higher learning rate, or "

@@ -80,18 +80,18 @@ def main_metric(name: str, task: Any, samples: Sequence[Mapping[str, Any]]) -> t
     named = (task.config.metadata or {}).get("primary_metric")
     if named and named not in known:
         raise UserError(f"task {name} names {named!r} as primary_metric and reports {', '.join(known)}.")
-    means = [metric for metric in known if is_mean(task, metric, samples[0][metric])]
+    means = [
+        metric for metric in known if all(is_mean(task, metric, sample.get(metric)) for sample in samples)
+    ]
     chosen = named or (means or known)[0]
     return chosen, chosen in means
 
 
 def is_mean(task: Any, metric: str, value: Any) -> bool:
-    """Whether a metric is the mean of one number for each item."""
-    aggregation = task.aggregation().get(metric)
-    return isinstance(value, bool | int | float) and getattr(aggregation, "__name__", "") in (
-        "mean",
-        "nanmean",
-    )
+    """Whether a metric is the mean of one number for each item; `nanmean` leaves items out by a NaN."""
+    aggregation = getattr(task.aggregation().get(metric), "__name__", "")
+    number = isinstance(value, bool | int | float)
+    return number and (aggregation == "mean" or (aggregation == "nanmean" and not math.isnan(value)))
 
 
 def item_of(task: Any, sample: Mapping[str, Any], metric: str, per_item: bool) -> dict[str, Any]:

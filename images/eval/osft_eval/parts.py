@@ -1,6 +1,7 @@
 """What is measured on each model: a part for each task, for the held-out loss, for the generated answers."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from osft_eval.cache import BaseCache
 from osft_eval.catalogue import Catalogue, content_digest
 from osft_eval.holdout import Holdout
 from osft_eval.settings import Settings
-from osft_eval.watched import Meter, watched
+from osft_eval.watched import Meter, refuse, watched
 from osft_workspace import Run
 
 LOSS, ANSWERS = "held-out loss", "held-out answers"
@@ -55,6 +56,16 @@ def task_part(name: str, task: Any, settings: Settings) -> Part:
     return Part(name, content_digest(task), items, lambda lm: harness.run_task(lm, name, task, settings))
 
 
+def numbers(result: Any) -> Iterator[float]:
+    """Losses of rows, or value and scores of a task; answers are none."""
+    found = (
+        [result["value"], *(item["score"] for item in result["items"])]
+        if isinstance(result, dict)
+        else result
+    )
+    return (number for number in found if isinstance(number, float))
+
+
 def measure(
     run: Run,
     settings: Settings,
@@ -67,6 +78,9 @@ def measure(
     """Measure every part on one model.
 
     With a cache, what is kept there is not measured again, and a killed evaluation loses one part at most.
+
+    Raises:
+        UserError: a loss or a score is no finite number.
     """
     results = {part.name: cache.get(part.name, part.content) for part in parts} if cache else {}
     missing = [part for part in parts if results.get(part.name) is None]
@@ -80,11 +94,12 @@ def measure(
         opened(run, settings, which, folder, dtype) as model,
         run.progress(f"measuring {which}", total=total, unit="items") as bar,
     ):
-        meter = Meter(bar)
+        meter = Meter(bar, which)
         lm = watched(model, meter)
         for part in missing:
             meter.start(part.name, part.size)
             results[part.name] = part.measure(lm)
+            refuse(which, part.name, (n for n in numbers(results[part.name]) if not math.isfinite(n)))
             if cache:
                 cache.put(part.name, part.content, results[part.name])
     return results

@@ -38,7 +38,8 @@ def evaluate(run: Run, settings: Settings, verbosity: str) -> Outcome:
     """Measure, compare, judge and report.
 
     Raises:
-        UserError: unknown task or gate, backend not here, no chat template, items on a hub out of reach.
+        UserError: unknown task or gate, backend not here, no chat template, items on a hub out of reach, a
+            loss or score that is no finite number.
         Transient: a hub or a model server is away.
     """
     backends.prepare_environment()

@@ -1,6 +1,7 @@
 """A model whose requests go through in pieces of like length, so that its work shows progress."""
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,8 +14,8 @@ PIECES, SMALLEST = 20, 64
 class Meter:
     """Progress over all parts that are measured on one model, counted in their items."""
 
-    def __init__(self, bar: Any) -> None:
-        self.bar, self.before, self.size, self.name = bar, 0, 0, ""
+    def __init__(self, bar: Any, which: str) -> None:
+        self.bar, self.which, self.before, self.size, self.name = bar, which, 0, 0, ""
 
     def start(self, name: str, size: int) -> None:
         """The next part begins: it has so many items."""
@@ -35,11 +36,31 @@ class Meter:
             for start in range(0, len(order), step):
                 piece = order[start : start + step]
                 found = call([requests[index] for index in piece], disable_tqdm=True)
+                # Here, because lm-eval takes the first choice for the likeliest where one is NaN.
+                refuse(self.which, self.name, filter(math.isnan, likelihoods(found)))
                 for index, result in zip(piece, found, strict=True):
                     results[index] = result
                 done = (start + len(piece)) / len(order)
                 self.bar.update(self.before + round(self.size * done), part=self.name)
         return results
+
+
+def likelihoods(results: Sequence[Any]) -> Iterator[float]:
+    """The numbers among a model's results: (likelihood, greedy), likelihood or text."""
+    for result in results:
+        number = result[0] if isinstance(result, tuple) else result
+        if isinstance(number, float):
+            yield number
+
+
+def refuse(which: str, part: str, broken: Iterable[float]) -> None:
+    """Raises UserError when there is any number that no figure can be made of."""
+    for number in broken:
+        raise UserError(
+            f"the {which} model gives {number} for {part}, expected finite numbers. Look at train's loss "
+            "curve for a model that diverged. If it is sound, this precision is too coarse: set "
+            'eval.modelArgs to {"dtype": "float32"}.'
+        )
 
 
 def watched(inner: Any, meter: Meter) -> Any:

@@ -1,9 +1,12 @@
 """Gates, kept base results, and what ends an evaluation early."""
 
+import math
 from pathlib import Path
 
+import pytest
+
 from tests.stages.eval.conftest import OTHER_ROWS, Stage, items_of, village_rows, write_tasks
-from tests.support.trained_run import make_trained_run
+from tests.support.trained_run import make_trained_run, perturbed
 
 
 def test_the_base_against_itself_is_kept_from_another_run_and_differs_by_nothing(
@@ -98,6 +101,20 @@ def test_a_task_without_items_is_named(stage: Stage, base_model: Path, tmp_path:
     code, printed = stage.run("empty", "--tasks=planted", f"--include-path={tasks}")
     assert code == 2, printed
     assert "task 'planted' has no items that lm-eval can read (StopIteration)" in printed
+
+
+@pytest.mark.parametrize(("task", "part"), [("planted", "planted"), ("none", "held-out loss")])
+def test_a_model_that_gives_no_numbers_is_named(
+    stage: Stage, base_model: Path, tmp_path: Path, task: str, part: str
+) -> None:
+    """Of NaN likelihoods the first choice would pass for the likeliest, and the task for answered."""
+    broken = perturbed(base_model, tmp_path / "model", math.nan)
+    tasks = write_tasks(tmp_path / "own", items_of(4))
+    make_trained_run(stage.workspace, "nan", base=base_model, tuned=broken, rows=village_rows(4))
+    code, printed = stage.run("nan", f"--tasks={task}", f"--include-path={tasks}")
+    assert code == 2, printed
+    assert f"the tuned model gives nan for {part}, expected finite numbers" in printed
+    assert not (stage.dir("nan") / "record.json").exists()
 
 
 def test_a_backend_that_is_not_installed_is_named(stage: Stage, base_model: Path) -> None:

@@ -1,5 +1,6 @@
 """Gates: what refuses, what passes, and the sentences."""
 
+import math
 from typing import Any
 
 import pytest
@@ -67,6 +68,11 @@ def test_the_held_out_loss_must_fall_when_asked() -> None:
     assert not failures(rules, {}, (3.84, 2.69))
     assert "did not improve: 3.840 before, 3.840 after" in failures(rules, {}, (3.84, 3.84))[0]
     assert "cannot be judged: no rows were held out" in failures(rules, {})[0]
+
+
+@pytest.mark.parametrize("loss", [(3.84, math.nan), (math.nan, 2.69), (math.nan, math.nan)])
+def test_a_loss_that_is_no_number_did_not_improve(loss: tuple[float, float]) -> None:
+    assert "did not improve" in failures({"holdoutMustImprove": True}, {}, loss)[0]
 
 
 def test_a_metric_that_is_no_share_is_left_out_unless_it_is_named() -> None:
