@@ -5,6 +5,8 @@ be lost or misread ends here, before anything is loaded.
 """
 
 import inspect
+import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,7 +61,12 @@ def check_options(options: Mapping[str, Any]) -> None:
 
 def range_problems(options: Mapping[str, Any]) -> list[str]:
     """Values that the backend would misread."""
-    found = []
+    numbers = {**options, **options["extra"]}
+    found = [
+        f"{name} is {value}: expected a number."
+        for name, value in numbers.items()
+        if isinstance(value, float) and not math.isfinite(value)
+    ]
     if options["unfreeze_rank_ratio"] >= 1:
         found.append(
             "--unfreeze-rank-ratio (train.unfreezeRankRatio) is 1: the backend reads that as 0.5. OSFT keeps "
@@ -106,6 +113,11 @@ def conflicts(options: Mapping[str, Any]) -> list[str]:
         found.append(
             "--mlflow-tracking-uri (train.tracking.mlflow.uri) holds a user or password, which would be "
             "logged: give them in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+        )
+    if options["wandb_project"] and not os.environ.get("WANDB_API_KEY"):
+        found.append(
+            "--wandb-project (train.tracking.wandb.project) is set and WANDB_API_KEY is empty: give the key "
+            "(secrets.wandb), or leave the project empty."
         )
     if options["rdzv_endpoint"] and options["master_addr"]:
         found.append("--rdzv-endpoint and --master-addr exclude each other: give one.")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from osft_train import weights
 from osft_workspace import Run, UserError
 
 
@@ -20,9 +21,16 @@ class Base:
 
     @classmethod
     def load(cls, run: Run, *, trust_remote_code: bool) -> "Base":
-        """The model that download staged for this run."""
+        """The model that download staged for this run. Raises UserError for one without safetensors."""
         facts = run.predecessors["download"].details["model"]
         path = run.workspace.root / facts["path"]
+        try:
+            weights.files(path)
+        except FileNotFoundError as error:
+            raise UserError(
+                f"the base model {facts.get('uri', path)} has no weights as safetensors, which training "
+                "reads. Save it again with save_pretrained, or choose another (model.uri)."
+            ) from error
         return cls(path, json.loads((path / "config.json").read_text()), facts, trust_remote_code)
 
     @property

@@ -1,6 +1,7 @@
 """From mini-trainer's checkpoint to a model that every program loads: chosen, mended, checked."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 from osft_train import weights
 from osft_train.base import Base
-from osft_workspace import Run, UserError
+from osft_workspace import Run, UserError, write_atomic
 from osft_workspace.exits import StageError
 
 CHECKPOINT = re.compile(r"samples_(\d+)(?:\.\d+)?(?:_\w+)?")
@@ -45,6 +46,12 @@ def choose(checkpoints: Path) -> Path | None:
     return found[-1][1] if found else None
 
 
+def samples(checkpoints: Path) -> int:
+    """Rows that the chosen model has seen; 0 where none was saved."""
+    found = candidates(checkpoints)
+    return found[-1][0] if found else 0
+
+
 def mend(run: Run, folder: Path, base: Base) -> None:
     """Make a saved model what other programs expect.
 
@@ -71,8 +78,9 @@ def mend(run: Run, folder: Path, base: Base) -> None:
             config[name] = base.text_config[name]
         else:
             config.pop(name, None)
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    for name in FROM_BASE:
+    write_atomic(folder / "config.json", json.dumps(config, indent=2) + "\n")
+    code = [path.name for path in base.path.glob("*.py")]  # of models that bring their own
+    for name in (*FROM_BASE, *code):
         (folder / name).unlink(missing_ok=True)
         if (base.path / name).is_file():
             shutil.copyfile(base.path / name, folder / name)
@@ -154,4 +162,22 @@ def check_loads(folder: Path, base: Base) -> None:
         raise StageError(f"the tuned model does not load: {error}") from error
     if told["missing_keys"]:
         raise StageError(f"the tuned model would load without {', '.join(sorted(told['missing_keys'])[:4])}.")
+    left_over = sorted(name for name in told["unexpected_keys"] if name != HEAD and not ROTARY.search(name))
+    if left_over:
+        raise StageError(
+            f"the tuned model holds tensors that belong to no layer: {', '.join(left_over[:4])}."
+        )
     AutoTokenizer.from_pretrained(folder, trust_remote_code=base.trust_remote_code)
+
+
+def link_tree(source: Path, target: Path) -> None:
+    """A copy of a folder that takes no room where the file system has hard links."""
+
+    def link(one: str, other: str) -> None:
+        try:
+            os.link(one, other)
+        except OSError:  # a file system without them
+            shutil.copy2(one, other)
+
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target, copy_function=link)

@@ -12,11 +12,14 @@ from typing import Any
 
 from osft_train.rows import SHORTEST, Encoder
 from osft_workspace import Run, UserError, write_atomic
+from osft_workspace.cpus import usable_cpus
 
 CHUNK = 200
 """Rows that one process takes at a time."""
 MANY_ROWS = 5000
 """Rows from which on several processes are worth their start."""
+MOST_PROCESSES = 16
+"""Each imports transformers: more cost more memory than they save time."""
 NAMED = 10
 """Line numbers that are told of each reason."""
 
@@ -104,7 +107,7 @@ def chunks(path: Path) -> Iterator[tuple[int, list[bytes]]]:
 
 def encode_all(path: Path, encoder: Encoder, rows: int) -> Iterator[tuple[int, list[Encoded]]]:
     """Every portion of the file, encoded, in order; memory does not grow with the file."""
-    cores = len(os.sched_getaffinity(0))
+    cores = min(usable_cpus(), MOST_PROCESSES)
     if rows < MANY_ROWS or cores == 1:
         encoder.load()
         for first, lines in chunks(path):

@@ -11,6 +11,7 @@ from typing import Any
 
 from osft_train.base import Base
 from osft_workspace import Run, UserError
+from osft_workspace.cpus import usable_cpus
 
 KEEP_BYTES = 1.5 * 2**30
 """Activations that may stay in memory on a CPU; more are computed again in the backward pass."""
@@ -48,7 +49,11 @@ def choose(run: Run, base: Base, options: Mapping[str, Any]) -> Device:
     if gpus:
         check_gpus(gpus, processes)
         run.choice("backend", "mini-trainer-cuda", f"{gpus} GPU a node asked for")
-        return Device("cuda", processes, "bfloat16", attention(run), options["use_liger"], False)
+        liger = options["use_liger"]
+        if liger and importlib.util.find_spec("liger_kernel") is None:
+            liger = False
+            run.choice("use_liger", False, "this image has no liger-kernel")
+        return Device("cuda", processes, "bfloat16", attention(run), liger, False)
     run.choice("backend", "mini-trainer-cpu", "train.gpus is 0")
     if options["use_liger"]:
         run.choice("use_liger", False, "Liger's kernels need a GPU")
@@ -116,7 +121,7 @@ def share_cores(env: MutableMapping[str, str]) -> None:
 
 def worker_env(device: Device) -> dict[str, str]:
     """Environment of the worker processes; what the user set for the thread libraries stays."""
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cpus()
     env = {
         **os.environ,
         "HF_HUB_OFFLINE": "1",

@@ -13,13 +13,13 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from osft_train import devices, failures, metrics
+from osft_train import devices, failures, metrics, trackers
 from osft_train.arguments import Call
 from osft_train.devices import Device, worker_env
 from osft_train.progress import Watch
@@ -62,6 +62,10 @@ class Job:
     process: subprocess.Popen[str] | None = None
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
     told: set[str] = field(default_factory=set)
+    doing: str = "starting the training processes"
+    """What the worker's log said last."""
+    decomposed: bool = False
+    """Whether it said that the matrices are, and how many."""
     stopped: BaseException | None = None
     """SIGTERM or Ctrl-C, where the backend does not handle it itself."""
     verdict: StageError | None = None
@@ -102,8 +106,10 @@ class Job:
         for sign, text in MILESTONES.items():
             if sign in line and text not in self.told:
                 self.told.add(text)
+                self.doing = text
                 self.run.event(text)
         if found := DECOMPOSED.search(line):
+            self.decomposed = True
             seen = int(found[1])
             if seen != self.matrices:
                 self.end_with(
@@ -173,14 +179,16 @@ def backend(job: Job) -> type:
     return Backend
 
 
-def prepare_process(nodes: int) -> None:
+def prepare_process(options: Mapping[str, Any]) -> None:
     """Settle what the libraries read once, from the environment, when they are imported."""
+    asked = {"mlflow": options["mlflow_tracking_uri"], "wandb": options["wandb_project"]}
+    trackers.hide_unused([name for name, value in asked.items() if value])
     logging.basicConfig(level=logging.WARNING)  # before mini-trainer, which would log its whole command line
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     devices.share_cores(os.environ)
     # The request to stop goes through a file in /dev/shm, which all runs on a machine would share.
     os.environ["CHECKPOINT_TRIGGER_FILENAME"] = f"osft-train-{os.getpid()}"
-    if nodes == 1:
+    if options["nnodes"] == 1:
         for name in ("MASTER_ADDR", "MASTER_PORT"):
             os.environ.pop(f"PET_{name}", None)  # one node needs no name service
             os.environ.pop(name, None)
@@ -204,6 +212,7 @@ def train(job: Job) -> None:
         report=job.node_rank == 0,
         lost=lambda step: job.end_with(metrics.diverged(step)),
         stop_file=Path(_DEFAULT_TRIGGER_PATH),
+        doing=lambda: job.doing,
         too_early=lambda: job.end_with(
             Transient(
                 "told to stop before the first step of this start: nothing was lost. Start again to go on."
@@ -213,6 +222,7 @@ def train(job: Job) -> None:
     try:
         with watch:
             job.function(**job.call.arguments)
+        check_protected(job)
     except Exception as error:
         if job.verdict:
             raise job.verdict from None
@@ -220,9 +230,21 @@ def train(job: Job) -> None:
             raise job.stopped from None
         if job.process is None and isinstance(error, ValueError | TypeError):
             raise UserError(f"training_hub refuses the arguments: {error}") from error
+        if job.process is None and isinstance(error, ImportError):
+            raise UserError(f"this image lacks what the arguments ask for: {error}") from error
         if job.process is None:
             raise
         limit = job.call.arguments["max_tokens_per_gpu"]
         raise failures.explain(job.tail, str(job.log), limit) from None
     finally:
         job.kill()
+
+
+def check_protected(job: Job) -> None:
+    """Raises StageError when the worker never said how many matrices it protects: then nobody knows."""
+    trained = job.process is not None and job.verdict is None
+    if trained and job.matrices and not job.decomposed:
+        raise StageError(
+            f"mini-trainer's log does not say that it decomposed {job.matrices} weight matrices, so "
+            f"nothing shows that they were protected. Use the image of this version; the log is {job.log}."
+        )

@@ -3,14 +3,16 @@
 import math
 import time
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from typing import Any
 
 from osft_train import weights
 from osft_train.base import Base
 from osft_train.data import Rows
 from osft_train.devices import Device
-from osft_workspace import Run
+from osft_workspace import Run, UserError
 
 SIDE = 1024
 """Of the square matrices whose product tells how fast this machine is."""
@@ -31,17 +33,37 @@ class Plan:
 
 
 def plan_steps(rows: Rows, options: Mapping[str, Any]) -> tuple[int, int | None]:
-    """Steps of an epoch and of the run, as mini-trainer will count them."""
+    """Steps of an epoch and of the run, as mini-trainer will count them.
+
+    Raises:
+        UserError: the validation rows are all there are.
+    """
     extra = options["extra"]
     count = math.ceil(rows.tokens / options["block_size"]) if options["is_pretraining"] else rows.kept
     count -= math.ceil(count * extra.get("validation_split", 0.0))
+    if count < 1:
+        raise UserError(
+            f"validation_split {extra['validation_split']} (train.extraArgs) leaves none of {rows.kept} rows "
+            "to train on. Lower it, or give more rows."
+        )
     each = math.ceil(count / options["effective_batch_size"])
     mode = extra.get("training_mode", "epoch")
     return each, {"epoch": each * options["num_epochs"], "step": extra.get("max_steps")}.get(mode)
 
 
 def flops_per_second(device: Device) -> float:
-    """What one process's device multiplies, measured for a moment."""
+    """What one process's device multiplies, measured for a moment.
+
+    On a GPU in a process of its own: this one would hold memory there as long as training lasts.
+    """
+    if device.name == "cuda":
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            return pool.submit(measure, device).result()
+    return measure(device)
+
+
+def measure(device: Device) -> float:
+    """Multiply square matrices for a tenth of a second."""
     import torch
 
     kind = torch.device(device.name)

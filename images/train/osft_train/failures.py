@@ -47,6 +47,8 @@ def explain(lines: Iterable[str], log: str, max_tokens_per_gpu: int) -> StageErr
     lines = clean(lines)
     text, said = "\n".join(lines), cause(lines)
     where = f"The whole log is {log}."
+    if DISK in text and "/dev/shm" in text:
+        return UserError(f"/dev/shm is full: {said}. Raise train.pod.shmSize. {where}")
     if DISK in text:
         return UserError(
             f"the worker stopped: {DISK}. Give the workspace a larger volume (workspace.size). {where}"

@@ -68,7 +68,10 @@ def write_clean(steps: list[dict[str, Any]], target: Path) -> None:
     """Write metrics.jsonl: finite numbers only, valid JSON."""
     lines = []
     for step in steps:
-        clean = {name: step[raw] for raw, name in KEPT.items() if step.get(raw) is not None}
+        numbers = {name: step.get(raw) for raw, name in KEPT.items()}
+        clean = {
+            name: number for name, number in numbers.items() if number is not None and math.isfinite(number)
+        }
         lines.append(json.dumps(clean, allow_nan=False) + "\n")
     write_atomic(target, "".join(lines))
 

@@ -7,13 +7,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from osft_train import chart, checkpoint, data, devices, engine, estimate, metrics, nodes
+from osft_train import chart, data, devices, engine, estimate, metrics, nodes, outcome
 from osft_train.arguments import NOT_DECIDING, Call, collect
 from osft_train.base import Base, count_targets, target_patterns
 from osft_train.devices import Device
 from osft_train.rows import Encoder
 from osft_train.work import Work
-from osft_workspace import Outcome, Run, Transient, UserError, digest_json, publish_dir, tree_digest
+from osft_workspace import Outcome, Run, UserError, digest_json, tree_digest
 from osft_workspace.exits import StageError
 
 VERSIONS = ("torch", "transformers", "training-hub", "rhai-innovation-mini-trainer", "instructlab-training")
@@ -34,8 +34,12 @@ class Setup:
     @property
     def rows_file(self) -> Path:
         """Where the tokenised rows lie."""
-        folder = self.options["data_output_dir"] or self.work.dir / "rows"
-        return Path(folder) / "data.jsonl"
+        given = self.options["data_output_dir"]
+        # Other inputs make other rows, which a folder of the user's own must not mix up.
+        folder = (
+            Path(given) / self.work.digest.removeprefix("sha256:")[:16] if given else self.work.dir / "rows"
+        )
+        return folder / "data.jsonl"
 
     def job(self, plan: estimate.Plan, done: int) -> engine.Job:
         """The call of the backend."""
@@ -68,7 +72,7 @@ def settle(run: Run, options: Mapping[str, Any]) -> Setup:
     Raises:
         UserError: an argument, pattern or device that cannot be had.
     """
-    engine.prepare_process(options["nnodes"])
+    engine.prepare_process(options)
     base = Base.load(run, trust_remote_code=options["trust_remote_code"])
     device = devices.choose(run, base, options)
     protects = options["extra"].get("osft", True)
@@ -132,12 +136,11 @@ def train(run: Run, options: Mapping[str, Any]) -> Outcome:
     work.offer()
     if not work.finished.exists():
         run_backend(setup, plan, done)
-        work.finish(check_steps(setup, plan))
+        work.finish(outcome.check_steps(run, work, plan, options))
     steps = metrics.read_steps(work.dir, 0)
-    facts = publish(run, setup)
+    chosen, facts = outcome.publish(run, work, setup.base)
     metrics.write_clean(steps, run.dir / "metrics.jsonl")
     chart.write(steps, run.dir / "loss.svg")
-    work.clear()
     figures = {**metrics.summary(steps), **data.facts(rows)}
     return Outcome(
         outputs=["model", "metrics.jsonl", "loss.svg"],
@@ -148,6 +151,8 @@ def train(run: Run, options: Mapping[str, Any]) -> Outcome:
             f"tuned in {figures['steps']} steps, loss {steps[0]['loss']:.3f} to {figures['final_loss']:.3f}; "
             f"the model is {run.dir.relative_to(run.workspace.root)}/model"
         ),
+        # Not before the record: whoever is killed until then goes on from here.
+        after=lambda: work.clear(chosen),
     )
 
 
@@ -165,7 +170,8 @@ def help_train(run: Run, options: Mapping[str, Any]) -> None:
         )
     plan = estimate.plan(run, setup.base, setup.device, rows, options)
     run_backend(setup, plan, setup.work.newest_state() or 0)
-    check_steps(setup, plan)
+    if not nodes.already_done(run, setup.work.digest):  # node 0 clears up when it is
+        outcome.check_steps(run, setup.work, plan, options)
     run.event("done", node=options["node_rank"])
 
 
@@ -174,52 +180,6 @@ def run_backend(setup: Setup, plan: estimate.Plan, done: int) -> None:
     if setup.options["nnodes"] > 1:
         nodes.wait_for_master(setup.run, setup.options["master_addr"])
     engine.train(setup.job(plan, done))
-
-
-def check_steps(setup: Setup, plan: estimate.Plan) -> int:
-    """The last step trained, once it is the last one planned.
-
-    The backend says success also when it was told to stop, or when it skipped every step.
-
-    Raises:
-        Transient: it was stopped; the state is saved.
-        StageError: it ended early without a reason.
-    """
-    steps = metrics.read_steps(setup.work.dir, setup.options["node_rank"])
-    metrics.check_finite(steps)
-    last = steps[-1]["step"] if steps else 0
-    state = setup.work.newest_state()
-    wanted = plan.steps or last
-    if state is not None and (last < wanted or checkpoint.choose(setup.work.dir) is None):
-        raise Transient(
-            f"training was told to stop at step {state} of {wanted}; its full state is saved. Start again to "
-            "go on."
-        )
-    if last < wanted or not steps:
-        raise StageError(
-            f"the backend reports success after step {last} of {wanted}: it skipped the rest. The log is "
-            f"{setup.run.dir}/train.log."
-        )
-    return int(last)
-
-
-def publish(run: Run, setup: Setup) -> dict[str, Any]:
-    """Put the model in its place, in one step, mended and checked.
-
-    Raises:
-        StageError: no model was saved.
-    """
-    chosen = checkpoint.choose(setup.work.dir)
-    if chosen is None:
-        raise StageError(
-            f"the backend saved no model below {setup.work.dir}/hf_format. See {run.dir}/train.log."
-        )
-    for _, path in checkpoint.candidates(setup.work.dir):
-        checkpoint.mend(run, path, setup.base)
-    facts = checkpoint.check(chosen, setup.base)
-    run.event("model checked", **facts)
-    publish_dir(chosen, run.dir / "model")
-    return facts
 
 
 def details(setup: Setup, plan: estimate.Plan, model: dict[str, Any]) -> dict[str, Any]:

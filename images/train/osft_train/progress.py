@@ -17,6 +17,7 @@ from osft_workspace import Run
 from osft_workspace.log import Progress
 
 LOOK_SECONDS = 0.5
+STILL_SECONDS = 30.0
 POST_SECONDS = 5.0
 """Kubeflow Trainer asks for no more than one status in this time."""
 
@@ -96,6 +97,7 @@ class Watch:
         total: optimizer steps of the whole run, or None where nobody knows.
         done: steps that an earlier start trained.
         lost: called with the step whose loss is not a number.
+        doing: what the worker said last, told every 30 s while no step ends.
         stop_file: by which the backend asks the worker to save its state and stop.
         too_early: called when it is asked to before it has anything to save.
     """
@@ -110,6 +112,7 @@ class Watch:
         report: bool,
         lost: Callable[[int], None],
         stop_file: Path,
+        doing: Callable[[], str],
         too_early: Callable[[], None],
     ) -> None:
         self.tail = Tail(log, skip=True)
@@ -118,6 +121,8 @@ class Watch:
         self.bar.start_at(done)
         self.lost = lost
         self.stop_file, self.too_early = stop_file, too_early
+        self.run, self.doing = run, doing
+        self.seen = self.began = time.monotonic()
         self.last: dict[str, Any] = {}
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self.follow, name="progress", daemon=True)
@@ -143,10 +148,19 @@ class Watch:
             self.look()
             if not self.last and self.stop_file.exists():
                 self.too_early()
+            self.say_still()
+
+    def say_still(self) -> None:
+        """A sign of life while no step ends: decomposing a large model takes many minutes."""
+        now = time.monotonic()
+        if now - self.seen >= STILL_SECONDS:
+            self.seen = now
+            self.run.event("still running", last=self.doing(), seconds=round(now - self.began))
 
     def look(self) -> None:
         """Report the new lines."""
         for line in self.tail:
+            self.seen = time.monotonic()
             if not self.last:  # the time left is that of steps, without the start of the worker
                 self.bar.started = time.monotonic() - line["time_per_batch"]
             self.last = line

@@ -61,7 +61,7 @@ class Encoder:
         """
         if self.document_column:
             return self.encode_document(row)
-        if "input_ids" in row:
+        if {"input_ids", "labels"} <= row.keys():
             ids, labels = row["input_ids"], row["labels"]
             if max(ids, default=0) >= self.vocabulary or min(ids, default=0) < 0:
                 raise ValueError(
@@ -90,11 +90,15 @@ class Encoder:
             ensure_dataset_is_compatible_with_legacy_format,
             unmask_sample,
         )
+        from jinja2 import TemplateError
 
         row = dict(ensure_dataset_is_compatible_with_legacy_format(row))
         row["unmask"] = bool(self.unmask or row.get("unmask"))
         row["messages"] = self.renderable(row["messages"])
-        encoded = unmask_sample(row, self.tokenizer)
+        try:
+            encoded = unmask_sample(row, self.tokenizer)
+        except TemplateError as error:  # such as "System role not supported"
+            raise ValueError(f"the base model's chat template refuses it ({error})") from error
         return list(encoded["input_ids"]), list(encoded["labels"])
 
     def renderable(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from osft_workspace import write_atomic
+
 INDEX = "model.safetensors.index.json"
 COPY_BYTES = 16 * 2**20
 BITS = {
@@ -131,4 +133,4 @@ def leave_out(folder: Path, names: Collection[str]) -> None:
         told = json.loads(index.read_text())
         told["weight_map"] = {name: file for name, file in told["weight_map"].items() if name not in names}
         told["metadata"] = {"total_size": sum(t.end - t.start for t in tensors(folder).values())}
-        index.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n")
+        write_atomic(index, json.dumps(told, indent=2, sort_keys=True) + "\n")

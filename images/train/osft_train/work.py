@@ -67,8 +67,9 @@ class Work:
         """Say that training ended well."""
         write_atomic(self.finished, json.dumps({"steps": steps}))
 
-    def clear(self) -> None:
-        """Remove everything but the models of epochs; the folder too when there are none."""
+    def clear(self, published: Path) -> None:
+        """Remove everything but the models of epochs not published; the folder too when there are none."""
+        shutil.rmtree(published)
         for path in self.dir.iterdir():
             if path.name == "hf_format" and any(path.iterdir()):
                 continue

@@ -161,7 +161,7 @@ def whole(stage: Stage) -> Done:
         stage.dir("whole"),
         stage.record("whole"),
         stage.metrics("whole"),
-        rows / "data.jsonl",
+        next(rows.rglob("data.jsonl")),
     )
 
 

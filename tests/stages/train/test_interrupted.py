@@ -4,6 +4,7 @@ import signal
 import time
 
 from tests.stages.train.conftest import WHOLE, Done, Ended, Killed, Stage, whole_rows
+from tests.support.tiny_model import chat_rows
 
 
 def test_a_stop_before_the_first_step_waits_for_nothing(stage: Stage) -> None:
@@ -16,6 +17,25 @@ def test_a_stop_before_the_first_step_waits_for_nothing(stage: Stage) -> None:
     assert process.returncode == 75, printed
     assert "told to stop before the first step of this start" in printed
     assert "train training" not in printed and stage.workers("early") == []
+
+
+def test_a_kill_after_the_model_is_in_its_place_loses_nothing(stage: Stage) -> None:
+    stage.download("late", chat_rows(16))
+    args = ("--effective-batch-size=8", "--num-epochs=2", "--checkpoint-at-epoch")
+    weights = stage.dir("late") / "model" / "model.safetensors"
+    process = stage.start("late", *args)
+    while not weights.is_file() and process.poll() is None:
+        time.sleep(0.0002)
+    process.kill()
+    process.communicate()
+    assert not (stage.dir("late") / "record.json").exists(), "killed too late to show anything"
+    published = weights.read_bytes()
+    code, printed = stage.run("late", *args)
+    assert code == 0, printed
+    assert "train training" not in printed
+    assert weights.read_bytes() == published
+    saved = stage.dir("late") / "checkpoints" / "hf_format"
+    assert [path.name for path in saved.iterdir()] == ["samples_16.0"]  # the first epoch's
 
 
 def test_a_killed_stage_takes_its_workers_with_it(killed: Killed) -> None:

@@ -30,6 +30,8 @@ def ready(stage: Stage) -> str:
         (["--method=qlora"], "--method (train.method) is 'qlora', expected osft"),
         (["--extra={bad"], "is not JSON"),
         (["--mlflow-tracking-uri=https://me:pw@host"], "MLFLOW_TRACKING_USERNAME"),
+        (["--wandb-project=ours"], "WANDB_API_KEY is empty"),
+        (["--learning-rate=nan"], "learning_rate is nan: expected a number"),
     ],
 )
 def test_values_that_would_be_misread_are_refused(

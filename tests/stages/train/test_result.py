@@ -8,8 +8,9 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
-from tests.stages.train.conftest import Done
+from tests.stages.train.conftest import Done, Stage
 from tests.support.sandbox import executable
+from tests.support.tiny_model import chat_rows
 from tests.support.trained_run import tiny_model
 
 MATRICES = 14  # two layers with seven each
@@ -167,3 +168,22 @@ def test_the_record_tells_how_it_was_made(whole: Done) -> None:
 def test_another_machines_request_to_stop_is_not_ours(whole: Done) -> None:
     """A file that every run on a machine would share lay there during the whole training."""
     assert whole.record["metrics"]["steps"] == 18
+
+
+def test_trackers_that_are_asked_for_get_the_steps(stage: Stage) -> None:
+    """The real clients, without their servers: MLflow into a folder, Weights & Biases offline."""
+    stage.download("tracked", chat_rows(16))
+    folder = stage.scratch / "trackers"
+    code, printed = stage.run(
+        "tracked",
+        *("--effective-batch-size=8", f"--mlflow-tracking-uri=file:{folder}/mlflow", "--wandb-project=ours"),
+        *("--mlflow-experiment-name=tries", "--mlflow-run-name=one"),
+        WANDB_MODE="offline",
+        WANDB_API_KEY="0" * 40,
+        WANDB_DIR=str(folder),
+        MLFLOW_ALLOW_FILE_STORE="true",
+    )
+    assert code == 0, printed
+    (loss,) = folder.glob("mlflow/*/*/metrics/loss")
+    assert [line.split()[2] for line in loss.read_text().splitlines()] == ["1", "2"]
+    assert list(folder.rglob("*.wandb"))

@@ -24,6 +24,7 @@ TORCHRUN = [
         ),
         ([*TORCHRUN[:-1], "  exitcode  : -9 (pid: 9)"], 2, "Raise train.pod.resources.limits.memory"),
         (["OSError: [Errno 28] No space left on device", *TORCHRUN], 2, "workspace.size"),
+        (["Error: open /dev/shm/nccl-x: No space left on device"], 2, "Raise train.pod.shmSize"),
         (["torch.distributed.DistNetworkError: the peer is gone", *TORCHRUN], 75, "lost each other"),
         (
             ["\x1b[31m[rank1]: ValueError: no such thing\x1b[0m", *TORCHRUN],

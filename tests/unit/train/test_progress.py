@@ -2,12 +2,14 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from osft_train import progress
 from osft_train.progress import LOOK_SECONDS, JobStatus, Tail, Watch
 from tests.unit.train.support import some_run
 from tests.unit.train.test_metrics import line
@@ -15,8 +17,8 @@ from tests.unit.train.test_metrics import line
 
 def watching(tmp_path: Path, log: Path, **calls: Callable[..., None]) -> Watch:
     """A watch over a worker's log."""
-    more: dict[str, Any] = {"lost": print, "too_early": print, "stop_file": tmp_path / "stop", **calls}
-    return Watch(some_run(tmp_path), log, total=5, done=0, report=False, **more)
+    more: dict[str, Any] = {"lost": print, "too_early": print, "doing": lambda: "decomposed", **calls}
+    return Watch(some_run(tmp_path), log, total=5, done=0, report=False, stop_file=tmp_path / "stop", **more)
 
 
 def test_only_whole_new_lines_are_seen(tmp_path: Path) -> None:
@@ -53,6 +55,15 @@ def test_a_stop_before_the_first_step_is_told_and_a_later_one_is_the_workers(tmp
     with watching(tmp_path, path, too_early=told.set):
         path.write_text(json.dumps(line(1, 3.0)) + "\n")
         assert not told.wait(3 * LOOK_SECONDS)
+
+
+def test_work_without_steps_gives_signs_of_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "STILL_SECONDS", 0.0)
+    with watching(tmp_path, tmp_path / "log.jsonl"):
+        time.sleep(2 * LOOK_SECONDS)
+    assert "train still running last=decomposed seconds=" in capsys.readouterr().out
 
 
 def test_a_status_that_cannot_be_sent_is_told_once_and_never_fatal(

@@ -54,10 +54,11 @@ def test_a_training_that_ended_well_is_not_done_again(tmp_path: Path) -> None:
 
 def test_only_models_of_epochs_stay(tmp_path: Path) -> None:
     work = Work(tmp_path / "checkpoints", "sha256:1")
-    (work.dir / "hf_format" / "samples_10").mkdir(parents=True)
+    epoch, last = (work.dir / "hf_format" / f"samples_{number}" for number in (10, 20))
+    for folder in (epoch, last):
+        folder.mkdir(parents=True)
     leave_state(work, 10)
-    work.clear()
-    assert [path.name for path in work.dir.iterdir()] == ["hf_format"]
-    (work.dir / "hf_format" / "samples_10").rmdir()
-    work.clear()
+    work.clear(last)
+    assert [path.name for path in work.dir.rglob("*")] == ["hf_format", "samples_10"]
+    work.clear(epoch)
     assert not work.dir.exists()

@@ -3,13 +3,14 @@
     torchrun ... -m osft_train.worker --model-name-or-path ...
 
 What is put around it: whole and periodic full-state checkpoints, a resume that goes on where it was
-(`state`), and,
-without CUDA, the few spots that name CUDA (`cpu`).
+(`state`), and, without CUDA, the few spots that name CUDA (`cpu`).
 """
 
 import gc
 import os
+import sys
 
+from osft_train import trackers
 from osft_train.worker.launch import LAUNCHER_PID
 from osft_train.worker.parent import die_with_parent
 
@@ -17,6 +18,7 @@ from osft_train.worker.parent import die_with_parent
 def main() -> None:
     """Fill the gaps, then run mini-trainer with this process's arguments."""
     die_with_parent(int(os.environ[LAUNCHER_PID]))
+    trackers.hide_unused({argument.lstrip("-").split("-")[0] for argument in sys.argv})
 
     from mini_trainer import train
 

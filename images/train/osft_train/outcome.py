@@ -1,0 +1,77 @@
+"""How training ended, whatever the backend says, and the way of its model to its place."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from osft_train import checkpoint, metrics
+from osft_train.base import Base
+from osft_train.estimate import Plan
+from osft_train.work import Work
+from osft_workspace import Run, Transient, publish_dir
+from osft_workspace.exits import StageError
+
+
+def check_steps(run: Run, work: Work, plan: Plan, options: Mapping[str, Any]) -> int:
+    """The last step trained, once it is the last one planned.
+
+    The backend says success also when it was told to stop, or when it skipped every step.
+
+    Raises:
+        Transient: it was stopped; the state is saved.
+        StageError: it ended early without a reason.
+    """
+    steps = metrics.read_steps(work.dir, options["node_rank"])
+    metrics.check_finite(steps)
+    last = steps[-1]["step"] if steps else 0
+    if steps and trained_all(steps[-1], plan, options) and saved(steps[-1], work, options):
+        return int(last)
+    wanted, state = plan.steps or "some", work.newest_state()
+    if state is not None:
+        raise Transient(
+            f"training was told to stop at step {state} of {wanted}; its full state is saved. Start again to "
+            "go on."
+        )
+    raise StageError(
+        f"the backend reports success after step {last} of {wanted}, and there is no model of the last one: "
+        f"it skipped the rest. The log is {run.dir}/train.log."
+    )
+
+
+def trained_all(last: Mapping[str, Any], plan: Plan, options: Mapping[str, Any]) -> bool:
+    """Whether this is the last step of the run."""
+    if plan.steps is None:
+        return bool(last["total_tokens_accumulated"] >= options["extra"]["max_tokens"])
+    return bool(last["step"] >= plan.steps)
+
+
+def saved(last: Mapping[str, Any], work: Work, options: Mapping[str, Any]) -> bool:
+    """Whether node 0 saved the model of the last step.
+
+    A stop in that step ends before it is saved, and models of earlier epochs may lie there.
+    """
+    if options["node_rank"]:
+        return True
+    at_end = options["save_final_checkpoint"] or options["extra"].get("training_mode", "epoch") == "epoch"
+    return checkpoint.samples(work.dir) >= (round(last["total_samples_accumulated"]) if at_end else 1)
+
+
+def publish(run: Run, work: Work, base: Base) -> tuple[Path, dict[str, Any]]:
+    """Put the model in its place, in one step, mended and checked; returns where it came from, and facts.
+
+    Its checkpoint stays until the stage has its record.
+
+    Raises:
+        StageError: no model was saved.
+    """
+    chosen = checkpoint.choose(work.dir)
+    if chosen is None:
+        raise StageError(f"the backend saved no model below {work.dir}/hf_format. See {run.dir}/train.log.")
+    for _, path in checkpoint.candidates(work.dir):
+        checkpoint.mend(run, path, base)
+    facts = checkpoint.check(chosen, base)
+    run.event("model checked", **facts)
+    staged = run.dir / ".model.partial"
+    checkpoint.link_tree(chosen, staged)
+    publish_dir(staged, run.dir / "model")
+    return chosen, facts

@@ -1,0 +1,49 @@
+"""Every option reaches training_hub's own function, by its name and with its value."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from tests.support.sandbox import executable
+
+COLLECT = """
+import contextlib, json, sys
+import click
+from osft_train import arguments, cli
+from training_hub import osft
+
+numbers = iter(range(2, 99))
+def other(option):
+    kind, default = option.type, option.default
+    if isinstance(kind, click.types.BoolParamType):
+        return not default
+    if isinstance(kind, click.types.FloatParamType):
+        return next(numbers) / 1000
+    if isinstance(kind, click.types.IntParamType):
+        return next(numbers)
+    own = {"nproc_per_node": "auto", "backend": "mini-trainer", "lr_scheduler": "linear"}
+    if option.name in own:
+        return own[option.name]
+    return {"[]": ["q_proj"], "{}": {"num_cycles": 2}}.get(default, f"text {option.name}")
+
+class Run:
+    def event(self, *_, **__): ...
+
+skipped = {"help", "workspace", "run_id"}
+options = {option.name: other(option) for option in cli.main.params if option.name not in skipped}
+options["extra"] = {"validation_split": 0.25, "validate_at_epoch": True}
+with contextlib.redirect_stdout(sys.stderr):
+    call = arguments.collect(Run(), osft, options, {})
+expected = {k: v for k, v in options.items() if k not in arguments.OWN} | options["extra"]
+print(json.dumps({"expected": expected, "call": call.arguments, "worker": call.worker}))
+"""
+
+
+def test_every_option_reaches_osft_with_its_value() -> None:
+    python = Path(executable("train")).with_name("python")
+    done = subprocess.run([python, "-c", COLLECT], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["call"] == told["expected"]
+    assert len(told["call"]) > 40
+    assert set(told["worker"]) == {"beta1", "beta2", "eps", "weight_decay"}
