@@ -107,6 +107,10 @@ OTHER_ROWS: list[dict[str, Any]] = [
 """Rows that are no chat, and two that no model reads: one is too long, one has a token of no vocabulary."""
 
 
+LONG_NAME = "leaderboard_bbh_tracking_shuffled_objects_seven_objects"
+"""A task as lm-eval names some: one word, wider than a phone."""
+
+
 def write_tasks(folder: Path, items: list[dict[str, Any]]) -> Path:
     """A user's folder of lm-eval tasks on the same items: `planted` by choices, `told` by generation."""
     folder.mkdir()
@@ -121,6 +125,7 @@ def write_tasks(folder: Path, items: list[dict[str, Any]]) -> Path:
     (folder / "told.yaml").write_text(
         f"task: told\n{common}output_type: generate_until\ndoc_to_text: question\n"
         'doc_to_target: "{{choices[answer]}}"\n'
+        f"metadata: {{title: {LONG_NAME}}}\n"
         "generation_kwargs: {until: ['.'], max_gen_toks: 4, do_sample: false}\n"
         "metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]\n"
     )

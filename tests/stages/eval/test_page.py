@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stages.eval.conftest import HOSTILE, Stage
+from tests.stages.eval.conftest import HOSTILE, LONG_NAME, Stage
 from tests.support.chromium import Browser, browser, find_chromium
 
 HIDDEN = """
@@ -66,6 +66,18 @@ def test_the_page_fits_its_window(page: Browser) -> None:
 def test_every_table_is_visible(page: Browser) -> None:
     assert page.value("document.querySelectorAll('table').length") == 2
     assert page.value(HIDDEN) == 0
+
+
+WIDTHS = """
+['.tasks th[scope=row]', '.scroll:has(.tasks)'].map(name => document.querySelector(name).offsetWidth)
+"""
+
+
+def test_a_long_name_leaves_room_for_the_figures(page: Browser) -> None:
+    """The column of names stays when the table is scrolled."""
+    assert LONG_NAME[1:] in page.value("document.querySelector('.tasks').innerText")
+    names, region = page.value(WIDTHS)
+    assert names <= 0.6 * region
 
 
 def test_every_text_stands_out_from_its_ground(page: Browser) -> None:

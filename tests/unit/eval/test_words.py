@@ -2,7 +2,7 @@
 
 import pytest
 
-from osft_eval.report.words import headline, p_text, percent, signed
+from osft_eval.report.words import headline, p_text, percent, signed, signed_plain
 
 
 @pytest.mark.parametrize(
@@ -11,6 +11,10 @@ from osft_eval.report.words import headline, p_text, percent, signed
 )
 def test_a_change_has_its_sign_unless_it_rounds_to_nothing(value: float, text: str) -> None:
     assert signed(value) == text
+
+
+def test_a_change_that_is_no_share_has_the_digits_of_its_figures() -> None:
+    assert [signed_plain(value) for value in (28.0, -0.01234, 0.0)] == ["+28", "−0.01234", "0"]  # noqa: RUF001
 
 
 def test_shares_and_p_values_read_well() -> None:
@@ -27,7 +31,7 @@ def test_shares_and_p_values_read_well() -> None:
         ("unclear", "forgot", "It did not clearly learn the new rows, and it forgot some of what it knew."),
         ("learned", None, "It learned the new rows."),
         (None, "forgot", "It forgot some of what it knew."),
-        (None, None, "Nothing could be compared."),
+        (None, None, "Nothing could be tested item by item."),
     ],
 )
 def test_the_headline_says_what_was_found(learned: str | None, kept: str | None, sentence: str) -> None:

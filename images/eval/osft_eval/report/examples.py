@@ -39,31 +39,39 @@ def of_tasks(
 
 
 def of_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Answered rows whose loss fell most, then those whose loss fell least or rose."""
+    """Answered rows under a title each: whose loss fell most, then those whose loss fell least or rose."""
     answered = [row for row in rows if row["tuned"]["answer"] is not None]
+    if any(change(row) is None for row in answered):
+        return sections(("Some answers", answered[: BEST + WORST]))
     order = sorted(answered, key=change)
     best = order[:BEST]
     worst = [row for row in order[::-1][:WORST] if row not in best]
-    return [example(row, kind) for kind, chosen in (("most", best), ("least", worst)) for row in chosen]
+    if all(change(row) < 0 for row in best):
+        return sections(("Where it learned most", best), ("Where it learned least", worst))
+    return sections(("Where the loss changed best", best), ("Where the loss changed worst", worst))
 
 
-def change(row: Mapping[str, Any]) -> float:
-    """Change of loss per token; nothing where it was not measured."""
+def change(row: Mapping[str, Any]) -> Any:
+    """Change of loss per token; None where it was not measured."""
     was, now = row["base"]["loss"], row["tuned"]["loss"]
-    return 0.0 if was is None or now is None else float(now - was)
+    return None if was is None or now is None else now - was
 
 
-def example(row: Mapping[str, Any], kind: str) -> dict[str, Any]:
+def sections(*titled: tuple[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """Titles with their rows; none without rows."""
+    return [{"title": title, "cases": [example(row) for row in rows]} for title, rows in titled if rows]
+
+
+def example(row: Mapping[str, Any]) -> dict[str, Any]:
     """One row with both answers."""
     asked = [message for message in row["messages"] if message["role"] == "user"]
     was, now = row["base"]["loss"], row["tuned"]["loss"]
     return {
-        "kind": kind,
         "question": short(asked[-1]["content"] if asked else ""),
         "reference": short(row["target"]),
         "base": short(row["base"]["answer"]),
         "tuned": short(row["tuned"]["answer"]),
-        "loss": "" if was is None or now is None else f"loss {was:.2f} \N{RIGHTWARDS ARROW} {now:.2f}",
+        "loss": "" if change(row) is None else f"loss {was:.2f} \N{RIGHTWARDS ARROW} {now:.2f}",
     }
 
 

@@ -26,6 +26,7 @@ def environment() -> "Environment":
         keep_trailing_newline=True,
     )
     found.filters["md"] = markdown_text
+    found.filters["breakable"] = breakable
     return found
 
 
@@ -38,6 +39,13 @@ def render_html(view: Mapping[str, Any]) -> str:
 def render_markdown(view: Mapping[str, Any]) -> str:
     """The same in short, for terminals, pull requests and model cards."""
     return str(environment().get_template("page.md").render(**view))
+
+
+def breakable(text: str) -> Any:
+    """A text whose long names may break after an underscore, before they break anywhere."""
+    from markupsafe import Markup, escape
+
+    return escape(text).replace("_", Markup("_<wbr>"))
 
 
 def markdown_text(text: Any) -> str:

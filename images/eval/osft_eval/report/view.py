@@ -8,12 +8,14 @@ from osft_eval.report import examples
 from osft_eval.report.words import (
     capital,
     counted,
+    equals,
     headline,
     kept_state,
     learned_state,
     p_text,
     percent,
     signed,
+    signed_plain,
 )
 
 HOLDOUT_NAMES = {
@@ -96,7 +98,7 @@ def cards(
     if holdout and "loss" in holdout:
         loss = holdout["loss"]
         tone = {"learned": "good", "worse": "bad"}.get(learned or "", "")
-        note = f"{counted(holdout['n'], 'row')} the model never saw; lower is better"
+        note = f"{counted(holdout['n'], 'held-out row')}; lower is better"
         found.append(
             {"label": "Held-out loss", "before": f"{loss['base']:.3f}", "after": f"{loss['tuned']:.3f}",
              "note": note, "tone": tone}
@@ -152,19 +154,13 @@ def learned_view(
         else ""
     )
     return {
-        "n": counted(holdout["n"], "row"),
+        "n": counted(holdout["n"], "held-out row"),
         "tokens": counted(holdout["tokens"], "token"),
         "generated": counted(holdout["generated"], "row") if holdout["generated"] else "",
         "table": table,
         "sure": sure,
         "examples": examples.of_rows(rows),
     }
-
-
-def equals(p_value: float) -> str:
-    """`= 0.03` or `< 0.001`."""
-    text = p_text(p_value)
-    return text if text.startswith("<") else f"=\u00a0{text}"
 
 
 def kept_view(
@@ -219,7 +215,7 @@ def row(name: str, task: Mapping[str, Any], group: bool, scale: float) -> dict[s
         "n": f"{task['n']:,}",
         "base": value(task, "base"),
         "tuned": value(task, "tuned"),
-        "change": signed(100 * task["delta"]) if share else signed(task["delta"], 3),
+        "change": signed(100 * task["delta"]) if share else signed_plain(task["delta"]),
         "chart": chart,
         "gained": "–" if task["gained"] is None else str(task["gained"]),  # noqa: RUF001
         "lost": "–" if task["lost"] is None else str(task["lost"]),  # noqa: RUF001
@@ -235,7 +231,9 @@ def facts(results: Mapping[str, Any], training: Mapping[str, Any]) -> list[tuple
     base, tuned, engine = results["base"], results["tuned"], results["engine"]
     origin = " ".join(str(base[key]) for key in ("uri", "revision") if base.get(key))
     versions = ", ".join(
-        f"{name} {engine[name]}" for name in ("lm_eval", "transformers", "torch") if name in engine
+        f"{name} {engine[name]}"
+        for name in ("osft_eval", "lm_eval", "transformers", "torch")
+        if name in engine
     )
     found = [
         ("Run", results["run_id"]),

@@ -21,6 +21,12 @@ def signed(value: float, digits: int = 1) -> str:
     return f"{MINUS if value < 0 else '+'}{text}"
 
 
+def signed_plain(value: float) -> str:
+    """A change of a figure that is no share, in as many digits as the figure."""
+    text = f"{value:+.4g}".replace("-", MINUS)
+    return text.lstrip("+" + MINUS) if value == 0 else text
+
+
 def p_text(p_value: float | None) -> str:
     """A p-value."""
     if p_value is None:
@@ -32,6 +38,12 @@ def p_text(p_value: float | None) -> str:
         if p_value < 0.1
         else f"{p_value:.2f}"
     )
+
+
+def equals(p_value: float) -> str:
+    """`= 0.03` or `< 0.001`."""
+    text = p_text(p_value)
+    return text if text.startswith("<") else f"=\u00a0{text}"
 
 
 def counted(number: int, one: str, many: str = "") -> str:
@@ -76,4 +88,4 @@ def headline(learned: str | None, kept: str | None) -> str:
         return f"{LEARNED[learned]}{joint}{KEPT[kept]}."
     if learned:
         return f"{LEARNED[learned]}."
-    return f"{capital(KEPT[kept])}." if kept else "Nothing could be compared."
+    return f"{capital(KEPT[kept])}." if kept else "Nothing could be tested item by item."

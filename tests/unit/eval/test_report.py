@@ -1,0 +1,52 @@
+"""What the report says is known to be true."""
+
+from typing import Any
+
+import pytest
+
+from osft_eval.report import examples, view
+
+
+def row(number: int, was: float | None, now: float | None) -> dict[str, Any]:
+    sides = {"base": {"loss": was, "answer": "b"}, "tuned": {"loss": now, "answer": "t"}}
+    return {"id": number, "messages": [{"role": "user", "content": "?"}], "target": "a", **sides}
+
+
+@pytest.mark.parametrize(
+    ("changes", "titles"),
+    [
+        ([-1, -2, -3, -4, 1], ["Where it learned most", "Where it learned least"]),
+        ([-1, -2], ["Where it learned most"]),
+        ([1, 2, 3, 4], ["Where the loss changed best", "Where the loss changed worst"]),
+        ([-1, 2, 3, 4], ["Where the loss changed best", "Where the loss changed worst"]),
+        ([None, None], ["Some answers"]),
+        ([], []),
+    ],
+)
+def test_examples_stand_under_a_title_that_is_true(changes: list[float | None], titles: list[str]) -> None:
+    rows = [
+        row(at, None if change is None else 5.0, None if change is None else 5.0 + change)
+        for at, change in enumerate(changes)
+    ]
+    found = examples.of_rows(rows)
+    assert [section["title"] for section in found] == titles
+    assert sum(len(section["cases"]) for section in found) == len(changes)
+
+
+def task(**fields: Any) -> dict[str, Any]:
+    return {
+        "title": "wikitext", "metric": "word_perplexity", "higher_is_better": False, "n": 7, "base": 12.0,
+        "tuned": 40.0, "delta": 28.0, "gained": None, "lost": None, "p_value": None, "interval": None,
+        "detectable": None, "verdict": "untested", **fields,
+    }  # fmt: skip
+
+
+def test_figures_that_were_not_worked_out_leave_their_cells_empty() -> None:
+    few = task(
+        metric="acc", base=0.5, tuned=0.5, delta=0.0, gained=0, lost=0, p_value=1.0, interval=[-0.3, 0.3]
+    )
+    seen = view.kept_view({}, {"wikitext": task(), "few": few}, {})
+    assert seen is not None
+    assert seen["power"] == []
+    assert [(line["change"], line["p"]) for line in seen["rows"]] == [("+28", "–"), ("0.0", "1.00")]  # noqa: RUF001
+    assert seen["rows"][0]["chart"] is None
