@@ -2,11 +2,18 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from osft_workspace import Run, digest_json, write_atomic
 
 SCHEMA = "osft-pipeline/base-result/v1"
+
+
+def own_code() -> str:
+    """Digest of this package's modules: what they measure may change while the version stays."""
+    modules = sorted(Path(__file__).parent.glob("*.py"))
+    return digest_json([[path.name, path.read_text(encoding="utf-8")] for path in modules])
 
 
 class BaseCache:

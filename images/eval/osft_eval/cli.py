@@ -64,7 +64,8 @@ def option(name: str, default: Any, text: str, **more: Any) -> Callable[[Functio
 @option(
     "--primary-metric",
     "",
-    "holdout_loss, a task or a group. Empty: held-out loss, else the first group or task.",
+    "holdout_loss, a task, a group or holdout_exact_match. Empty: held-out loss, else the first group or "
+    "task, else exact match.",
 )
 @option("--verbosity", "INFO", "Log level; the libraries' own messages appear at DEBUG.",
         type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False))  # fmt: skip

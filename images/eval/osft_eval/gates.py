@@ -80,6 +80,20 @@ def fallen(gates: Gates, compared: Mapping[str, Mapping[str, Any]]) -> Iterator[
             )
 
 
+def ungated(gates: Gates, compared: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
+    """What `maxTaskDrop` means and cannot judge, as entries of `skipped`."""
+    if gates.max_task_drop is None:
+        return []
+    return [
+        {
+            "what": f"{task['title']} is not gated by maxTaskDrop",
+            "reason": f"its metric {task['metric']} is no share",
+        }
+        for name, task in compared.items()
+        if name not in gates.tasks and not is_share(task)
+    ]
+
+
 def is_share(task: Mapping[str, Any]) -> bool:
     """Whether points make sense: both values lie between 0 and 1 and each item has one."""
     return task["p_value"] is not None and 0 <= task["base"] <= 1 and 0 <= task["tuned"] <= 1

@@ -1,4 +1,4 @@
-"""Held-out rows: what the tuned model learned, measured on rows it never saw.
+"""Held-out rows: what the tuned model learned, measured on rows that download kept apart.
 
 Both models score the same token ids, written with the tuned model's own chat template. Only what the
 assistant says counts.
@@ -73,7 +73,7 @@ def load_holdout(path: Path, encoder: "Encoder", limit: int, generate: int) -> H
 
     Args:
         limit: rows used, 0 for all; they are shuffled already.
-        generate: how many chat rows are answered too.
+        generate: how many rows are answered too: of the chats, those whose last answer is a text.
 
     Raises:
         UserError: no row can be used.
@@ -91,8 +91,8 @@ def load_holdout(path: Path, encoder: "Encoder", limit: int, generate: int) -> H
             f"no held-out row can be scored: {'; '.join(skipped)}. "
             f"Use a chat model, or set {SWITCH} to false."
         )
-    chats = [row for row in rows if row.prompt]
-    return Holdout(rows, chats[:generate], skipped)
+    asked = [row for row in rows if row.prompt and row.reference.strip()]
+    return Holdout(rows, asked[:generate], skipped)
 
 
 class Unusable(Exception):
@@ -132,7 +132,7 @@ class Encoder:
             raise Unusable("no assistant turn")
         segments = self.checked([self.turn(messages, turn, tools) for turn in turns])
         before = messages[: turns[-1]]
-        reference = str(messages[turns[-1]]["content"])
+        reference = str(messages[turns[-1]]["content"] or "")
         return Row(number, segments, before, self.render(before, tools, ask=True), reference)
 
     def turn(self, messages: list[dict[str, Any]], turn: int, tools: Any) -> Segment:

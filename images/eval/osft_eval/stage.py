@@ -1,23 +1,21 @@
 """The evaluation of one run: base and tuned model on the same items, judged and reported."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from osft_eval import backends, figures, gates, holdout, report, samples
-from osft_eval.cache import BaseCache
+from osft_eval import backends, figures, gates, holdout, outputs
+from osft_eval.cache import BaseCache, own_code
 from osft_eval.catalogue import Catalogue, load_catalogue
 from osft_eval.holdout import Holdout
 from osft_eval.parts import measure, parts_of
 from osft_eval.settings import Settings
-from osft_workspace import Outcome, Record, Run, UserError, write_atomic
+from osft_workspace import Outcome, Record, Run, UserError
 
 SCHEMA = "osft-pipeline/eval-results/v1"
-UNSAFE = re.compile(r"[^\w.-]+")
-HOLDOUT_LOSS = "holdout_loss"
+HOLDOUT_LOSS, HOLDOUT_EXACT = "holdout_loss", "holdout_exact_match"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +67,20 @@ def evaluate(run: Run, settings: Settings, verbosity: str) -> Outcome:
         "skipped": skipped,
         "engine": engine,
     }
-    why = "; ".join(entry["reason"] for entry in skipped)
-    results["gates"] = gates.apply(
-        settings.gates, {**results["groups"], **results["tasks"]}, results["holdout"], why
-    )
-    outputs = leave(run, settings, catalogue, rows, results, base, tuned)
-    return outcome(models, results, outputs)
+    judge(run, settings, results)
+    left = outputs.leave(run, settings, catalogue, rows, results, base, tuned)
+    return outputs.outcome(models.record, results, left)
+
+
+def judge(run: Run, settings: Settings, results: dict[str, Any]) -> None:
+    """Add `gates`, and to `skipped` what they cannot judge."""
+    why = "; ".join(entry["reason"] for entry in results["skipped"])
+    compared = {**results["groups"], **results["tasks"]}
+    results["gates"] = gates.apply(settings.gates, compared, results["holdout"], why)
+    ungated = gates.ungated(settings.gates, compared)
+    for entry in ungated:
+        run.event("left out", part=entry["what"], reason=entry["reason"])
+    results["skipped"] = [*results["skipped"], *ungated]
 
 
 def find_models(run: Run) -> Models:
@@ -122,7 +128,7 @@ def find_rows(run: Run, settings: Settings, models: Models) -> tuple[Holdout | N
         skipped.append({"what": "held-out loss", "reason": "a chat endpoint gives no log-probabilities"})
     for entry in skipped:
         run.event("left out", part=entry["what"], reason=entry["reason"])
-    return rows, skipped
+    return (rows if settings.can_score or rows.generated else None), skipped
 
 
 def check_tasks(settings: Settings, catalogue: Catalogue, models: Models) -> None:
@@ -140,13 +146,20 @@ def check_tasks(settings: Settings, catalogue: Catalogue, models: Models) -> Non
 
 
 def primary_metric(settings: Settings, catalogue: Catalogue, rows: Holdout | None) -> str:
-    """The figure that stands for the model: as asked, else the held-out loss, else the first group or task.
+    """The figure that stands for the model: as asked, else the first that is measured.
 
     Raises:
-        UserError: it names something that is not measured.
+        UserError: it names something that is not measured, or nothing is.
     """
     known = [HOLDOUT_LOSS] if rows and settings.can_score else []
     known += [*catalogue.groups, *catalogue.tasks]
+    known += [HOLDOUT_EXACT] if rows and rows.generated else []
+    if not known:
+        raise UserError(
+            "there is nothing to evaluate: no task, no held-out loss from a chat endpoint, and no held-out "
+            "row that is answered. Set eval.holdout.generate above 0 or eval.tasks, or point eval.baseUrl at "
+            "the server's /v1 (completions)."
+        )
     if settings.primary_metric and settings.primary_metric not in known:
         raise UserError(
             f"--primary-metric {settings.primary_metric!r} is not measured. Measured: {', '.join(known)}."
@@ -158,7 +171,13 @@ def engine_of(settings: Settings, dtype: str) -> dict[str, Any]:
     """What measured."""
     from importlib.metadata import version
 
-    packages = ("lm_eval", "transformers", "torch", *(("vllm",) if settings.backend == "vllm" else ()))
+    packages = (
+        "osft_eval",
+        "lm_eval",
+        "transformers",
+        "torch",
+        *(("vllm",) if settings.backend == "vllm" else ()),
+    )
     device = {"openai": "server"}.get(
         settings.backend, "cpu" if settings.gpus == 0 else f"cuda x {settings.gpus}"
     )
@@ -171,6 +190,7 @@ def base_cache(run: Run, settings: Settings, models: Models, engine: Mapping[str
     if settings.backend == "openai":
         return None
     common = {
+        "code": own_code(),
         "base": models.base_details["digest"],
         "engine": dict(engine),
         "limit": settings.limit,
@@ -182,65 +202,3 @@ def base_cache(run: Run, settings: Settings, models: Models, engine: Mapping[str
         "seed": settings.seed,
     }
     return BaseCache(run, common)
-
-
-def leave(
-    run: Run,
-    settings: Settings,
-    catalogue: Catalogue,
-    rows: Holdout | None,
-    results: dict[str, Any],
-    base: Mapping[str, Any],
-    tuned: Mapping[str, Any],
-) -> list[str]:
-    """Write results, samples and the report; returns their names."""
-    kept = {name: list(samples.task_samples(base[name], tuned[name])) for name in catalogue.tasks}
-    if rows:
-        kept["holdout"] = list(samples.holdout_samples(rows, base, tuned))
-    write_atomic(
-        run.dir / "results.json", json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    )
-    view = report.make_view(results, kept if settings.log_samples else {}, training_facts(run))
-    write_atomic(run.dir / "report.html", report.render_html(view))
-    write_atomic(run.dir / "report.md", report.render_markdown(view))
-    outputs = ["results.json", "report.html", "report.md"]
-    if settings.log_samples:
-        for name, items in kept.items():
-            write_atomic(run.dir / "samples" / f"{UNSAFE.sub('_', name)}.jsonl", samples.lines(items))
-        outputs.append("samples")
-    return outputs
-
-
-def training_facts(run: Run) -> dict[str, str]:
-    """What the report says of data and training, in a line each."""
-    data, train = run.predecessors["download"].details, run.predecessors["train"]
-    rows = data.get("rows", {})
-    arguments = train.details.get("arguments", {})
-    shown = ("unfreeze_rank_ratio", "learning_rate", "num_epochs", "effective_batch_size", "seed")
-    counts = ", ".join(f"{rows[name]:,} {name}" for name in ("train", "eval", "rejected") if name in rows)
-    sources = ", ".join(str(source["uri"]) for source in data.get("sources", []))
-    said = {
-        "Data": "; ".join(part for part in (sources, f"{counts} rows" if counts else "") if part),
-        "Training": ", ".join(
-            f"{name} {arguments[name]}" for name in shown if arguments.get(name) is not None
-        ),
-        "Steps": ", ".join(
-            f"{name} {train.metrics[name]:,.6g}"
-            for name in ("steps", "tokens", "final_loss")
-            if name in train.metrics
-        ),
-    }
-    return {label: text for label, text in said.items() if text}
-
-
-def outcome(models: Models, results: dict[str, Any], outputs: list[str]) -> Outcome:
-    """The record's part of the results."""
-    failures = results["gates"]["failures"]
-    return Outcome(
-        outputs=outputs,
-        metrics=figures.flat(results),
-        details={"model": models.record.details["model"], "primary_metric": results["primary_metric"]},
-        versions={name: results["engine"][name] for name in ("lm_eval", "transformers", "torch")},
-        status="refused" if failures else "done",
-        message=" ".join(failures) if failures else figures.in_short(results),
-    )

@@ -85,6 +85,25 @@ def test_a_chat_endpoint_is_asked_with_messages_and_gives_no_loss(stage: Stage, 
     assert results["primary_metric"] == "told"
 
 
+CHAT = '--model-args={"base": {"model": "small-base"}, "tuned": {"model": "small-tuned"}}'
+
+
+def test_the_exact_match_stands_for_a_model_that_only_chats(stage: Stage, spoken: Spoken) -> None:
+    make_trained_run(stage.workspace, "talk", base=spoken.model, tuned=spoken.model, rows=golden_rows())
+    chat = ("--backend=openai", f"--base-url={spoken.server.url}/chat/completions", "--tasks=none", CHAT)
+    code, printed = stage.run("talk", *chat, "--holdout-generate=0")
+    assert code == 2, printed
+    assert "there is nothing to evaluate" in printed
+    code, printed = stage.run("talk", *chat)
+    assert code == 0, printed
+    record = stage.record("talk")
+    assert record["details"]["primary_metric"] == "holdout_exact_match"
+    assert record["metrics"]["holdout_exact_match_tuned"] == pytest.approx(2 / 5)
+    page = (stage.dir("talk") / "report.html").read_text()
+    assert "Some answers" in page
+    assert "learned most" not in page
+
+
 def test_nothing_of_a_server_is_kept_for_other_runs(stage: Stage, spoken: Spoken) -> None:
     assert stage.results("served")["engine"]["device"] == "server"
     kept = [path.read_text() for path in (stage.workspace / "cache" / "evals").glob("*.json")]

@@ -81,6 +81,21 @@ def test_a_metric_that_is_no_share_is_left_out_unless_it_is_named() -> None:
     assert "cannot be judged in points" in failures({"tasks": {"ppl": 1}}, compared)[0]
 
 
+def test_what_the_common_limit_cannot_judge_is_listed() -> None:
+    compared = {
+        "a": task("A", 0.8, 0.7),
+        "ppl": task("Wikitext", 12.0, 40.0, p=None, metric="word_perplexity"),
+    }
+    assert gates.ungated(read_gates({"maxTaskDrop": 1}), compared) == [
+        {
+            "what": "Wikitext is not gated by maxTaskDrop",
+            "reason": "its metric word_perplexity is no share",
+        }
+    ]
+    assert gates.ungated(read_gates({}), compared) == []
+    assert gates.ungated(read_gates({"maxTaskDrop": 1, "tasks": {"ppl": 1}}), compared) == []
+
+
 def test_a_gate_for_a_task_that_is_not_run_names_near_ones() -> None:
     with pytest.raises(UserError, match="osft_capitals"):
         gates.check_names(Gates(tasks={"osft_capital": 1}), ["osft_capitals", "osft_verbs"])

@@ -1,0 +1,78 @@
+"""What an evaluation leaves behind: files, and the record's part."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from osft_eval import figures, report, samples
+from osft_eval.catalogue import Catalogue
+from osft_eval.holdout import Holdout
+from osft_eval.settings import Settings
+from osft_workspace import Outcome, Record, Run, write_atomic
+
+UNSAFE = re.compile(r"[^\w.-]+")
+
+
+def leave(
+    run: Run,
+    settings: Settings,
+    catalogue: Catalogue,
+    rows: Holdout | None,
+    results: dict[str, Any],
+    base: Mapping[str, Any],
+    tuned: Mapping[str, Any],
+) -> list[str]:
+    """Write results, samples and the report; returns their names."""
+    kept = {name: list(samples.task_samples(base[name], tuned[name])) for name in catalogue.tasks}
+    if rows:
+        kept["holdout"] = list(samples.holdout_samples(rows, base, tuned))
+    write_atomic(
+        run.dir / "results.json", json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    )
+    view = report.make_view(results, kept if settings.log_samples else {}, training_facts(run))
+    write_atomic(run.dir / "report.html", report.render_html(view))
+    write_atomic(run.dir / "report.md", report.render_markdown(view))
+    outputs = ["results.json", "report.html", "report.md"]
+    if settings.log_samples:
+        for name, items in kept.items():
+            write_atomic(run.dir / "samples" / f"{UNSAFE.sub('_', name)}.jsonl", samples.lines(items))
+        outputs.append("samples")
+    return outputs
+
+
+def training_facts(run: Run) -> dict[str, str]:
+    """What the report says of data and training, in a line each."""
+    data, train = run.predecessors["download"].details, run.predecessors["train"]
+    rows = data.get("rows", {})
+    arguments = train.details.get("arguments", {})
+    shown = ("unfreeze_rank_ratio", "learning_rate", "num_epochs", "effective_batch_size", "seed")
+    counts = ", ".join(f"{rows[name]:,} {name}" for name in ("train", "eval", "rejected") if name in rows)
+    sources = ", ".join(str(source["uri"]) for source in data.get("sources", []))
+    said = {
+        "Data": "; ".join(part for part in (sources, f"{counts} rows" if counts else "") if part),
+        "Training": ", ".join(
+            f"{name} {arguments[name]}" for name in shown if arguments.get(name) is not None
+        ),
+        "Steps": ", ".join(
+            f"{name} {train.metrics[name]:,.6g}"
+            for name in ("steps", "tokens", "final_loss")
+            if name in train.metrics
+        ),
+    }
+    return {label: text for label, text in said.items() if text}
+
+
+def outcome(trained: Record, results: dict[str, Any], outputs: list[str]) -> Outcome:
+    """The record's part of the results."""
+    failures = results["gates"]["failures"]
+    return Outcome(
+        outputs=outputs,
+        metrics=figures.flat(results),
+        details={"model": trained.details["model"], "primary_metric": results["primary_metric"]},
+        versions={
+            name: results["engine"][name] for name in ("osft_eval", "lm_eval", "transformers", "torch")
+        },
+        status="refused" if failures else "done",
+        message=" ".join(failures) if failures else figures.in_short(results),
+    )
