@@ -18,7 +18,8 @@ SECRET_ENV = (
 )
 SHORTEST_SECRET = 6  # replacing shorter values would eat ordinary words
 # In a sentence an address ends at a quote or a bracket, but a password or a signature may hold both.
-URL = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^\s/?#]*@)?[^\s'\"<>)\]?#]*([?#]\S*)?")
+USER, PLACE = r"[^\s/?#]*@", r"[^\s'\"<>)\]?#]"
+URL = re.compile(rf"\b[a-zA-Z][a-zA-Z0-9+.-]*://(?:{USER}{PLACE}*|{PLACE}+)([?#]\S*)?")
 CLOSING = "'\"<>)].,;:"
 WHOLE = re.compile(r"\s*[a-zA-Z][a-zA-Z0-9+.-]*://")
 

@@ -25,6 +25,13 @@ def test_urls_lose_user_info_query_and_fragment(url: str, shown: str) -> None:
     assert redact_url(url) == shown
 
 
+def test_what_an_address_looks_like_is_none() -> None:
+    assert (
+        redact_text("expected s3://<bucket>/<key> or 'https://'")
+        == "expected s3://<bucket>/<key> or 'https://'"
+    )
+
+
 def test_an_hf_revision_is_no_user() -> None:
     assert redact_text("from hf://org/name:config@main now") == "from hf://org/name:config@main now"
 
