@@ -25,6 +25,14 @@ SPEAKERS = {
 }
 
 
+TOKENS: dict[str, None] = {"input_ids": None, "labels": None}
+"""Columns that training would take before a chat: a row that became one loses them."""
+
+
+class Undecided(Exception):
+    """`auto` cannot tell what the rows are meant for, and whichever it chose, it would train on a guess."""
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """One way to write a row."""
@@ -42,9 +50,9 @@ def from_messages(row: Object, columns: Columns) -> Object:
     column = columns["messages"]
     messages = decoded(row[column])
     check_messages(messages)
-    if messages is row[column] and column == "messages":
+    if messages is row[column] and column == "messages" and not TOKENS.keys() & row.keys():
         return row
-    return replaced(row, {column: ("messages", messages)})
+    return replaced(row, {**TOKENS, column: ("messages", messages)})
 
 
 def from_conversations(row: Object, columns: Columns) -> Object:
@@ -53,7 +61,7 @@ def from_conversations(row: Object, columns: Columns) -> Object:
     turns = decoded(row[column])
     messages = [as_message(turn) for turn in turns] if isinstance(turns, list) else turns
     check_messages(messages)
-    return replaced(row, {column: ("messages", messages)})
+    return replaced(row, {**TOKENS, column: ("messages", messages)})
 
 
 def as_message(turn: Any) -> Any:
@@ -77,7 +85,7 @@ def from_prompt(row: Object, columns: Columns) -> Object:
         check_text("the completion", completion)
         messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": completion}]
     check_messages(messages)
-    return replaced(row, {columns["prompt"]: ("messages", messages), columns["completion"]: None})
+    return replaced(row, {**TOKENS, columns["prompt"]: ("messages", messages), columns["completion"]: None})
 
 
 def from_processed(row: Object, columns: Columns) -> Object:
@@ -136,14 +144,16 @@ def format_of(row: Any, wanted: str, columns: Columns) -> str:
 
     Raises:
         BadRow: it is no object, or has not the columns of the wanted format, or of any.
+        Undecided: it could be token ids and something else.
     """
     if not isinstance(row, dict):
         raise BadRow("not-an-object", "the row is no JSON object")
-    for name in FORMATS if wanted == "auto" else (wanted,):
-        if all(columns[column] in row for column in FORMATS[name].columns):
-            return name
-    if wanted == "auto":
-        expected = "messages, conversations, prompt and completion, input_ids and labels, or document"
-    else:
-        expected = " and ".join(columns[column] for column in FORMATS[wanted].columns)
+    asked = FORMATS if wanted == "auto" else (wanted,)
+    found = [name for name in asked if all(columns[column] in row for column in FORMATS[name].columns)]
+    if len(found) > 1 and "processed" in found and None not in (row[columns[name]] for name in TOKENS):
+        raise Undecided(f"the row is {' and '.join(found)} at once (keys: {keys(row)})")
+    if found:
+        return found[0]
+    *others, last = (" and ".join(columns[column] for column in FORMATS[name].columns) for name in asked)
+    expected = f"{', '.join(others)} or {last}" if others else last
     raise BadRow("unknown-format", f"the row has the keys {keys(row)}, expected {expected}")

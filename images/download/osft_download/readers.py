@@ -6,6 +6,7 @@ the row's own bytes where it has some, and its value or the `BadRow` that says w
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,6 +27,9 @@ STRANGERS = {
     b"(\xb5/\xfd": "is packed with zstd. Unpack it first",
     b"PK\x03\x04": "is a zip archive. Unpack it first",
     b"ARROW1": "is an Arrow file. Write it as parquet or JSON lines",
+    b"\xff\xfe": "is UTF-16 text. Convert it to UTF-8",
+    b"\xfe\xff": "is UTF-16 text. Convert it to UTF-8",
+    b"{\0": "is UTF-16 text. Convert it to UTF-8",
     b"version https://git-lfs": "is a Git LFS pointer and not the data. Fetch the data with `git lfs pull`",
 }
 
@@ -41,11 +45,17 @@ def lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
         yield number, line.rstrip(b"\r\n") if whole else None
 
 
-def read_json_lines(path: Path) -> Iterator[Row]:
+def open_text(path: Path) -> BinaryIO:
+    """A file of UTF-8, behind its byte order mark where it has one."""
+    file = path.open("rb")
+    if file.read(len(BOM)) != BOM:
+        file.seek(0)
+    return file
+
+
+def read_json_lines(source: DataFile) -> Iterator[Row]:
     """One JSON value a line; empty lines are no rows."""
-    with path.open("rb") as file:
-        if file.read(3) != BOM:
-            file.seek(0)
+    with open_text(source.path) as file:
         for number, line in lines(file):
             if line is None:
                 yield number, None, BadRow("too-long", f"the line is longer than {LONGEST_ROW >> 20} MiB")
@@ -53,13 +63,22 @@ def read_json_lines(path: Path) -> Iterator[Row]:
                 try:
                     yield number, line, orjson.loads(line)
                 except orjson.JSONDecodeError as error:
-                    what = str(error).split(": line", 1)[0]
-                    if what == "unexpected end of data":
-                        what += " (a row is one line)"
-                    yield number, line, BadRow("not-json", f"not JSON at column {error.pos + 1}: {what}")
+                    yield number, line, no_json(line, error)
 
 
-def read_json_array(path: Path) -> Iterator[Row]:
+def no_json(line: bytes, error: orjson.JSONDecodeError) -> BadRow:
+    """Why a line is no JSON; orjson tells wrong bytes like wrong characters."""
+    try:
+        line.decode()
+    except UnicodeDecodeError as wrong:
+        return BadRow("not-utf8", f"not UTF-8 at byte {wrong.start + 1}: convert the file to UTF-8")
+    what = str(error).split(": line", 1)[0]
+    if what == "unexpected end of data":
+        what += " (a row is one line)"
+    return BadRow("not-json", f"not JSON at column {error.pos + 1}: {what}")
+
+
+def read_json_array(source: DataFile) -> Iterator[Row]:
     """The items of one JSON array.
 
     Raises:
@@ -68,19 +87,28 @@ def read_json_array(path: Path) -> Iterator[Row]:
     import ijson
 
     number = 0
-    with path.open("rb") as file:
+    with open_text(source.path) as file:
         try:
             for number, item in enumerate(ijson.items(file, "item", use_float=True), 1):
                 yield number, None, item
         except ijson.JSONError as error:
-            why = str(error).strip().splitlines()[0]
             raise UserError(
-                f"{path.name} is a JSON array that breaks after item {number}: {why}. Write it again, "
-                "or as JSON lines, where one bad row spoils no other."
+                f"{source.name} is a JSON array that breaks after item {number}: {broken(error)}. Write it "
+                "again, or as JSON lines, where one bad row spoils no other."
             ) from error
 
 
-def read_parquet(path: Path) -> Iterator[Row]:
+def broken(error: Exception) -> str:
+    """Why an array breaks; ijson has its own way to say so."""
+    said = str(error)
+    if "integer overflow" in said:
+        return "an integer there needs more than 64 bits, which only JSON lines may hold"
+    if "UTF8" in said:
+        return "there is text that is not UTF-8"
+    return said.strip().splitlines()[0]
+
+
+def read_parquet(source: DataFile) -> Iterator[Row]:
     """Rows of a parquet file. Nulls are dropped: there a missing key and a null are the same.
 
     Raises:
@@ -91,7 +119,7 @@ def read_parquet(path: Path) -> Iterator[Row]:
 
     number = 0
     try:
-        with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as table:
+        with pyarrow.parquet.ParquetFile(source.path, pre_buffer=False) as table:
             for batch in table.iter_batches(batch_size=256, use_threads=False):
                 for row in batch.to_pylist():
                     number += 1
@@ -100,7 +128,7 @@ def read_parquet(path: Path) -> Iterator[Row]:
         if isinstance(error, OSError) and error.errno:
             raise
         why = str(error).strip().splitlines()[0]
-        raise UserError(f"{path.name} is no whole parquet file: {why}. Load or write it again.") from error
+        raise UserError(f"{source.name} is no whole parquet file: {why}. Load or write it again.") from error
 
 
 def without_nulls(value: Any) -> Any:
@@ -114,17 +142,19 @@ def without_nulls(value: Any) -> Any:
     return value
 
 
-def read_csv(path: Path, delimiter: str = ",") -> Iterator[Row]:
+def read_csv(source: DataFile, delimiter: str = ",") -> Iterator[Row]:
     """Rows of a CSV file with a header line; all values are text.
 
     Raises:
-        UserError: it is not UTF-8.
+        UserError: it is not UTF-8, or its header has a name twice.
     """
     csv.field_size_limit(LONGEST_ROW)
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with source.path.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.reader(file, delimiter=delimiter, strict=True)
         try:
-            header = next(rows, [])
+            header = next((cells for cells in rows if any(cells)), [])
+            if twice := sorted(name for name, times in Counter(header).items() if times > 1):
+                raise UserError(f"the header of {source.name} has {twice[0]!r} twice. Rename one of them.")
             for cells in rows:
                 if not cells:
                     continue
@@ -134,17 +164,19 @@ def read_csv(path: Path, delimiter: str = ",") -> Iterator[Row]:
                     why = f"{len(cells)} cells, the header has {len(header)}"
                     yield rows.line_num, None, BadRow("wrong-cells", why)
         except UnicodeDecodeError as error:
-            raise UserError(f"{path.name} is not UTF-8 after line {rows.line_num}. Convert it.") from error
+            raise UserError(f"{source.name} is not UTF-8 after line {rows.line_num}. Convert it.") from error
         except csv.Error as error:
-            raise UserError(f"{path.name} line {rows.line_num}: no CSV: {error}. Quote it as CSV.") from error
+            raise UserError(
+                f"{source.name} line {rows.line_num}: no CSV: {error}. Quote it as CSV."
+            ) from error
 
 
-def read_tsv(path: Path) -> Iterator[Row]:
+def read_tsv(source: DataFile) -> Iterator[Row]:
     """As CSV, with tabs."""
-    return read_csv(path, "\t")
+    return read_csv(source, "\t")
 
 
-def reader_for(file: DataFile) -> Callable[[Path], Iterator[Row]]:
+def reader_for(file: DataFile) -> Callable[[DataFile], Iterator[Row]]:
     """The reader that fits a file's first bytes and name.
 
     Raises:

@@ -9,10 +9,10 @@ from typing import BinaryIO, Self
 
 import orjson
 
-from osft_download.formats import FORMATS, Columns, format_of
+from osft_download.formats import FORMATS, Columns, Undecided, format_of
 from osft_download.meter import Meter
 from osft_download.readers import Row, reader_for
-from osft_download.rules import BadRow
+from osft_download.rules import LONGEST_SHOWN, BadRow
 from osft_download.sources import Fetched
 from osft_workspace import Run, UserError
 
@@ -79,7 +79,7 @@ class Intake:
         base = 0
         for file in source.files:
             inside = base
-            for row in reader_for(file)(file.path):
+            for row in reader_for(file)(file):
                 self.judge(row, file.name, spool)
                 inside += len(row[1] or b"")
                 if self.read % TICK == 0:
@@ -106,17 +106,24 @@ class Intake:
         except BadRow as error:
             self.reject(error, name, place, raw if raw is not None else value)
             return
+        except Undecided as error:
+            raise UserError(
+                f"{name} line {place}: {error}. All rows must train alike: set data.format (--format) to "
+                "what is meant. Other rows are bad rows then, and data.onInvalid=drop leaves them out."
+            ) from error
         self.formats[form] += 1
         spool.add(line)
 
     def agree(self, result: str) -> None:
-        """Hold every row to what the first one becomes: one training run reads one kind."""
+        """Hold every row to what the first one becomes: one training run reads one kind.
+
+        Raises:
+            Undecided: it becomes something else, and the first one may be the stray.
+        """
         if self.result is None:
             self.result = result
         if result != self.result:
-            raise BadRow(
-                "mixed-formats", f"the row would train as {result}, the rows before it as {self.result}"
-            )
+            raise Undecided(f"the row would train as {result}, the rows before it as {self.result}")
 
     def reject(self, error: BadRow, name: str, place: int, row: object) -> None:
         """List a bad row, and give up when there are too many."""
@@ -144,15 +151,24 @@ class Intake:
         """
         self.rejected.flush()
         more = f"; and {self.bad - len(self.first)} more" if self.bad > len(self.first) else ""
-        of, end, advice = "", "", ", or set data.onInvalid=drop to leave them out"
+        of, end = "", ""
         if stopped:
             of, end = "the first ", f", and reading stopped there (data.maxInvalid is {self.policy.most})"
-        if self.policy.drop:
-            advice = ", or raise data.maxInvalid" if stopped else ""
         raise UserError(
             f"{self.bad} of {of}{self.read} rows cannot be used{end}. {'; '.join(self.first)}{more}. "
-            f"All of them are listed in {self.rejected.name}. Correct them{advice}."
+            f"All of them are listed in {self.rejected.name}. {self.advice(stopped)}."
         )
+
+    def advice(self, stopped: bool) -> str:
+        """The way out, as a sentence; leaving out is none where every row would go."""
+        ways = ["Correct them"]
+        if set(self.rules) == {"unknown-format"}:
+            ways = ["Name their columns in data.columns (--columns)", "correct them"]
+        if self.bad < self.read and not self.policy.drop:
+            ways.append("set data.onInvalid=drop to leave them out" + " and raise data.maxInvalid" * stopped)
+        elif self.bad < self.read and stopped:
+            ways.append("raise data.maxInvalid")
+        return ", or ".join(ways)
 
     def close(self, spools: list[Spool]) -> None:
         """The verdict on the whole: `spools` are the sets that must not be empty.
@@ -170,7 +186,17 @@ def as_line(row: object) -> bytes:
     try:
         return orjson.dumps(row)
     except TypeError as error:
-        raise BadRow("not-json", f"the row cannot be written as JSON: {error}") from error
+        raise BadRow("not-json", f"{culprit(row)} cannot be written as JSON: {error}") from error
+
+
+def culprit(row: object) -> str:
+    """The column that JSON has no place for, for a sentence."""
+    for key, value in row.items() if isinstance(row, dict) else ():
+        try:
+            orjson.dumps(value)
+        except TypeError:
+            return f"column {key[:LONGEST_SHOWN]!r}"
+    return "the row"
 
 
 def excerpt(row: object) -> str:
@@ -178,4 +204,8 @@ def excerpt(row: object) -> str:
     try:
         return orjson.dumps(row).decode()
     except TypeError:
+        pass  # dates, bytes, long integers; or a value that is nested too deep even for repr
+    try:
         return repr(row)
+    except RecursionError:
+        return "<nested too deep to show>"

@@ -4,11 +4,11 @@ from typing import Any
 
 RULES = {
     "not-json": "the line is one JSON value",
+    "not-utf8": "text is UTF-8",
     "too-long": "a line is at most 64 MiB",
     "wrong-cells": "a CSV row has as many cells as the header",
     "not-an-object": "a row is a JSON object",
     "unknown-format": "a row has the columns of a known format",
-    "mixed-formats": "all rows train alike: chat, token ids or documents",
     "not-a-list": "messages are a list",
     "no-messages": "the list is not empty",
     "not-a-message": "each message is an object with a role and content",
@@ -24,6 +24,7 @@ RULES = {
 ROLES = ("system", "user", "assistant", "tool", "function", "pretraining")
 TAUGHT = ("assistant", "pretraining")
 MASKED = -100
+LONGEST_SHOWN = 40  # characters of somebody's text in a sentence
 
 
 class BadRow(Exception):
@@ -59,7 +60,8 @@ def check_message(number: int, message: Any) -> str:
         raise BadRow("not-a-message", f"message {number} has no role (keys: {keys(message)})")
     if role not in ROLES:
         raise BadRow(
-            "unknown-role", f"message {number} has role {role!r}, expected one of {', '.join(ROLES)}"
+            "unknown-role",
+            f"message {number} has role {repr(role)[:LONGEST_SHOWN]}, expected one of {', '.join(ROLES)}",
         )
     content = message.get("content")
     if not isinstance(content, str):
@@ -103,5 +105,5 @@ def kind(value: Any) -> str:
 
 def keys(row: dict[str, Any]) -> str:
     """A row's keys, bounded, for sentences."""
-    names = [str(key)[:40] for key in row]
+    names = [str(key)[:LONGEST_SHOWN] for key in row]
     return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") or "none"

@@ -1,10 +1,12 @@
 """What becomes of rows: every one is judged, good ones keep their bytes, bad ones are listed."""
 
 import json
+import subprocess
+from typing import Any
 
 import pytest
 
-from tests.stages.download.support import CHAT, Stage, chat, lines, write_parquet
+from tests.stages.download.support import CHAT, Stage, chat, download_python, lines, write_parquet
 
 YES = {"role": "assistant", "content": "Yes."}
 ASK = {"role": "user", "content": "Is it?"}
@@ -93,7 +95,7 @@ def test_documents_pass_for_continued_pretraining(stage: Stage) -> None:
 
 BAD = [
     ("not-json", b'{"messages": [', "not JSON at column 15: unexpected end of data (a row is one line)"),
-    ("not-json", b'{"messages": "\xff"}', "not JSON"),
+    ("not-utf8", b'{"messages": "\xff"}', "not UTF-8 at byte 15: convert the file to UTF-8"),
     ("not-an-object", b"[1, 2]", "the row is no JSON object"),
     ("unknown-format", b'{"text": "x", "id": 1}', "the row has the keys text, id, expected messages, "),
     ("not-a-list", b'{"messages": {"role": "user"}}', "messages are an object, expected a list"),
@@ -105,6 +107,11 @@ BAD = [
         b'{"messages": [{"role": "bot", "content": "x"}]}',
         "message 1 has role 'bot', expected",
     ),
+    (
+        "unknown-role",
+        lines([{"messages": [{"role": "x" * 150, "content": ""}]}]),
+        f"has role '{'x' * 39}, expected",
+    ),
     ("no-content", b'{"messages": [{"role": "user", "content": null}]}', "(user) has null as content"),
     ("no-content", b'{"messages": [{"role": "user"}]}', "message 1 (user) has no content, expected text"),
     ("no-content", b'{"messages": [{"role": "user", "content": [1]}]}', "(user) has a list as content"),
@@ -114,7 +121,6 @@ BAD = [
     ("no-text", b'{"prompt": "", "completion": "x"}', "the prompt is empty"),
     ("no-text", b'{"prompt": "x", "completion": null}', "the completion is null, expected text"),
     ("not-a-list", b'{"conversations": "none"}', "messages are text, expected a list"),
-    ("mixed-formats", b'{"input_ids": [1], "labels": [1]}', "as processed, the rows before it as messages"),
 ]
 BAD_TOKENS = [
     ("not-token-ids", {"input_ids": [1, "2"], "labels": [1, 2]}, "input_ids hold something that is no token"),
@@ -172,6 +178,56 @@ def test_one_bad_row_fails_the_stage_and_the_list_survives(stage: Stage) -> None
     assert sorted(path.name for path in end.dir.iterdir()) == [".lock", "rejected.jsonl"]
 
 
+TOKENS = {"input_ids": [1, 2], "labels": [-100, 2]}
+
+
+@pytest.mark.parametrize("first", [TOKENS, {"document": "x"}])
+def test_a_mixture_ends_the_run_and_is_not_dropped(stage: Stage, first: dict[str, Any]) -> None:
+    given = ("--uri", stage.file("a.jsonl", lines([first]) + CHAT), "--on-invalid=drop")
+    sentence = stage.run(*given).failed(2)
+    assert "a.jsonl line 2: the row would train as messages, the rows before it as" in sentence
+    assert "set data.format (--format) to what is meant." in sentence
+    assert stage.good(*given, "--format=messages").record["metrics"]["rows_rejected"] == 1
+
+
+def test_a_row_that_is_a_chat_and_token_ids_needs_the_format(stage: Stage) -> None:
+    source = stage.file(
+        "a.jsonl", lines([chat("Which?") | TOKENS] * 2 + [chat("This.") | {"input_ids": None}])
+    )
+    given = ("--uri", source, "--train-fraction=1", "--no-shuffle")
+    assert "a.jsonl line 1: the row is messages and processed at once" in stage.run(*given).failed(2)
+    told = stage.good(*given, "--format=messages", run="told")
+    assert told.rows("train.jsonl") == [chat("Which?"), chat("Which?"), chat("This.")]
+    tokens = stage.good(*given, "--format=processed", "--on-invalid=drop", run="tokens")
+    assert tokens.rows("train.jsonl") == [chat("Which?") | TOKENS] * 2
+
+
+def test_advice_fits_what_was_seen(stage: Stage) -> None:
+    unknown = stage.file("a.jsonl", lines([{"question": "x", "answer": "y"}] * 5))
+    sentence = stage.run("--uri", unknown, '--columns={"prompt": "q"}').failed(2)
+    assert "expected messages, conversations, q and completion, input_ids and labels or document" in sentence
+    assert sentence.endswith("Name their columns in data.columns (--columns), or correct them.")
+    many = stage.file("b.jsonl", CHAT + b'{"messages": []}\n' * 5)
+    sentence = stage.run("--uri", many, "--max-invalid=3").failed(2)
+    assert sentence.endswith("or set data.onInvalid=drop to leave them out and raise data.maxInvalid.")
+
+
+def test_an_array_may_begin_with_a_mark_and_hold_anything(stage: Stage) -> None:
+    deep = "[" * 2000 + "]" * 2000
+    rows = f'\ufeff[{json.dumps(chat("Yes?"))}, {{"messages": {deep}}}, {{"x": {deep}}}]'
+    end = stage.good("--uri", stage.file("a.json", rows.encode()), "--on-invalid=drop", "--train-fraction=1")
+    assert end.rows("train.jsonl") == [chat("Yes?")]
+    assert {entry["excerpt"] for entry in end.rows("rejected.jsonl")} == {"<nested too deep to show>"}
+
+
+def test_a_parquet_column_that_json_cannot_hold_is_named(stage: Stage) -> None:
+    source = stage.data / "a.parquet"
+    code = "import sys, pyarrow, pyarrow.parquet as p; p.write_table(pyarrow.table({'prompt': ['x'], "
+    code += "'completion': ['y'], 'image': [b'z']}), sys.argv[1])"
+    subprocess.run([download_python(), "-c", code, str(source)], check=True)
+    assert "column 'image' cannot be written as JSON" in stage.run("--uri", str(source)).failed(2)
+
+
 def test_dropping_has_a_limit(stage: Stage) -> None:
     source = stage.file("a.jsonl", CHAT + b'{"messages": []}\n' * 5 + CHAT)
     drop = ("--uri", source, "--on-invalid=drop")
@@ -215,6 +271,11 @@ def test_a_line_without_end_is_refused_and_not_held(stage: Stage) -> None:
         ("a.parquet", b"PAR1 cut off", "a.parquet is no whole parquet file"),
         ("a.csv", b"prompt,completion\n\xff\xfe,x\n", "a.csv is not UTF-8"),
         ("a.csv", b'prompt,completion\n"a"b,x\n', "a.csv line 2: no CSV"),
+        ("a.csv", b"prompt,prompt,completion\na,b,c\n", "the header of a.csv has 'prompt' twice."),
+        ("a.jsonl", '{"messages": []}'.encode("utf-16"), "a.jsonl is UTF-16 text. Convert it to UTF-8"),
+        ("a.jsonl", '{"messages": []}'.encode("utf-16-le"), "a.jsonl is UTF-16 text. Convert it to UTF-8"),
+        ("a.json", b'[{"x": 1}, {"x": 18446744073709551616}]', "after item 1: an integer there needs more"),
+        ("a.json", b'[{"x": "\xff"}]', "after item 0: there is text that is not UTF-8."),
     ],
 )  # fmt: skip
 def test_a_file_that_is_no_data_is_named(stage: Stage, name: str, content: bytes, sentence: str) -> None:
@@ -222,7 +283,7 @@ def test_a_file_that_is_no_data_is_named(stage: Stage, name: str, content: bytes
 
 
 def test_a_csv_row_with_too_many_cells_is_listed_with_its_line(stage: Stage) -> None:
-    source = stage.file("a.csv", b'prompt,completion\n"two\nlines",yes\nb,c,d\ne,f\n')
+    source = stage.file("a.csv", b'\n\nprompt,completion\n"two\nlines",yes\nb,c,d\ne,f\n')
     end = stage.good("--uri", source, "--on-invalid=drop")
     (entry,) = end.rows("rejected.jsonl")
-    assert (entry["line"], entry["rule"], entry["reason"]) == (4, "wrong-cells", "3 cells, the header has 2")
+    assert (entry["line"], entry["rule"], entry["reason"]) == (6, "wrong-cells", "3 cells, the header has 2")
