@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from osft_workspace import StageCommand, Workspace, run_stage, stage_options
+from osft_workspace import Outcome, Run, StageCommand, Workspace, digest_json, run_stage, stage_options
+from osft_workspace.command import Number
 
 FORMATS = ("auto", "messages", "conversations", "prompt-completion", "processed", "document")
 Command = Callable[..., None]
@@ -25,7 +26,8 @@ class JsonMap(click.ParamType[dict[str, str]]):
             return value
         try:
             found = json.loads(value or "{}")
-        except ValueError as error:
+            digest_json(found)  # refuses what no record could hold, such as half a character
+        except (ValueError, RecursionError) as error:
             self.fail(f"{value!r} is not JSON: {error}", param, ctx)
         from osft_download.formats import COLUMNS
 
@@ -81,7 +83,7 @@ def option(name: str, env: str, **more: Any) -> Callable[[Command], Command]:
 @option(
     "--train-fraction",
     "OSFT_DATA_TRAIN_FRACTION",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Number(0, 1, min_open=True),
     default=0.9,
     help="Share of the rows that trains; 1 holds nothing out.",
 )
@@ -120,7 +122,7 @@ def option(name: str, env: str, **more: Any) -> Callable[[Command], Command]:
 @option(
     "--timeout-seconds",
     "OSFT_DATA_TIMEOUT_SECONDS",
-    type=click.FloatRange(1),
+    type=Number(1),
     default=60.0,
     help="Longest silence of a server.",
 )
@@ -142,6 +144,7 @@ def main(workspace: Path, run_id: str, **given: Any) -> None:
     """
     from osft_download.seen import contents
     from osft_download.stage import Options, download
+    from osft_download.unused import unused
     from osft_workspace import UserError
 
     if not given["uri"]:
@@ -152,5 +155,11 @@ def main(workspace: Path, run_id: str, **given: Any) -> None:
         )
     inputs = {name: value for name, value in given.items() if name not in NOT_DECIDING}
     inputs["contents"] = contents(Workspace(workspace.resolve()), run_id, inputs)
-    options = Options.of(given)
-    run_stage("download", workspace, run_id, inputs=inputs, needs=(), body=lambda run: download(run, options))
+    options, idle = Options.of(given), unused(given)
+
+    def body(run: Run) -> Outcome:
+        for sentence in idle:
+            run.event("an option changes nothing", seen=sentence)
+        return download(run, options)
+
+    run_stage("download", workspace, run_id, inputs=inputs, needs=(), body=body)

@@ -5,6 +5,7 @@ the causes do not.
 """
 
 import errno
+import os
 import socket
 import ssl
 import time
@@ -56,6 +57,24 @@ def trouble(error: BaseException) -> str | None:
     return None
 
 
+def check_trust() -> None:
+    """Look at the CA files that the environment names before a client fails at them without a name.
+
+    Raises:
+        UserError: one is not there or holds no certificate.
+    """
+    for name in ("SSL_CERT_FILE", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+        file = os.environ.get(name)
+        try:
+            if file:
+                ssl.create_default_context(cafile=file)
+        except OSError as error:  # ssl.SSLError is one
+            raise UserError(
+                f"{name} names {file}, which cannot be used as a CA file ({error.strerror or error}). "
+                "Expected a file of PEM certificates: mount it there, or unset the variable."
+            ) from error
+
+
 def network_error(where: str, error: BaseException) -> StageError | None:
     """The stage's error for a network error, or None for any other."""
     what = trouble(error)
@@ -67,7 +86,11 @@ def network_error(where: str, error: BaseException) -> StageError | None:
 
 
 def status_error(where: str, status: int) -> StageError:
-    """The stage's error for an HTTP status of 400 or more."""
+    """The stage's error for an HTTP status other than 200."""
+    if status < 400:
+        return UserError(
+            f"{where} answered {status} and no file. Use an address that answers with the file itself."
+        )
     meaning = MEANING.get(status, "the server has a problem" if status >= 500 else "it refused the request")
     if status >= 500 or status in PASSING_STATUS:
         return Away(f"{where} answered {status} ({meaning})", "Start again later.")

@@ -101,14 +101,15 @@ def check_apart(train: list[dict[str, Any]], held_out: list[dict[str, Any]]) -> 
     """A set that was trained on cannot show what was learned.
 
     Raises:
-        UserError: a source is in both sets, byte for byte.
+        UserError: a file is in both sets, byte for byte.
     """
-    seen = {source["sha256"]: source["uri"] for source in train}
-    for source in held_out:
-        if source["sha256"] in seen:
+    seen = {file["sha256"]: source["uri"] for source in train for file in source["files"] if file["bytes"]}
+    for file, uri in [(file, source["uri"]) for source in held_out for file in source["files"]]:
+        if file["sha256"] in seen:
             raise UserError(
-                f"data.evalUri {source['uri']} holds the same bytes as data.uri {seen[source['sha256']]}. "
-                "Name rows that are not trained on, or leave data.evalUri empty to hold some out."
+                f"{file['name']} of data.evalUri {uri} holds the same bytes as a file of data.uri "
+                f"{seen[file['sha256']]}. Name rows that are not trained on, or leave data.evalUri empty to "
+                "hold some out."
             )
 
 

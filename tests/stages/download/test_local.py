@@ -91,6 +91,58 @@ def test_a_file_that_may_not_be_read_is_a_sentence_with_the_uid(stage: Stage) ->
     assert done.returncode == 2
 
 
+def test_a_folder_inside_that_may_not_be_read_is_no_gap(stage: Stage) -> None:
+    stage.file("folder/a.jsonl", CHAT)
+    closed = Path(stage.file("folder/closed/b.jsonl", MORE)).parent
+    closed.chmod(0)
+    meek = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    done = subprocess.run(
+        [*meek, *stage.command("--uri", str(stage.data / "folder"))],
+        env=stage_env(stage.workspace, stage.base / "scratch"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    closed.chmod(0o755)
+    assert f"Error: uid {os.geteuid()} may not read {closed}." in done.stderr
+    assert done.returncode == 2
+
+
+def test_folders_behind_links_are_read_once(stage: Stage) -> None:
+    stage.file("other/b.jsonl", MORE)
+    stage.file("folder/a.jsonl", CHAT)
+    for name, target in {"one": "../other", "two": "../other", "up": "."}.items():
+        (stage.data / "folder" / name).symlink_to(target)
+    end = stage.good("--uri", str(stage.data / "folder"), *ALL)
+    (source,) = end.record["details"]["sources"]
+    assert [file["name"] for file in source["files"]] == ["a.jsonl", "one/b.jsonl"]
+
+
+def test_what_is_no_file_is_named(stage: Stage) -> None:
+    link = stage.data / "folder" / "rows.jsonl"
+    link.parent.mkdir()
+    link.symlink_to("gone.jsonl")
+    assert "is a link to gone.jsonl, which is not there" in stage.run("--uri", str(link)).failed(2)
+    sentence = stage.run("--uri", str(link.parent), run="folder").failed(2)
+    assert f"{link} cannot be read: it is no file, or a link to nothing." in sentence
+    assert "/dev/null is neither a file nor a folder" in stage.run("--uri=/dev/null").failed(2)
+    assert "cannot be used (File name too long)" in stage.run(f"--uri=/{'x' * 5000}").failed(2)
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "sentence"),
+    [
+        (["--split=test", "--revision=v1"], 0, 'seen="--split is for the hub, and no address leads there"'),
+        (["--uri=org/a:small", "--config=big"], 2, "--config is 'big', and the address says 'small' itself"),
+    ],
+)  # fmt: skip
+def test_an_option_that_would_be_ignored_is_said(
+    stage: Stage, given: list[str], code: int, sentence: str
+) -> None:
+    end = stage.run("--uri", stage.file("a.jsonl", CHAT), *given)
+    assert (end.code, sentence in end.printed) == (code, True), end.printed
+
+
 def test_a_folder_without_data_is_named(stage: Stage) -> None:
     stage.file("folder/README.md", b"# Nothing")
     assert "holds no .jsonl, " in stage.run("--uri", str(stage.data / "folder")).failed(2)

@@ -64,11 +64,22 @@ def test_an_evaluation_set_with_no_usable_row_is_an_error(stage: Stage) -> None:
 def test_rows_that_train_cannot_be_the_evaluation_set(stage: Stage) -> None:
     one, two = stage.file("a.jsonl", CHAT), stage.file("b.jsonl", CHAT)
     sentence = stage.run("--uri", one, "--eval-uri", two).failed(2)
-    assert f"data.evalUri {two} holds the same bytes as data.uri {one}." in sentence
+    assert f"b.jsonl of data.evalUri {two} holds the same bytes as a file of data.uri {one}." in sentence
+
+
+def test_no_file_of_a_folder_that_trains_can_be_the_evaluation_set(stage: Stage) -> None:
+    one = stage.file("folder/a.jsonl", CHAT)
+    stage.file("folder/b.jsonl", lines([chat("More?")]))
+    sentence = stage.run("--uri", str(stage.data / "folder"), "--eval-uri", one).failed(2)
+    assert f"a.jsonl of data.evalUri {one} holds the same bytes" in sentence
 
 
 @pytest.mark.parametrize(
-    "given", ["--train-fraction=0", "--train-fraction=1.5", "--subset=-1", "--format=none"]
+    "given",
+    [
+        *("--train-fraction=0", "--train-fraction=1.5", "--subset=-1", "--format=none"),
+        *("--train-fraction=nan", "--timeout-seconds=nan", "--timeout-seconds=inf"),
+    ],
 )
 def test_a_value_out_of_range_is_a_usage_error(stage: Stage, given: str) -> None:
     end = stage.run("--uri", stage.file("a.jsonl", CHAT), given)
@@ -81,6 +92,7 @@ def test_a_value_out_of_range_is_a_usage_error(stage: Stage, given: str) -> None
         ("{", "is not JSON"),
         ('{"promt": "q"}', "unknown column promt"),
         ('{"prompt": 1}', "is no map of texts"),
+        ('{"prompt": "\\ud800"}', "is not JSON"),
     ],
 )
 def test_columns_that_are_no_map_are_a_usage_error(stage: Stage, columns: str, sentence: str) -> None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from osft_download.hub import split_reference
 from osft_download.model_files import wanted
+from osft_download.seen import query
 from osft_download.sources import parse
 from osft_workspace import UserError
 
@@ -43,11 +44,47 @@ def test_an_address_is_taken_apart(uri: str, scheme: str, rest: str, shown: str)
         "a/..",
         "hf://a/b/c",
         "hf://a/b@c@d",
+        "pvc:///rows.jsonl",
+        "pvc://./rows.jsonl",
+        "pvc://My_Claim/rows.jsonl",
+        "http:///rows.jsonl",
+        "http://[::1/rows.jsonl",
+        "http://host:port/rows.jsonl",
     ],
 )
 def test_what_is_no_address_is_refused(uri: str) -> None:
     with pytest.raises(UserError):
         parse(uri)
+
+
+@pytest.mark.parametrize("uri", ["s3://ID:SECRET@bucket/k", "s3://ID:SEC/RET@bucket/k", "s3://ID@bucket/k"])
+def test_keys_in_an_s3_address_are_refused_and_not_shown(uri: str) -> None:
+    with pytest.raises(UserError, match=r"go into AWS_ACCESS_KEY_ID .* \(secrets.s3\)") as caught:
+        parse(uri)
+    assert "ID:" not in caught.value.message
+    assert "RET" not in caught.value.message.replace("SECRET_ACCESS", "")
+
+
+SIGNED = [
+    "X-Amz-Algorithm=AWS4&X-Amz-Date=1&X-Amz-Credential=c&X-Amz-Signature=s&x-amz-security-token=t",
+    "AWSAccessKeyId=a&Signature=s&Expires=1",
+    "GoogleAccessId=a&Signature=s&Expires=1",
+    "sv=2022-11-02&st=a&se=b&sr=b&sp=r&sig=s&skoid=k",
+    "Policy=p&Key-Pair-Id=k&Signature=s",
+    "access_token=t&api_key=k&password=p",
+]
+
+
+@pytest.mark.parametrize("signed", SIGNED)
+def test_what_signs_a_link_does_not_say_what_it_names(signed: str) -> None:
+    assert query(f"https://host/rows?{signed}") == []
+    assert query(f"https://host/rows?file=a&{signed}&page=2&empty=") == [
+        ("file", "a"), ("page", "2"), ("empty", "")
+    ]  # fmt: skip
+
+
+def test_short_names_sign_only_beside_azures_signature() -> None:
+    assert query("https://host/rows?sp=2&st=train") == [("sp", "2"), ("st", "train")]
 
 
 @given(st.text(max_size=40))

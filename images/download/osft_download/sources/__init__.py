@@ -9,7 +9,9 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
+from urllib.parse import urlsplit
 
+from osft_download import net
 from osft_workspace import Run, UserError, redact_url
 
 SCHEMES = {
@@ -23,6 +25,7 @@ SCHEMES = {
 WRITTEN = (
     "hf://<org>/<dataset>, s3://<bucket>/<key>, https://<address>, pvc://<claim>/<path> or an absolute path"
 )
+CLAIM = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 HUB_NAME = re.compile(r"((datasets|models)/)?(\w[\w.-]*/)?\w[\w.-]*(:[^@/:]+)?(@[^@]+)?")
 
 
@@ -94,7 +97,7 @@ def parse(uri: str, known: Container[str] = SCHEMES, expected: str = WRITTEN) ->
     """Take a URI apart.
 
     Raises:
-        UserError: it has no scheme that is known here, or it climbs out of its place with `..`.
+        UserError: it has no scheme that is known here, names no place, or climbs out of it with `..`.
     """
     uri = uri.strip()
     scheme, found, rest = uri.partition("://")
@@ -109,12 +112,41 @@ def parse(uri: str, known: Container[str] = SCHEMES, expected: str = WRITTEN) ->
         raise UserError(f"{redact_url(uri)} has '..' in it. Write the whole path: nothing above it is read.")
     if not rest.strip("/"):
         raise UserError(f"{uri!r} names no data after its scheme. Expected {expected}.")
+    check_place(scheme, rest, uri)
     return Address(scheme, rest, uri)
+
+
+def check_place(scheme: str, rest: str, uri: str) -> None:
+    """What follows the scheme must begin with the name of a server, a bucket or a claim.
+
+    Raises:
+        UserError: it does not, or it holds keys, which sentences and records would show.
+    """
+    place = rest.partition("/")[0]
+    if scheme in ("http", "https"):
+        try:
+            parts = urlsplit(uri)
+            known = bool(parts.hostname) and (parts.port or 0) >= 0  # either may raise
+        except ValueError:
+            known = False
+        if not known:
+            raise UserError(f"{redact_url(uri)} is not an address. Expected {scheme}://<host>/<path>.")
+    elif scheme == "s3" and (":" in place or "@" in place):
+        raise UserError(
+            "an s3:// address holds more than a bucket before its first slash. Expected "
+            "s3://<bucket>/<key>; keys go into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (secrets.s3)."
+        )
+    elif scheme == "pvc" and not CLAIM.fullmatch(place):
+        raise UserError(
+            f"{uri!r} names no claim. Expected pvc://<claim>/<path>, the claim as kubectl has it."
+        )
 
 
 def fetch(address: Address, order: Order) -> Fetched:
     """Bring the files of an address to this machine, by the module of its scheme."""
     order.run.event("fetching", uri=address.shown)
     order.work.mkdir(parents=True, exist_ok=True)
+    if address.scheme not in ("pvc", "path"):
+        net.check_trust()
     module = importlib.import_module(SCHEMES[address.scheme])
     return cast(Fetcher, module.fetch)(address, order)

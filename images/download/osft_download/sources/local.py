@@ -1,8 +1,10 @@
 """Rows that lie on a volume already: pvc://<claim>/<path> and absolute paths, read where they are."""
 
 import os
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import NoReturn
 
 from osft_download.readers import SUFFIXES
 from osft_download.sources import Address, DataFile, Fetched, Order
@@ -31,6 +33,10 @@ def locate(address: Address, workspace: Path) -> Path:
                 "OSFT_PVC_ROOT."
             )
         path = root / inside
+    if path.is_symlink() and not path.exists():
+        raise UserError(
+            f"{path} is a link to {path.readlink()}, which is not there. Name what it should mean."
+        )
     if not path.exists():
         asked = "" if address.scheme == "path" else f" ({address.uri})"
         raise UserError(f"there is no file or folder {path}{asked}.{neighbours(path)}")
@@ -48,12 +54,40 @@ def data_files(root: Path) -> list[DataFile]:
     """A file itself, or the data files below a folder, sorted by path; hidden ones are left out."""
     if root.is_file():
         return [DataFile(root, root.name)]
-    inside = ((path, path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+    if not root.is_dir():
+        raise UserError(f"{root} is neither a file nor a folder. Name a file of rows, or a folder of them.")
+    found = [path for path in files_below(root) if path.suffix.lower() in SUFFIXES]
+    for path in found:
+        if not path.is_file():
+            raise UserError(f"{path} cannot be read: it is no file, or a link to nothing. Take it out.")
     return [
-        DataFile(path, name.as_posix())
-        for path, name in sorted(inside, key=lambda pair: pair[1].as_posix())
-        if path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in name.parts)
+        DataFile(path, name)
+        for name, path in sorted((path.relative_to(root).as_posix(), path) for path in found)
     ]
+
+
+def files_below(root: Path) -> Iterator[Path]:
+    """What is no folder below a folder, behind links too; hidden names are left out.
+
+    A folder that may not be read is an error and not a gap; one that links lead to again is read once.
+    """
+
+    def stop(error: OSError) -> NoReturn:
+        raise error
+
+    seen = {identity(root)}
+    for folder, inside, names in os.walk(root, onerror=stop, followlinks=True):
+        at = Path(folder)
+        new = {identity(at / name): name for name in sorted(inside, reverse=True) if name[0] != "."}
+        inside[:] = sorted(name for who, name in new.items() if who not in seen)
+        seen |= new.keys()
+        yield from (at / name for name in sorted(names) if name[0] != ".")
+
+
+def identity(folder: Path) -> tuple[int, int]:
+    """What tells one folder from another, whatever its name."""
+    state = folder.stat()
+    return state.st_dev, state.st_ino
 
 
 def fetch(address: Address, order: Order) -> Fetched:
