@@ -2,7 +2,8 @@
 
 `/ok/<name>` answers well, `/403/<name>` with that status, `/flaky/<name>` with 500 twice and then well;
 `/cut/<name>` ends in the middle of the body, `/cut-once/<name>` only the first time; `/slow/<name>` sends
-nothing; `/page/<name>` is a login page with status 200; `/moved/<name>` redirects to `/ok/<name>`.
+nothing; `/page/<name>` is a login page with status 200; `/moved/<name>` redirects to `/ok/<name>`,
+`/loop/<name>` to itself; `/packed/<name>` says that it is packed with gzip and is not.
 """
 
 import threading
@@ -63,9 +64,9 @@ class BadHandler(BaseHTTPRequestHandler):
             self.send(500, b"no")
         elif how == "page":
             self.send(200, PAGE, "text/html")
-        elif how == "moved":
+        elif how in ("moved", "loop"):
             self.send_response(302)
-            self.send_header("Location", f"/ok/{name}")
+            self.send_header("Location", f"/ok/{name}" if how == "moved" else self.path)
             self.send_header("Content-Length", "0")
             self.end_headers()
         elif how == "slow":
@@ -75,14 +76,21 @@ class BadHandler(BaseHTTPRequestHandler):
             self.send(200, data, promised=len(data) + 100)
             self.close_connection = True
         else:
-            self.send(200, data)
+            self.send(200, data, encoding="gzip" if how == "packed" else None)
 
     def send(
-        self, status: int, body: bytes, kind: str = "application/octet-stream", promised: int | None = None
+        self,
+        status: int,
+        body: bytes,
+        kind: str = "application/octet-stream",
+        promised: int | None = None,
+        encoding: str | None = None,
     ) -> None:
         """An answer whose Content-Length is what is promised, which may be more than what comes."""
         self.send_response(status)
         self.send_header("Content-Type", kind)
+        if encoding:
+            self.send_header("Content-Encoding", encoding)
         self.send_header("Content-Length", str(len(body) if promised is None else promised))
         self.send_header("ETag", '"v1"')
         self.end_headers()

@@ -21,11 +21,19 @@ QUIET = {
 
 
 def prepare(timeout_seconds: float) -> None:
-    """Set what the client reads at import. Call it before importing huggingface_hub or datasets."""
+    """Set what the client reads at import. Call it before importing huggingface_hub or datasets.
+
+    Raises:
+        UserError: a token that no header can carry, or CA files that are none.
+    """
+    net.check_trust()
     silence = str(math.ceil(timeout_seconds))
     timeouts = {"HF_HUB_DOWNLOAD_TIMEOUT": silence, "HF_HUB_ETAG_TIMEOUT": silence}
     for name, value in (QUIET | timeouts).items():
         os.environ.setdefault(name, value)
+    token = os.environ.get("HF_TOKEN", "").strip()
+    if not (token.isascii() and token.isprintable()):
+        raise UserError("HF_TOKEN is not one line of plain letters. Check the secret (secrets.hf).")
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
 
 
@@ -132,7 +140,9 @@ class Repo:
         if network is not None:
             return network
         if isinstance(error, errors.EntryNotFoundError):
-            return UserError(f"the {self.where} lacks a file that it lists: {error.args[0]}.")
+            return UserError(
+                f"the {self.where} lacks a file that it lists: {str(error.args[0]).rstrip('.')}."
+            )
         if isinstance(error, errors.HfHubHTTPError):
             return self.refused(error.response.status_code)
         return None

@@ -12,14 +12,16 @@ from osft_download.meter import Meter
 from osft_download.model_files import (
     check_parts,
     check_safetensors,
+    check_shards,
     files_of,
+    indexes,
     license_of,
     model_type,
     wanted,
 )
 from osft_download.sources import Address, local
 from osft_download.sources import parse as parse_uri
-from osft_workspace import Run, UserError, digest_json, publish_dir, sha256_file, tree_digest, write_atomic
+from osft_workspace import Run, digest_json, publish_dir, sha256_file, tree_digest, write_atomic
 from osft_workspace.lock import exclusive
 
 SCHEMES = ("hf", "pvc", "path")
@@ -66,16 +68,18 @@ def plan(run: Run, uri: str, revision: str, timeout: float, work: Path) -> Plan:
         sizes = repo.files()
         names = wanted(sizes)
         check_parts(f"the {repo.where}", names)
-        model_type(repo.load("config.json", work / "model"))
+        model_type(repo.load("config.json", work / "model"), f"config.json of the {repo.where}")
+        for index in indexes(names):
+            check_shards(f"the {repo.where}", repo.load(index, work / "model"), names)
         total = sum(sizes[name] for name in names)
         key = digest_json([hub.endpoint(), name, repo.revision])
         return Plan(address=address, names=names, bytes=total, key=key, revision=repo.revision, source=repo)
     folder = local.locate(address, run.workspace.root)
-    if not folder.is_dir():
-        raise UserError(f"{uri} is a file. A model is a folder with config.json, weights and tokenizer.")
     names = files_of(folder)
     check_parts(str(folder), names)
     model_type(folder / "config.json")
+    for index in indexes(names):
+        check_shards(str(folder), folder / index, names)
     total = sum((folder / name).stat().st_size for name in names)
     return Plan(address=address, names=names, bytes=total, key=content_digest(folder), source=folder)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
+from osft_download.sources.local import files_below
 from osft_workspace import UserError
 
 NOT_NEEDED = ("*.gguf", "*.ggml", "*.onnx", "*.h5", "*.msgpack", "*.tflite", "*.ot", "*.pt", "*.pth")
@@ -39,8 +40,10 @@ def wanted(names: Iterable[str]) -> list[str]:
 
 
 def files_of(folder: Path) -> list[str]:
-    """The wanted files of a local folder."""
-    return wanted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    """The wanted files of a local folder. Raises UserError when it is none."""
+    if not folder.is_dir():
+        raise UserError(f"{folder} is a file. A model is a folder with config.json, weights and tokenizer.")
+    return wanted(path.relative_to(folder).as_posix() for path in files_below(folder) if path.is_file())
 
 
 def check_parts(where: str, names: list[str]) -> None:
@@ -58,7 +61,34 @@ def check_parts(where: str, names: list[str]) -> None:
         )
 
 
-def model_type(path: Path) -> str:
+def indexes(names: Iterable[str]) -> list[str]:
+    """The lists of shards that a loader would follow: it takes whole weights first."""
+    listed = list(names)
+    if {"model.safetensors", "pytorch_model.bin"} & set(listed):
+        return []
+    return [name for name in listed if fits(name, ["*.safetensors.index.json", "*.bin.index.json"])]
+
+
+def check_shards(where: str, index: Path, names: Iterable[str]) -> None:
+    """Every file that a list of shards names is there.
+
+    Raises:
+        UserError: naming the shards that are missing.
+    """
+    try:
+        listed = set(json.loads(index.read_bytes())["weight_map"].values())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{index.name} of {where} is no list of shards. Load or write the model again."
+        ) from error
+    if missing := sorted(listed - set(names)):
+        raise UserError(
+            f"{where} is no whole model: {index.name} lists {', '.join(missing[:4])}, and that is not there. "
+            "Load or write the model again."
+        )
+
+
+def model_type(path: Path, where: str = "") -> str:
     """The architecture that config.json names.
 
     Raises:
@@ -68,7 +98,8 @@ def model_type(path: Path) -> str:
         return str(json.loads(path.read_bytes())["model_type"])
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{path} is no model's config.json: no model_type in it ({type(error).__name__}: {error})."
+            f"{where or path} is no model's config.json: no model_type in it "
+            f"({type(error).__name__}: {error})."
         ) from error
 
 

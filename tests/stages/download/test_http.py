@@ -23,12 +23,18 @@ FAILURES = {
     "500": (75, 4, "answered 500 (the server has a problem), 4 times. Start again later."),
     "cut": (75, 4, "broke the connection off, 4 times. Check the address"),
     "slow": (75, 4, "did not answer in time, 4 times. Check the address"),
+    "301": (2, 1, "answered 301 and no file. Use an address that answers with the file itself"),
+    "204": (2, 1, "answered 204 and no file."),
+    "304": (2, 1, "answered 304 and no file."),
+    "loop": (2, 21, "cannot be loaded: Exceeded maximum allowed redirects. Use an address"),
+    "packed": (2, 1, "cannot be loaded: Error -3 while decompressing data"),
     "page": (2, 1, "rows.jsonl is a web page and not data (it begins with '<!DOCTYPE html>"),
 }
 NOBODY = {
     "http://127.0.0.1:9/rows.jsonl": (75, "http://127.0.0.1:9/rows.jsonl refused the connection, 4 times"),
     "http://nowhere.invalid/rows.jsonl": (75, "has a host name that is not known (DNS), 4 times"),
     "http:///rows.jsonl": (2, "is not an address"),
+    "http://[::1/rows.jsonl": (2, "is not an address. Expected http://<host>/<path>."),
 }
 
 
@@ -52,6 +58,22 @@ def test_each_failure_has_its_own_sentence(ends: dict[str, End], bad: BadHttp, h
 def test_an_address_where_nobody_is_has_its_own_sentence(ends: dict[str, End], address: str) -> None:
     code, sentence = NOBODY[address]
     assert sentence in ends[address].failed(code)
+
+
+def test_another_query_is_another_input_and_a_renewed_signature_is_not(stage: Stage, bad: BadHttp) -> None:
+    def ask(*queries: str) -> End:
+        return stage.good(*(f"--uri={bad.url}/ok/rows.jsonl?{query}" for query in queries))
+
+    ask("file=a&sig=1", "file=b&sig=1")
+    assert "already done" in ask("file=a&sig=2", "file=b&sig=2").printed
+    assert "inputs changed, working again changed=contents" in ask("file=a&sig=2", "file=c&sig=2").printed
+
+
+@pytest.mark.parametrize("content", [None, b"no certificate"])
+def test_a_ca_file_that_is_none_is_named(stage: Stage, bad: BadHttp, content: bytes | None) -> None:
+    file = str(stage.data / "ca.pem") if content is None else stage.file("ca.pem", content)
+    end = stage.run(f"--uri={bad.url}/ok/rows.jsonl", SSL_CERT_FILE=file)
+    assert f"SSL_CERT_FILE names {file}, which cannot be used as a CA file" in end.failed(2)
 
 
 def test_a_signed_link_is_used_whole_and_shown_without_its_secret(stage: Stage, bad: BadHttp) -> None:

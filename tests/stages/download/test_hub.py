@@ -20,6 +20,7 @@ configs:
   data_files: big.jsonl
 ---
 """
+ELSEWHERE = b"---\nconfigs:\n- config_name: big\n  data_files: https://nowhere.invalid/big.jsonl\n---\n"
 ALL = ("--train-fraction=1", "--no-shuffle")
 
 
@@ -49,6 +50,9 @@ def repos(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> None:
         "datasets/org/empty": Repo({"README.md": b"# Nothing"}),
         "datasets/org/gated": Repo({"train.jsonl": CHAT}, gated=True),
         "datasets/org/private": Repo({"train.jsonl": CHAT}, private=True),
+        "datasets/org/broken-card": Repo({"README.md": b"---\nconfigs: [\n---\n", "train.jsonl": CHAT}),
+        "datasets/org/elsewhere": Repo({"README.md": ELSEWHERE, "train.jsonl": CHAT}),
+        "models/org/odd": Repo(model | {"config.json": b"{}"}),
         "models/org/tiny": Repo({**model, **extra}),
         "models/org/gated": Repo(model, gated=True),
         "models/org/bare": Repo({"README.md": b"# Nothing", "model.gguf": b"x"}),
@@ -98,6 +102,9 @@ def test_a_revision_is_pinned_to_its_commit(stage: Stage, hub: Hub) -> None:
 
 
 MISTAKES: dict[str, tuple[list[str], str | None, str]] = {
+    "token": (["--uri=org/private"], "hf_schlüssel", "HF_TOKEN is not one line of plain letters."),
+    "card": (["--uri=org/broken-card"], None, "the card (README.md) of the dataset org/broken-card on"),
+    "elsewhere": (["--uri=org/elsewhere:big"], None, "points to files elsewhere ("),
     "none": (["--uri=org/none"], None, "there is no dataset org/none on http://127.0.0.1:"),
     "private": (["--uri=org/private"], None, "or it is private and HF_TOKEN is empty. Check the name"),
     "private to a token": (["--uri=org/private"], STRANGER_TOKEN, "there is no dataset org/private on http"),
@@ -162,6 +169,7 @@ def test_a_token_opens_what_is_gated_or_private(stage: Stage, hub: Hub) -> None:
         ("hf://org/gated", "the model org/gated on http"),
         ("hf://org/bare", "is no model: it lacks config.json and weights (*.safetensors) and a tokenizer"),
         ("hf://org/tiny@v9", "has no revision 'v9'. It has main"),
+        ("hf://org/odd", "config.json of the model org/odd on http"),
     ],
 )
 def test_a_wrong_model_is_named_before_any_row_is_loaded(

@@ -103,6 +103,24 @@ def test_a_folder_that_is_no_model_is_named_with_what_it_lacks(
     assert not (stage.workspace / "cache" / "models").exists() or cached(stage) == []
 
 
+INDEX = b'{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}'
+
+
+@pytest.mark.parametrize("scheme", ["path", "hf"])
+def test_a_model_without_one_of_its_shards_is_named(stage: Stage, rows: str, hub: Hub, scheme: str) -> None:
+    (stage.model / "model.safetensors").rename(stage.model / "model-00001-of-00002.safetensors")
+    (stage.model / "model.safetensors.index.json").write_bytes(INDEX)
+    files = {path.name: path.read_bytes() for path in stage.model.iterdir()}
+    hub.repos["models/org/shards"] = Repo(files)
+    model = str(stage.model) if scheme == "path" else "hf://org/shards"
+    sentence = stage.run("--uri", rows, model=model, **hub.env()).failed(2)
+    assert (
+        "is no whole model: model.safetensors.index.json lists model-00002-of-00002.safetensors, " in sentence
+    )
+    (stage.model / "model.safetensors.index.json").write_bytes(b"{}")
+    assert "is no list of shards" in stage.run("--uri", rows, run="none").failed(2)
+
+
 def test_a_model_elsewhere_than_known_is_named(stage: Stage, rows: str) -> None:
     assert "unsupported scheme s3:// in s3://a/b. Expected hf://<org>/<model>" in stage.run(
         "--uri", rows, model="s3://a/b"

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from tests.stages.download.support import CHAT, End, Stage, chat, download_python, lines, run_all
+from tests.support.badhttp import BadHttp
 from tests.support.s3 import KEYS, REGION, S3
 
 MORE = lines([chat("More?")])
@@ -68,6 +69,11 @@ MISTAKES = {
         {"AWS_ACCESS_KEY_ID": "canary-access"},
         "AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not. S3 needs both (secrets.s3)",
     ),
+    "profile": (
+        "s3://chats/rows.jsonl",
+        {"AWS_PROFILE": "nope"},
+        "S3 cannot be used: The config profile (nope) could not be found. Check data.s3.endpoint",
+    ),
     "no key": (
         "s3://chats/rows.jsonl",
         {"AWS_EC2_METADATA_DISABLED": "true"},
@@ -92,6 +98,11 @@ def ends(shared_stage: Stage, s3: S3) -> dict[str, End]:
 def test_each_mistake_has_its_own_sentence(ends: dict[str, End], mistake: str) -> None:
     assert MISTAKES[mistake][2] in ends[mistake].failed(2)
     assert "canary-wrong" not in ends[mistake].printed
+
+
+def test_a_web_server_is_no_s3_server(stage: Stage, bad: BadHttp) -> None:
+    sentence = stage.run("--uri=s3://chats/rows.jsonl", f"--s3-endpoint={bad.url}/page", **KEYS).failed(2)
+    assert f"no S3 server answers at {bad.url}/page: it gave no listing of the bucket chats." in sentence
 
 
 @pytest.mark.parametrize("endpoint", list(ENDPOINTS))

@@ -9,8 +9,10 @@ from typing import Any
 from osft_download import hub
 from osft_download.meter import Meter
 from osft_download.sources import Address, DataFile, Fetched, Order
-from osft_workspace import UserError
+from osft_workspace import UserError, redact_url
+from osft_workspace.exits import StageError
 
+LONGEST_SHOWN = 200  # characters of a library's text in a sentence
 SPLITS = {  # the first that is there is read; an evaluation set must not be the training split by default
     "train": ("train_sft", "train_gen", "train", "training"),
     "eval": ("test_sft", "test_gen", "test", "validation", "valid", "dev", "eval"),
@@ -49,6 +51,7 @@ def builder(repo: hub.Repo, config: str) -> Any:
         UserError: no such config, or none is named and there are several, or no data at all.
     """
     import datasets
+    import yaml
 
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity_error()
@@ -65,16 +68,36 @@ def builder(repo: hub.Repo, config: str) -> Any:
             f"the {repo.where} has {what}. It has {', '.join(names[:20])}. Set data.config (--config), or "
             f"write hf://{repo.name}:<config>."
         ) from error
-    except (FileNotFoundError, RuntimeError) as error:
+    except StageError:
+        raise
+    except yaml.YAMLError as error:
+        raise UserError(
+            f"the card (README.md) of the {repo.where} is not YAML: {first_line(error)}. Name a revision "
+            "where it is (--revision), or the files themselves by https://."
+        ) from error
+    except ImportError as error:  # a file system that is not installed, for addresses in the card
+        raise elsewhere(repo, first_line(error)) from error
+    except Exception as error:  # the library names no types for a card or a file list that it cannot read
         raise unreadable(repo, error) from error
 
 
 def unreadable(repo: hub.Repo, error: Exception) -> UserError:
     """The sentence for a repository that `datasets` finds no data in."""
     return UserError(
-        f"the {repo.where} holds no data files that can be read: {str(error).splitlines()[0]}. If its page "
+        f"the {repo.where} holds no data files that can be read: {first_line(error)}. If its page "
         "shows rows, the hub has them as parquet: set data.revision=refs/convert/parquet (--revision)."
     )
+
+
+def elsewhere(repo: hub.Repo, seen: str) -> UserError:
+    """The sentence for a card that leads out of its repository."""
+    return UserError(f"the {repo.where} points to files elsewhere ({seen}). Name that place as data.uri.")
+
+
+def first_line(error: Exception) -> str:
+    """What a library says, bounded: it tries a local folder first and then lists every suffix it knows."""
+    lines = str(error).strip().rpartition(" Hub either: ")[2].splitlines()
+    return (lines[0] if lines else type(error).__name__).rstrip(".")[:LONGEST_SHOWN]
 
 
 def choose_split(order: Order, address: Address, splits: list[str]) -> str:
@@ -110,5 +133,5 @@ def name_in_repo(repo: hub.Repo, url: str) -> str:
     """
     prefix = f"hf://datasets/{repo.name}@{repo.revision}/"
     if not url.startswith(prefix):
-        raise UserError(f"the {repo.where} points to files elsewhere ({url}). Name that place as data.uri.")
+        raise elsewhere(repo, redact_url(url))
     return url.removeprefix(prefix)

@@ -11,13 +11,14 @@ from osft_download.sources import Address, DataFile, Fetched, Order
 from osft_workspace import UserError
 
 CONNECT_SECONDS = 10.0
+UNUSABLE = (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects, httpx.DecodingError)
 
 
 def fetch(address: Address, order: Order) -> Fetched:
     """Load one file.
 
     Raises:
-        UserError: the server says no (4xx) or the address is not one.
+        UserError: the server says no (4xx), answers with something else, or the address is not one.
         Transient: it cannot be reached, breaks off or has a problem (5xx), after a few tries.
     """
     name = PurePosixPath(unquote(urlsplit(address.uri).path)).name or "data"
@@ -34,7 +35,7 @@ def load(address: Address, target: Path, name: str, order: Order) -> dict[str, s
             httpx.stream("GET", address.uri, timeout=timeout, follow_redirects=True) as answer,
             target.open("wb") as file,
         ):
-            if answer.status_code >= 400:
+            if answer.status_code != 200:
                 raise net.status_error(address.shown, answer.status_code)
             length = answer.headers.get("content-length")
             meter = Meter(order.run, f"loading {name}", int(length) if length else None)
@@ -42,8 +43,11 @@ def load(address: Address, target: Path, name: str, order: Order) -> dict[str, s
                 file.write(piece)
                 meter.add(len(piece))
             return {key: answer.headers[key] for key in ("etag", "last-modified") if key in answer.headers}
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise UserError(f"{address.shown} is not an address: {str(error).rstrip('.')}.") from error
+    except (*UNUSABLE, ValueError) as error:  # ValueError: a host name or a header that is none
+        raise UserError(
+            f"{address.shown} cannot be loaded: {str(error).rstrip('.')}. Use an address that answers with "
+            "the file itself."
+        ) from error
     except httpx.HTTPError as error:
         known = net.network_error(address.shown, error)
         if known is None:

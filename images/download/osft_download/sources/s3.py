@@ -58,10 +58,11 @@ def connect(settings: Settings) -> Any:
     """A client for the endpoint, with the keys of the environment or the pod's own role.
 
     Raises:
-        UserError: only one of the two keys is set, or the endpoint is no address.
+        UserError: only one of the two keys is set, or the endpoint or the profile is none.
     """
     import boto3
     from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
 
     pair = {name: bool(os.environ.get(name)) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
     if any(pair.values()) and not all(pair.values()):
@@ -84,8 +85,11 @@ def connect(settings: Settings) -> Any:
             config=config,
             verify=os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE"),
         )
-    except ValueError as error:
-        raise UserError(f"S3 cannot be used: {error}. Check data.s3.endpoint and data.s3.region.") from error
+    except (ValueError, BotoCoreError) as error:
+        why = str(error).rstrip(".")
+        raise UserError(
+            f"S3 cannot be used: {why}. Check data.s3.endpoint, data.s3.region and the AWS_* variables."
+        ) from error
 
 
 def translated(where: str, call: Any) -> Any:
@@ -110,7 +114,7 @@ def translated(where: str, call: Any) -> Any:
     except (exceptions.BotoCoreError, OSError) as error:
         known = net.network_error(where, error)
         if known is None and isinstance(error, exceptions.BotoCoreError):
-            raise UserError(f"{where}: {error}. Check data.uri and data.s3.") from error
+            raise UserError(f"{where}: {str(error).rstrip('.')}. Check data.uri and data.s3.") from error
         if known is None:
             raise
         raise known from error
@@ -136,8 +140,17 @@ def list_objects(client: Any, bucket: str, key: str) -> list[tuple[str, int]]:
 
 
 def objects(client: Any, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
-    """All objects below a prefix."""
+    """All objects below a prefix.
+
+    Raises:
+        UserError: the answer is no listing, such as the page of a web server.
+    """
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        if "Name" not in page:
+            raise UserError(
+                f"no S3 server answers at {client.meta.endpoint_url}: it gave no listing of the bucket "
+                f"{bucket}. Check data.s3.endpoint (--s3-endpoint)."
+            )
         for item in page.get("Contents", []):
             yield item["Key"], item["Size"]
 
