@@ -14,8 +14,9 @@ from typing import Any
 
 import httpx
 
-from osft_register.address import Address
+from osft_register.address import Address, not_an_address
 from osft_workspace import Transient, UserError, redact_text, redact_url
+from osft_workspace.exits import causes
 
 VERSIONS = ("v1", "v1alpha3")
 WAITS = (0.5, 1.0)  # seconds between the tries of one call; a longer outage is for the next start
@@ -129,6 +130,10 @@ class Registry:
                 return self.read(self.http.request(method, url, params=params, json=body), wanted)
             except httpx.TransportError as error:
                 away = self.explain(error)
+            except httpx.DecodingError as error:
+                raise NotThere(f"seen: an answer that cannot be unpacked ({error})") from error
+            except (httpx.InvalidURL, UnicodeError) as error:
+                raise not_an_address(self.url) from error
             except Transient as error:
                 away = error
             if wait is None:
@@ -158,7 +163,8 @@ class Registry:
             raise Conflict(said)
         if status in (400, 422) and "message" in content:
             raise UserError(
-                f"the registry at {self.url} refused a value ({status}): {said}. Change it and start again."
+                f"the registry at {self.url} refused a value ({status}): {said.rstrip('.')}. Change it and "
+                "start again."
             )
         to = answer.headers.get("location")
         raise NotThere(f"seen: {status} {said}{f' to {redact_url(to)}' if to else ''} at {answer.url.path}")
@@ -175,14 +181,12 @@ class Registry:
 
     def explain(self, error: httpx.TransportError) -> Transient:
         """A failed connection in a sentence. Raises UserError for TLS: time does not change a certificate."""
-        cause: BaseException | None = error
-        while cause is not None:
+        for cause in causes(error):
             if isinstance(cause, ssl.SSLError):
                 raise UserError(
                     f"no trusted TLS connection to {self.url} ({cause}). Give the CA that signed its "
                     "certificate (--ca-file, register.tls), or an http:// address if it has no TLS."
                 ) from error
-            cause = cause.__cause__ or cause.__context__
         what = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "cannot be reached"
         return Transient(
             f"the registry at {self.url} {what} ({str(error) or type(error).__name__}). Check "

@@ -7,7 +7,9 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from osft_workspace import Outcome, Run, StageCommand, UserError, run_stage, stage_options
+from osft_workspace import Outcome, Run, StageCommand, UserError, digest_json, run_stage, stage_options
+from osft_workspace.command import Number
+from osft_workspace.paths import CLAIM
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 LONGEST_NAME = 200  # the database keeps 255, with a number in front
@@ -23,7 +25,8 @@ def json_map(context: click.Context, parameter: click.Parameter, value: str) -> 
     """A JSON object on the command line."""
     try:
         found = json.loads(value, parse_constant=no_number)
-    except ValueError as error:
+        digest_json(found)  # refuses what no record could hold: 1e999, half a character
+    except (ValueError, RecursionError) as error:
         raise click.BadParameter(f"{value!r} is not JSON ({error}).", context, parameter) from error
     if not isinstance(found, dict):
         raise click.BadParameter(
@@ -45,7 +48,8 @@ def option(name: str, default: Any, text: str, env: str = "", **more: Any) -> Ca
 @option(
     "--address", "", "Model Registry's REST service: host, host:port or http(s)://host:port. Empty: skip."
 )
-@option("--port", 0, "Port for an address without one. 0: 8080 for a bare host, else the scheme's.")
+@option("--port", 0, "Port for an address without one. 0: 8080 for a bare host, else the scheme's.",
+        type=click.IntRange(0, 65535))  # fmt: skip
 @option("--name", "osft-model", "Name of the registered model.")
 @option("--version", "", "Name of the version. Empty: the run id.")
 @option("--author", "osft-pipeline", "Author of the version.")
@@ -71,7 +75,7 @@ def option(name: str, default: Any, text: str, env: str = "", **more: Any) -> Ca
 @option("--insecure-skip-tls-verify", False, "Trust any certificate. For trying things out.", is_flag=True)
 @option("--token-file", None, "File with the registry token; else OSFT_REGISTRY_TOKEN.",
         type=click.Path(path_type=Path))  # fmt: skip
-@option("--timeout-seconds", 30.0, "Longest wait for one answer.", type=click.FloatRange(min=0.1))
+@option("--timeout-seconds", 30.0, "Longest wait for one answer.", type=Number(min=0.1))
 def main(workspace: Path, run_id: str, **options: Any) -> None:
     """Write the model card and provenance of a run, and register its model once."""
     options["version"] = options["version"] or run_id
@@ -88,6 +92,7 @@ def main(workspace: Path, run_id: str, **options: Any) -> None:
 
 def check(options: dict[str, Any]) -> None:
     """Refuse what the registry could not keep, before any work. Raises UserError."""
+    from osft_register.address import parse_address
     from osft_register.properties import check_metadata
 
     for key in ("name", "version"):
@@ -97,6 +102,13 @@ def check(options: dict[str, Any]) -> None:
                 f"register.{key} is {value[:40]!r}: expected 1 to {LONGEST_NAME} characters, no line breaks, "
                 "and no space at either end."
             )
+    if options["claim"] and not CLAIM.fullmatch(options["claim"]):
+        raise UserError(
+            f"the claim (--claim) is {options['claim'][:40]!r}: expected the PVC's name as kubectl has it, "
+            "lower-case letters, digits, '-' and '.'."
+        )
+    if options["address"].strip():
+        parse_address(options["address"], options["port"], tls=False)
     check_metadata(options["metadata"])
 
 

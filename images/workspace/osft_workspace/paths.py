@@ -7,6 +7,7 @@ from pathlib import Path
 from osft_workspace.exits import UserError
 
 RUN_ID = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?")
+CLAIM = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")  # what Kubernetes takes as a claim's name
 STAGES = ("download", "train", "eval", "register")
 
 

@@ -115,6 +115,7 @@ def test_a_newer_server_is_spoken_to_in_v1(stage: Stage, registry: Registry) -> 
         ((404, {"Content-Type": "text/html"}, b"<html>no such page</html>"), "not as a Model Registry"),
         ((200, {"Content-Type": "application/json"}, b'{"status": "fine"}'), "not as a Model Registry"),
         ((200, {"Content-Type": "application/json"}, b'["a"]'), "not as a Model Registry"),
+        ((200, {"Content-Encoding": "gzip"}, b"plain"), "not as a Model Registry"),
         ((302, {"Location": "https://login/?state=secret"}, b""), "302 Found to https://login/ at"),
     ],
 )

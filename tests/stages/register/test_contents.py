@@ -112,6 +112,12 @@ def test_no_secret_reaches_the_registry(stage: Stage, registry: Registry) -> Non
     assert artifact["uri"] == "https://models/a"
 
 
+def test_an_address_that_is_none_leaves_an_earlier_record(stage: Stage) -> None:
+    before = stage.done()
+    assert stage.run("--address=http://[::1")[0] == 2
+    assert stage.record() == before
+
+
 def test_the_record_says_where_the_version_is(stage: Stage, registry: Registry) -> None:
     details = stage.done()["details"]
     (version,) = registry.versions(stage.name)
@@ -164,6 +170,12 @@ def test_a_name_in_other_capitals_is_a_sentence_and_not_a_second_model(
         ("--metadata=[1]", "is not a map"),
         ("--metadata={", "is not JSON"),
         ('--metadata={"ratio": NaN}', "NaN is no number"),
+        ('--metadata={"ratio": 1e999}', "is not JSON"),
+        ('--metadata={"half": "\\ud83d"}', "is not JSON"),
+        ("--port=65536", "Invalid value for '--port'"),
+        ("--timeout-seconds=nan", "Invalid value for '--timeout-seconds'"),
+        ("--claim=My_Claim", "expected the PVC's name as kubectl has it"),
+        ("--address=http://ü..x", "is not a registry address"),
         ("--claim=", "neither a claim nor a URI"),
         ("--address=ftp://registry", "is not a registry address"),
     ],

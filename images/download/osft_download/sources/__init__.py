@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from osft_download import net
 from osft_workspace import Run, UserError, redact_url
+from osft_workspace.paths import CLAIM
 
 SCHEMES = {
     "hf": "osft_download.sources.hf",
@@ -25,7 +26,6 @@ SCHEMES = {
 WRITTEN = (
     "hf://<org>/<dataset>, s3://<bucket>/<key>, https://<address>, pvc://<claim>/<path> or an absolute path"
 )
-CLAIM = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 HUB_NAME = re.compile(r"((datasets|models)/)?(\w[\w.-]*/)?\w[\w.-]*(:[^@/:]+)?(@[^@]+)?")
 
 
