@@ -6,6 +6,7 @@ the row's own bytes where it has some, and its value or the `BadRow` that says w
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,10 @@ Row = tuple[int, bytes | None, Any]
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet", ".csv", ".tsv")
 LONGEST_ROW = 64 << 20  # bytes; a longer line is no chat row, and reading it would cost that much memory
 SNIFF = 4096
+PAIR = 12  # bytes of the two escapes that a character beyond U+FFFF is written with
+WHOLE = re.compile(
+    rb"(?:[^\\]++|\\(?:[^u]|u(?![dD][89a-fA-F]).{4}|u[dD][89abAB]..\\u[dD][c-fC-F]..))*+", re.DOTALL
+)
 BOM = b"\xef\xbb\xbf"
 STRANGERS = {
     b"\x1f\x8b": "is packed with gzip. Unpack it first",
@@ -89,13 +94,34 @@ def read_json_array(source: DataFile) -> Iterator[Row]:
     number = 0
     with open_text(source.path) as file:
         try:
-            for number, item in enumerate(ijson.items(file, "item", use_float=True), 1):
+            for number, item in enumerate(ijson.items(WholeText(file), "item", use_float=True), 1):
                 yield number, None, item
-        except ijson.JSONError as error:
+        except (ijson.JSONError, HalfCharacter) as error:
             raise UserError(
                 f"{source.name} is a JSON array that breaks after item {number}: {broken(error)}. Write it "
                 "again, or as JSON lines, where one bad row spoils no other."
             ) from error
+
+
+class HalfCharacter(Exception):
+    """One half of a pair of escapes without the other, which is no text."""
+
+
+class WholeText:
+    """A file of JSON that is looked at while ijson reads it, which writes `?` for half a character."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.rest = file, b""
+
+    def read(self, size: int = -1) -> bytes:
+        """As the file's own. Raises HalfCharacter."""
+        piece = self.file.read(size)
+        text = self.rest + piece
+        good = WHOLE.match(text)
+        self.rest = text[good.end() :] if good else text  # an escape, perhaps cut off by the end of the piece
+        if len(self.rest) >= PAIR or (self.rest and size and not piece):
+            raise HalfCharacter(f"half a character ({self.rest[:6].decode('ascii', 'replace')}) follows")
+        return piece
 
 
 def broken(error: Exception) -> str:
@@ -112,7 +138,7 @@ def read_parquet(source: DataFile) -> Iterator[Row]:
     """Rows of a parquet file. Nulls are dropped: there a missing key and a null are the same.
 
     Raises:
-        UserError: it is cut off or damaged.
+        UserError: it is cut off or damaged, or has two columns of one name.
     """
     import pyarrow
     import pyarrow.parquet
@@ -120,6 +146,7 @@ def read_parquet(source: DataFile) -> Iterator[Row]:
     number = 0
     try:
         with pyarrow.parquet.ParquetFile(source.path, pre_buffer=False) as table:
+            check_names(source, table.schema_arrow.names)
             for batch in table.iter_batches(batch_size=256, use_threads=False):
                 for row in batch.to_pylist():
                     number += 1
@@ -146,15 +173,14 @@ def read_csv(source: DataFile, delimiter: str = ",") -> Iterator[Row]:
     """Rows of a CSV file with a header line; all values are text.
 
     Raises:
-        UserError: it is not UTF-8, or its header has a name twice.
+        UserError: it is not UTF-8, or has two columns of one name.
     """
     csv.field_size_limit(LONGEST_ROW)
     with source.path.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.reader(file, delimiter=delimiter, strict=True)
         try:
             header = next((cells for cells in rows if any(cells)), [])
-            if twice := sorted(name for name, times in Counter(header).items() if times > 1):
-                raise UserError(f"the header of {source.name} has {twice[0]!r} twice. Rename one of them.")
+            check_names(source, header)
             for cells in rows:
                 if not cells:
                     continue
@@ -169,6 +195,12 @@ def read_csv(source: DataFile, delimiter: str = ",") -> Iterator[Row]:
             raise UserError(
                 f"{source.name} line {rows.line_num}: no CSV: {error}. Quote it as CSV."
             ) from error
+
+
+def check_names(source: DataFile, names: list[str]) -> None:
+    """A column can be meant by its name only when no other has it. Raises UserError."""
+    if twice := [name for name, times in Counter(names).items() if times > 1]:
+        raise UserError(f"{source.name} has two columns {twice[0]!r}. Rename one of them.")
 
 
 def read_tsv(source: DataFile) -> Iterator[Row]:
