@@ -131,7 +131,7 @@ def broken(error: Exception) -> str:
         return "an integer there needs more than 64 bits, which only JSON lines may hold"
     if "UTF8" in said:
         return "there is text that is not UTF-8"
-    return said.strip().splitlines()[0]
+    return said.strip().splitlines()[0].rstrip(".")
 
 
 def read_parquet(source: DataFile) -> Iterator[Row]:
@@ -154,7 +154,7 @@ def read_parquet(source: DataFile) -> Iterator[Row]:
     except (pyarrow.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno:
             raise
-        why = str(error).strip().splitlines()[0]
+        why = str(error).strip().splitlines()[0].rstrip(".")
         raise UserError(f"{source.name} is no whole parquet file: {why}. Load or write it again.") from error
 
 

@@ -64,7 +64,7 @@ def exit_code_of(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return fail("stopped by Ctrl-C. Start it again to go on; finished work is kept.", 128 + signal.SIGINT)
     click.echo(redact_text("".join(traceback.format_exception(error))), err=True)
-    return fail(f"unexpected {type(error).__name__}: {error}. This is a bug.", exits.BUG)
+    return fail(f"unexpected {type(error).__name__}: {str(error).rstrip('.')}. This is a bug.", exits.BUG)
 
 
 class StageMain(click.Command):
