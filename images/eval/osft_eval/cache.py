@@ -1,4 +1,4 @@
-"""Results of base models, kept for later runs: same base, items and settings give the same numbers."""
+"""Results kept part by part: same model, items and settings give the same numbers."""
 
 import json
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 from osft_workspace import Run, digest_json, write_atomic
 
-SCHEMA = "osft-pipeline/base-result/v1"
+SCHEMA = "osft-pipeline/kept-result/v1"
 
 
 def own_code() -> str:
@@ -16,15 +16,18 @@ def own_code() -> str:
     return digest_json([[path.name, path.read_text(encoding="utf-8")] for path in modules])
 
 
-class BaseCache:
-    """`cache/evals/<key>.json`: a file for each task, for the held-out loss and for the generated answers."""
+class Cache:
+    """`<folder>/<key>.json`: a file for each task, for the held-out loss and for the generated answers.
 
-    def __init__(self, run: Run, common: Mapping[str, Any]) -> None:
-        self.run, self.common = run, common
+    Those of base models serve all later runs; those of a tuned model the next start of its own run.
+    """
 
-    def path_of(self, part: str, content: str) -> tuple[Any, str]:
+    def __init__(self, run: Run, folder: Path, common: Mapping[str, Any]) -> None:
+        self.run, self.folder, self.common = run, folder, common
+
+    def path_of(self, part: str, content: str) -> tuple[Path, str]:
         key = digest_json([SCHEMA, part, content, self.common])
-        return self.run.workspace.evals / f"{key.removeprefix('sha256:')}.json", key
+        return self.folder / f"{key.removeprefix('sha256:')}.json", key
 
     def get(self, part: str, content: str) -> Any | None:
         """A kept result, or None when there is none or its file is not whole."""
@@ -34,10 +37,10 @@ class BaseCache:
         except FileNotFoundError:
             return None
         except ValueError:
-            self.run.event("kept base result is damaged, measuring again", part=part, file=path.name)
+            self.run.event("kept result is damaged, measuring again", part=part, file=path.name)
             return None
         if not isinstance(kept, dict) or (kept.get("schema"), kept.get("key")) != (SCHEMA, key):
-            self.run.event("kept base result is damaged, measuring again", part=part, file=path.name)
+            self.run.event("kept result is damaged, measuring again", part=part, file=path.name)
             return None
         return kept["result"]
 

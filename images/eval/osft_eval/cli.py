@@ -82,4 +82,6 @@ def main(workspace: Path, run_id: str, **options: Any) -> None:
         return evaluate(run, settings, options["verbosity"].upper())
 
     inputs = {name: value for name, value in options.items() if name not in TALK}
-    run_stage("eval", workspace, run_id, inputs=inputs, needs=("train", "download"), body=body)
+    run_stage(
+        "eval", workspace, run_id, inputs=inputs, needs=("train", "download"), body=body, keep=("work",)
+    )

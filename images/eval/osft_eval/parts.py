@@ -8,7 +8,7 @@ from typing import Any
 
 from osft_eval import harness, holdout
 from osft_eval.backends import opened
-from osft_eval.cache import BaseCache
+from osft_eval.cache import Cache
 from osft_eval.catalogue import Catalogue, content_digest
 from osft_eval.holdout import Holdout
 from osft_eval.settings import Settings
@@ -73,7 +73,7 @@ def measure(
     folder: Path,
     dtype: str,
     parts: Sequence[Part],
-    cache: BaseCache | None,
+    cache: Cache | None,
 ) -> dict[str, Any]:
     """Measure every part on one model.
 

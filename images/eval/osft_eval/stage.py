@@ -1,20 +1,23 @@
 """The evaluation of one run: base and tuned model on the same items, judged and reported."""
 
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from osft_eval import backends, figures, gates, holdout, outputs
-from osft_eval.cache import BaseCache, own_code
+from osft_eval.cache import Cache, own_code
 from osft_eval.catalogue import Catalogue, load_catalogue
 from osft_eval.holdout import Holdout
-from osft_eval.parts import measure, parts_of
+from osft_eval.parts import Part, measure, parts_of
 from osft_eval.settings import Settings
 from osft_workspace import Outcome, Record, Run, UserError
 
 SCHEMA = "osft-pipeline/eval-results/v1"
+WORK = "work"
+"""Folder of a run in which the tuned model's results lie until the record is there."""
 HOLDOUT_LOSS, HOLDOUT_EXACT = "holdout_loss", "holdout_exact_match"
 
 
@@ -50,12 +53,8 @@ def evaluate(run: Run, settings: Settings, verbosity: str) -> Outcome:
     rows, skipped = find_rows(run, settings, models)
     primary = primary_metric(settings, catalogue, rows)
     check_tasks(settings, catalogue, models)
-    dtype = backends.choose_dtype(run, settings)
-    engine = engine_of(settings, dtype)
-    parts = parts_of(settings, catalogue, rows)
-    cache = base_cache(run, settings, models, engine)
-    base = measure(run, settings, "base", models.base, dtype, parts, cache)
-    tuned = measure(run, settings, "tuned", models.tuned, dtype, parts, None)
+    engine = engine_of(settings, backends.choose_dtype(run, settings))
+    base, tuned = measure_both(run, settings, models, engine, parts_of(settings, catalogue, rows))
     results = {
         "schema": SCHEMA,
         "run_id": run.run_id,
@@ -69,7 +68,28 @@ def evaluate(run: Run, settings: Settings, verbosity: str) -> Outcome:
     }
     judge(run, settings, results)
     left = outputs.leave(run, settings, catalogue, rows, results, base, tuned)
-    return outputs.outcome(models.record, results, left)
+    found = outputs.outcome(models.record, results, left)
+    # Not before the record: whoever is killed until then goes on from here.
+    found.after = lambda: shutil.rmtree(run.dir / WORK, ignore_errors=True)
+    return found
+
+
+def measure_both(
+    run: Run, settings: Settings, models: Models, engine: Mapping[str, Any], parts: Sequence[Part]
+) -> list[dict[str, Any]]:
+    """What base and tuned model answered, part by part."""
+    return [
+        measure(
+            run,
+            settings,
+            which,
+            folder,
+            engine["dtype"],
+            parts,
+            cache_of(run, settings, models, engine, which),
+        )
+        for which, folder in (("base", models.base), ("tuned", models.tuned))
+    ]
 
 
 def judge(run: Run, settings: Settings, results: dict[str, Any]) -> None:
@@ -185,20 +205,23 @@ def engine_of(settings: Settings, dtype: str) -> dict[str, Any]:
     return {"backend": settings.backend, **found, "device": device, "dtype": dtype}
 
 
-def base_cache(run: Run, settings: Settings, models: Models, engine: Mapping[str, Any]) -> BaseCache | None:
-    """Where base results are kept; nowhere for a server, whose weights nobody here can vouch for."""
+def cache_of(
+    run: Run, settings: Settings, models: Models, engine: Mapping[str, Any], which: str
+) -> Cache | None:
+    """Where a model's results are kept; nowhere for a server, whose weights nobody here can vouch for."""
     if settings.backend == "openai":
         return None
+    model = models.base_details if which == "base" else models.record.details["model"]
     common = {
         "code": own_code(),
-        "base": models.base_details["digest"],
+        "model": model["digest"],
         "engine": dict(engine),
         "limit": settings.limit,
         "batch_size": settings.batch_size,
         "generation": settings.generation,
         "max_new_tokens": settings.holdout_max_new_tokens,
-        "model_args": settings.args_for("base"),
+        "model_args": settings.args_for(which),
         "chat_template": settings.chat_template,
         "seed": settings.seed,
     }
-    return BaseCache(run, common)
+    return Cache(run, run.workspace.evals if which == "base" else run.dir / WORK, common)

@@ -35,16 +35,17 @@ class Stage:
     scratch: Path
     env: dict[str, str] = field(default_factory=dict)
 
-    def run(self, run_id: str, *args: str) -> tuple[int, str]:
-        """One start on the CPU: exit code, and everything printed."""
+    def command(self, run_id: str, *args: str) -> dict[str, Any]:
+        """Arguments of a process that evaluates on the CPU."""
         common = ["--workspace", str(self.workspace), "--run-id", run_id, "--gpus=0"]
-        env = {
-            **stage_env(self.workspace, self.scratch), **OFFLINE, **self.env
-        }  # fmt: skip
+        env = {**stage_env(self.workspace, self.scratch), **OFFLINE, **self.env}
+        return {"args": [executable("eval"), *common, *args], "env": env, "text": True}
+
+    def run(self, run_id: str, *args: str) -> tuple[int, str]:
+        """One start: exit code, and everything printed."""
         done = subprocess.run(
-            [executable("eval"), *common, *args],
-            env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=280,
-        )  # fmt: skip
+            **self.command(run_id, *args), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=280
+        )
         return done.returncode, done.stdout
 
     def dir(self, run_id: str) -> Path:

@@ -1,6 +1,10 @@
 """Gates, kept base results, and what ends an evaluation early."""
 
 import math
+import re
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -35,6 +39,25 @@ def test_the_base_against_itself_is_kept_from_another_run_and_differs_by_nothing
     assert failure in printed
     assert not (stage.dir("same") / "samples").exists()
     assert "Where it learned most" not in (stage.dir("same") / "report.html").read_text()
+
+
+def test_a_killed_evaluation_goes_on_with_the_tuned_model(
+    stage: Stage, base_model: Path, blank_model: Path, measured: tuple[int, str]
+) -> None:
+    """The settings of run `a`, so that nothing of the base is measured again."""
+    make_trained_run(stage.workspace, "killed", base=base_model, tuned=blank_model, rows=[])
+    arguments = ("--tasks=osft_retention", "--limit=24", "--holdout-max-new-tokens=4")
+    work = stage.dir("killed") / "work"
+    with subprocess.Popen(**stage.command("killed", *arguments), stdout=subprocess.DEVNULL) as first:
+        while first.poll() is None and not list(work.glob("*.json")):
+            time.sleep(0.01)
+        first.kill()
+    assert first.returncode == -signal.SIGKILL
+    code, printed = stage.run("killed", *arguments)
+    assert code == 0, printed
+    assert re.search('chose tuned results value="[1-5] of 6 kept"', printed)
+    assert stage.results("killed")["groups"] == stage.results("a")["groups"]
+    assert not work.exists()
 
 
 def test_a_planted_drop_is_refused_and_stays_refused(

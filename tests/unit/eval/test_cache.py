@@ -1,13 +1,18 @@
-"""Kept base results: whole or measured again, and one for each base, part and setting."""
+"""Kept results: whole or measured again, and one for each model, part and setting."""
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from osft_eval.cache import BaseCache
+from osft_eval import stage
+from osft_eval.cache import Cache, own_code
+from osft_eval.settings import read_settings
+from osft_eval.stage import Models
 from osft_workspace import Run, Workspace
+from tests.unit.eval.test_cli import DEFAULTS
 
 
 @pytest.fixture
@@ -15,17 +20,17 @@ def run(tmp_path: Path) -> Run:
     return Run("eval", "r1", Workspace(tmp_path), tmp_path / "runs" / "r1" / "eval", {})
 
 
-def cache_of(run: Run, **common: Any) -> BaseCache:
-    return BaseCache(run, {"base": "sha256:aa", "seed": 42, **common})
+def cache_of(run: Run, **common: Any) -> Cache:
+    return Cache(run, run.workspace.evals, {"model": "sha256:aa", "seed": 42, **common})
 
 
-def test_a_result_comes_back_for_the_same_base_part_content_and_settings_only(run: Run) -> None:
+def test_a_result_comes_back_for_the_same_model_part_content_and_settings_only(run: Run) -> None:
     cache_of(run).put("capitals", "sha256:01", {"value": 0.5})
     assert cache_of(run).get("capitals", "sha256:01") == {"value": 0.5}
     assert cache_of(run).get("capitals", "sha256:02") is None
     assert cache_of(run).get("verbs", "sha256:01") is None
     assert cache_of(run, seed=43).get("capitals", "sha256:01") is None
-    assert cache_of(run, base="sha256:bb").get("capitals", "sha256:01") is None
+    assert cache_of(run, model="sha256:bb").get("capitals", "sha256:01") is None
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"schema": "other"}', "null"])
@@ -36,7 +41,7 @@ def test_a_torn_or_foreign_file_is_measured_again_and_said(
     (file,) = run.workspace.evals.iterdir()
     file.write_text(damage)
     assert cache_of(run).get("capitals", "sha256:01") is None
-    assert "kept base result is damaged, measuring again part=capitals" in capsys.readouterr().out
+    assert "kept result is damaged, measuring again part=capitals" in capsys.readouterr().out
 
 
 def test_a_result_kept_under_another_name_is_not_believed(run: Run) -> None:
@@ -53,3 +58,19 @@ def test_no_temporary_file_stays(run: Run) -> None:
         cache_of(run).put("capitals", "sha256:01", value)
     (file,) = run.workspace.evals.iterdir()
     assert json.loads(file.read_text())["result"] == 2
+
+
+def test_the_key_holds_the_code_the_model_and_its_settings(run: Run, tmp_path: Path) -> None:
+    """Each model under its own folder: the base for all runs, the tuned one for this run alone."""
+    settings = read_settings({**DEFAULTS, "model_args": '{"tuned": {"dtype": "float32"}}'})
+    record = SimpleNamespace(details={"base": {"digest": "sha256:aa"}, "model": {"digest": "sha256:bb"}})
+    models = Models(tmp_path, tmp_path, record)  # type: ignore[arg-type]
+    base, tuned = (
+        stage.cache_of(run, settings, models, {"osft_eval": "1"}, which) for which in ("base", "tuned")
+    )
+    assert base and tuned
+    assert (base.folder, tuned.folder) == (run.workspace.evals, run.dir / "work")
+    assert (base.common["model"], tuned.common["model"]) == ("sha256:aa", "sha256:bb")
+    assert (base.common["model_args"], tuned.common["model_args"]) == ({}, {"dtype": "float32"})
+    assert base.common["engine"] == {"osft_eval": "1"}
+    assert base.common["code"] == own_code()
