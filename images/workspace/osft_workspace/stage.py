@@ -52,6 +52,11 @@ class Run:
     predecessors: dict[str, Record]
     choices: list[dict[str, Any]] = field(default_factory=list)
 
+    @property
+    def needs(self) -> dict[str, str]:
+        """Digest of each predecessor's record."""
+        return {name: record.digest for name, record in self.predecessors.items()}
+
     def event(self, what: str, **fields: Any) -> None:
         """Log one event of this stage."""
         log.event(self.stage, what, **fields)
@@ -154,27 +159,20 @@ def run_stage(
         folder / LOCK, lambda s: log.event(stage, "waiting for another start of this stage", seconds=round(s))
     ):
         predecessors = {name: load_predecessor(workspace, run_id, name) for name in needs}
-        digests = {name: record.digest for name, record in predecessors.items()}
-        inputs_digest = digest_json([clean_inputs, digests])
         run = Run(stage, run_id, workspace, folder, predecessors)
+        inputs_digest = digest_json([clean_inputs, run.needs])
         record = already_done(run, clean_inputs, inputs_digest)
         if record is None:
             clear(folder, keep)
             run.event("start", run=run_id)
-            record = work(run, body, clean_inputs, inputs_digest, digests)
+            record = work(run, body, clean_inputs, inputs_digest)
     if record.status == "refused":
         raise Refused(record.message)
     say_end(record.message)
     return record
 
 
-def work(
-    run: Run,
-    body: Callable[[Run], Outcome],
-    inputs: dict[str, Any],
-    inputs_digest: str,
-    needs: dict[str, str],
-) -> Record:
+def work(run: Run, body: Callable[[Run], Outcome], inputs: dict[str, Any], inputs_digest: str) -> Record:
     """Do the work and publish its record."""
     started, clock = datetime.now(UTC), time.monotonic()
     with PeakMemory() as memory:
@@ -187,7 +185,7 @@ def work(
         message=redact_text(outcome.message),
         inputs=inputs,
         inputs_digest=inputs_digest,
-        needs=needs,
+        needs=run.needs,
         outputs=outputs,
         shared=dict(outcome.shared),
         metrics=dict(outcome.metrics),
