@@ -44,6 +44,7 @@ def stage_env(workspace: Path, scratch: Path, extra: Mapping[str, str] | None = 
         "HOME": str(scratch / "home"),
         "MPLCONFIGDIR": str(scratch / "mpl"),
         "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": "1",  # tiny models gain nothing from more, and other tests run beside
         **{name: str(scratch / name.lower()) for name in caches},
         **(extra or {}),
     }
