@@ -52,7 +52,7 @@ def main(
 ) -> None:
     """Ask both models of a run: the base and the tuned one, greedily, side by side.
 
-    Without QUESTION the first held-out row is asked: one that training never saw.
+    Without QUESTION the first held-out row is asked.
     """
     run_id = summary.newest_run(workspace, run_id, stage="train")
     run_dir = workspace / "runs" / run_id

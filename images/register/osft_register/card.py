@@ -53,7 +53,7 @@ def learned(holdout: Mapping[str, Any] | None) -> str:
         return "Not measured: no held-out rows."
     pairs = {key: value for key, value in sorted(holdout.items()) if isinstance(value, Mapping)}
     rows = ([key, pair.get("base"), pair.get("tuned"), difference(pair)] for key, pair in pairs.items())
-    head = f"{holdout.get('n')} held-out rows that training never saw"
+    head = f"{holdout.get('n')} held-out rows"
     generated = f"; generated answers on {holdout['generated']} of them" if holdout.get("generated") else ""
     return f"{head}{generated}.\n\n{table(['measure', 'base', 'tuned', 'change'], rows)}"
 
@@ -86,7 +86,7 @@ def evaluation(results: Mapping[str, Any] | None) -> list[str]:
         kept(results.get("tasks") or {}),
         "## Gates",
         verdict + rules,
-        *(["Not measured:\n\n" + "\n".join(skipped)] if skipped else []),
+        *(["Left out, or not judged:\n\n" + "\n".join(skipped)] if skipped else []),
     ]
 
 
