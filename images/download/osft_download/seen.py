@@ -53,7 +53,7 @@ def digests(workspace: Workspace, given: Mapping[str, Any], before: Mapping[str,
     ]
     result = {}
     for number, (address, digest) in enumerate(todo):
-        if address.scheme in ("http", "https") and (asked := query(address.uri)):
+        if address.scheme in ("http", "https", "s3") and (asked := query(address.uri)):
             result[f"{address.shown} #{number}"] = digest_json(asked)
         if address.scheme in ("pvc", "path"):
             try:
@@ -67,6 +67,9 @@ def digests(workspace: Workspace, given: Mapping[str, Any], before: Mapping[str,
 
 def query(uri: str) -> list[tuple[str, str]]:
     """The parts of a query that say what is asked for; records keep addresses without their queries."""
-    pairs = parse_qsl(urlsplit(uri).query, keep_blank_values=True)
+    parts = urlsplit(uri)
+    if parts.scheme == "s3":  # there both belong to the key
+        return [(parts.query, parts.fragment)] if parts.query or parts.fragment else []
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
     signing = AZURE if any(name.lower() == "sig" for name, _ in pairs) else frozenset()
     return [pair for pair in pairs if not SIGNING.fullmatch(pair[0]) and pair[0].lower() not in signing]

@@ -83,6 +83,12 @@ def test_what_signs_a_link_does_not_say_what_it_names(signed: str) -> None:
     ]  # fmt: skip
 
 
+def test_a_key_of_s3_is_told_from_another_to_its_end() -> None:
+    asked = [query(f"s3://bucket/{key}") for key in ("a", "a?b", "a?c", "a#b", "a?b#b")]
+    assert asked[0] == []
+    assert len({str(item) for item in asked}) == len(asked)
+
+
 def test_short_names_sign_only_beside_azures_signature() -> None:
     assert query("https://host/rows?sp=2&st=train") == [("sp", "2"), ("st", "train")]
 
