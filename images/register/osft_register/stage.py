@@ -146,6 +146,4 @@ def outcome(run: Run, registry: Registry, wish: Wish, done: Registered, uri: str
         )
         return Outcome(outputs=OUTPUTS, status="skipped", message=message, details=details, versions=versions)
     run.event("registered", model=wish.name, version=done.version["name"], url=url)
-    return Outcome(
-        outputs=OUTPUTS, message=f"registered {title} at {url}", details=details, versions=versions
-    )
+    return Outcome(outputs=OUTPUTS, message=f"registered {title}; {url}", details=details, versions=versions)
