@@ -13,7 +13,5 @@ def enter(stage: str) -> None:
     if os.path.realpath(sys.prefix) == os.path.realpath(home):
         return
     if not os.path.exists(python):  # noqa: PTH110
-        sys.exit(
-            f"the environment .venvs/{stage} is missing. `scripts/setup demo` makes what runs need."
-        )
+        sys.exit(f"the environment .venvs/{stage} is missing. `scripts/setup demo` makes what runs need.")
     os.execv(python, [python, *sys.argv])

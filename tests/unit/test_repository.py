@@ -102,7 +102,9 @@ def test_an_image_copies_what_exists_and_starts_its_stage_without_root(stage: st
         "${BASE_IMAGE} AS build",
         "${BASE_IMAGE}",
     ]
-    assert steps[-2:] == [("USER", "10001:0"), ("ENTRYPOINT", f'["osft-{stage}"]')]
+    assert steps[-6:-4] == [("USER", "10001:0"), ("ENTRYPOINT", f'["osft-{stage}"]')]
+    # What changes with every commit comes last, so that the layers above stay.
+    assert [name for name, _ in steps[-4:]] == ["ARG", "ARG", "ARG", "LABEL"]
     labels = " ".join(argument for name, argument in steps if name == "LABEL")
     for label in ("title", "description", "licenses", "version", "revision", "source"):
         assert f"org.opencontainers.image.{label}=" in labels

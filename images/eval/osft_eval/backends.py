@@ -11,6 +11,7 @@ from typing import Any
 
 from osft_eval.settings import Settings
 from osft_workspace import Run, UserError
+from osft_workspace.cpus import usable_cpus
 
 CPU_ROWS, GPU_ROWS = 16, 32
 """Rows generated at once; scoring batches by tokens (see `scoring`)."""
@@ -75,16 +76,6 @@ def opened(run: Run, settings: Settings, which: str, folder: Path, dtype: str) -
         yield model
     finally:
         release(model)
-
-
-def usable_cpus(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """Processors of this container: those it may run on, or fewer where its CPU limit says so."""
-    cpus = len(os.sched_getaffinity(0))
-    try:
-        allowed, period = quota.read_text().split()
-        return min(cpus, max(1, -(-int(allowed) // int(period))))
-    except (OSError, ValueError):  # no cgroup v2 here, or "max"
-        return cpus
 
 
 def open_hf(settings: Settings, which: str, folder: Path, dtype: str) -> Any:
