@@ -112,7 +112,6 @@ def volume_folder(step: Step, volume: Object, mount: Object, machine: Machine, s
     claim: Object | None = volume.get("persistentVolumeClaim")
     if claim is not None:
         if mount["mountPath"].rstrip("/") == workspace_mount(step):
-            machine.workspace.mkdir(parents=True, exist_ok=True)
             return machine.workspace
         return given_folder(step, claim["claimName"], "claim", machine)
     if "hostPath" in volume:

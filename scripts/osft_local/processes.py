@@ -130,6 +130,7 @@ class Child:
 
 def run_once(step: Step, machine: Machine, seconds: float | None, started: Callable[[Child], None]) -> Ended:
     """One attempt of a step; `started` is told the running child so that signals can reach it."""
+    machine.workspace.mkdir(parents=True, exist_ok=True)
     child = Child(step, machine)
     started(child)
     return child.wait(seconds)

@@ -71,6 +71,14 @@ def test_a_claim_without_a_folder_is_named_with_the_flag_to_add(tmp_path: Path) 
     assert "--claim rows=DIR" in done.stderr
 
 
+def test_every_claim_without_a_folder_is_named_before_anything_starts(tmp_path: Path) -> None:
+    values = ["--set", "data.uri=pvc://rows/x", "--set", "model.uri=pvc://models/base"]
+    done = call(RUN_LOCAL, "one", *CPU, *values, "--workspace", tmp_path / "ws")
+    assert done.returncode == 2
+    assert "--claim rows=DIR" in done.stderr
+    assert "preflight" not in done.stdout and not (tmp_path / "ws").exists()
+
+
 def test_values_that_contradict_each_other_fail_in_helms_own_words(tmp_path: Path) -> None:
     done = call(RUN_LOCAL, "one", "--workspace", tmp_path)
     assert done.returncode == 2
