@@ -8,6 +8,7 @@ TESTS = Path(__file__).parent
 LONGEST_FIRST = ("stages/train", "stages", "stages/eval", "stages/local", "chart", "stages/download")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of a folder share fixtures that take long to make, so one process runs them all."""
     folders = {item: item.path.parent.relative_to(TESTS).as_posix() for item in items}

@@ -30,6 +30,8 @@ LIST = "/api/model_registry/v1alpha3/registered_models?pageSize=1"
 SOCKET_PREFIX = "osft-registry-"
 START_SECONDS = 90.0
 STOP_SECONDS = 40.0
+PORTS_TRIED = 3
+PORT_TAKEN = "address already in use"
 # Small: a demo's registry holds a handful of models.
 DATABASE_OPTIONS = (
     "--innodb-log-file-size=16M",
@@ -205,16 +207,31 @@ def database(data: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def registry(data: Path, server: Path, database_socket: Path) -> Iterator[str]:
     """The Model Registry server over the database; yields its address."""
-    port, log = choose_port(data), data / "model-registry.log"
-    command = [str(server), "proxy", "--hostname", "127.0.0.1", "--port", str(port)]
-    command += ["--embedmd-database-type", "mysql", "--embedmd-database-dsn"]
-    process = spawn([*command, f"root@unix({database_socket})/mr?charset=utf8mb4"], log)
-    address = f"http://127.0.0.1:{port}"
+    process, address = start_registry(data, server, database_socket)
     try:
-        wait_until(lambda: registry_ready(address), process, log)
         yield address
     finally:
         stop_process(process)
+
+
+def start_registry(data: Path, server: Path, database_socket: Path) -> tuple[subprocess.Popen[bytes], str]:
+    """The server once it answers; a port that somebody took meanwhile is given up for another."""
+    log = data / "model-registry.log"
+    for left in reversed(range(PORTS_TRIED)):
+        port = choose_port(data)
+        command = [str(server), "proxy", "--hostname", "127.0.0.1", "--port", str(port)]
+        command += ["--embedmd-database-type", "mysql", "--embedmd-database-dsn"]
+        process = spawn([*command, f"root@unix({database_socket})/mr?charset=utf8mb4"], log)
+        address = f"http://127.0.0.1:{port}"
+        try:
+            wait_until(lambda: registry_ready(address), process, log)  # noqa: B023 - called here and now
+            return process, address
+        except BaseException:
+            stop_process(process)
+            if not left or PORT_TAKEN not in log.read_text(errors="replace"):
+                raise
+            (data / "port").unlink(missing_ok=True)
+    raise AssertionError("not reached")
 
 
 @contextlib.contextmanager

@@ -58,7 +58,7 @@ def test_start_status_stop(data: Path) -> None:
 def test_run_gives_the_commands_code_and_the_same_address_each_time(data: Path) -> None:
     first = call(data, "run", "sh", "-c", "echo $OSFT_LOCAL_REGISTRY; exit 7")
     again = call(data, "run", "sh", "-c", "echo $OSFT_LOCAL_REGISTRY; exit 7")
-    assert (first.returncode, again.returncode) == (7, 7)
+    assert (first.returncode, again.returncode) == (7, 7), first.stderr + again.stderr
     assert first.stdout == again.stdout
     assert users_of(data) == []
 
