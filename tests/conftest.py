@@ -3,16 +3,25 @@
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 TESTS = Path(__file__).parent
 LONGEST_FIRST = ("stages/train", "stages", "stages/eval", "stages/local", "chart", "stages/download")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class ByFolder(LoadScopeScheduling):
     """Tests of a folder share fixtures that take long to make, so one process runs them all."""
-    folders = {item: item.path.parent.relative_to(TESTS).as_posix() for item in items}
-    for item, folder in folders.items():
-        item.add_marker(pytest.mark.xdist_group(folder))
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.partition("::")[0].rpartition("/")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFolder:
+    """Hand out folders, in the order in which they come."""
+    return ByFolder(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the folders that take longest first: what comes last must not leave a core idle."""
     rank = {folder: number for number, folder in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: rank.get(folders[item], len(rank)))
+    items.sort(key=lambda item: rank.get(item.path.parent.relative_to(TESTS).as_posix(), len(rank)))
