@@ -18,7 +18,7 @@ from osft_local.guard import die_with_parent
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "scripts"
-MINUTES = "six"
+MINUTES = "seven"
 VALUES = ROOT / "charts" / "osft-pipeline" / "examples" / "demo.yaml"
 
 INTRO = (
