@@ -11,25 +11,21 @@ import fcntl
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from osft_local.guard import die_with_parent
+from osft_local.servers import Failed, spawn, stop_process, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / ".cache" / "demo" / "registry"
 SERVER = ROOT / ".cache" / "bin" / "model-registry"
 LIST = "/api/model_registry/v1alpha3/registered_models?pageSize=1"
 SOCKET_PREFIX = "osft-registry-"
-START_SECONDS = 90.0
-STOP_SECONDS = 40.0
 PORTS_TRIED = 3
 PORT_TAKEN = "address already in use"
 # Small: a demo's registry holds a handful of models.
@@ -39,10 +35,6 @@ DATABASE_OPTIONS = (
     "--performance-schema=OFF",
     "--skip-log-bin",
 )
-
-
-class Failed(Exception):
-    """One sentence for the user."""
 
 
 def find(program: str) -> str:
@@ -76,43 +68,6 @@ def running(data: Path) -> dict[str, object] | None:
     except (OSError, ValueError):
         return None
     return state if start_ticks(int(str(state["pid"]))) == state["started"] else None
-
-
-def spawn(command: list[str], log: Path) -> subprocess.Popen[bytes]:
-    """Start a server in a session of its own, so that Ctrl-C does not stop it before its client."""
-    parent = os.getpid()
-    with log.open("ab") as output:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=lambda: die_with_parent(parent, signal.SIGTERM),
-        )
-
-
-def stop_process(process: subprocess.Popen[bytes]) -> None:
-    """Ask a server to end, again when it was too young to hear it, and insist after a while."""
-    deadline = time.monotonic() + STOP_SECONDS
-    while time.monotonic() < deadline:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(2)
-            return
-    process.kill()
-    process.wait()
-
-
-def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until a server answers. Raises Failed with the end of its log when it ends or takes too long."""
-    deadline = time.monotonic() + START_SECONDS
-    while not ready():
-        if process.poll() is not None or time.monotonic() > deadline:
-            what = "ended" if process.poll() is not None else f"did not answer in {START_SECONDS:.0f} s"
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
-            raise Failed(f"{log.stem} {what}. The end of {log}:\n{tail}")
-        time.sleep(0.05)
 
 
 def database_ready(path: Path) -> bool:

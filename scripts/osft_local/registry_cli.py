@@ -12,7 +12,8 @@ from types import FrameType
 from typing import NoReturn
 
 from osft_local.guard import die_with_parent
-from osft_local.registry import DATA, ROOT, SERVER, STOP_SECONDS, Failed, running, serving, start_ticks
+from osft_local.registry import DATA, ROOT, SERVER, running, serving, start_ticks
+from osft_local.servers import STOP_SECONDS, Failed
 
 VARIABLE = "OSFT_LOCAL_REGISTRY"
 

@@ -12,6 +12,7 @@ import click
 from osft_local.places import Machine
 from osft_local.plan import Object, Step
 from osft_local.processes import Child, Ended, run_once
+from osft_local.summary import size
 from osft_workspace.log import duration
 
 BACKOFF_LIMIT = 6  # Kubernetes' defaults
@@ -44,11 +45,6 @@ def action(spec: Object, container: str, code: int) -> str:
         if (code in wanted["values"]) == (wanted["operator"] == "In"):
             return str(rule["action"])
     return "Count"
-
-
-def size(count: int) -> str:
-    """Bytes as people say them."""
-    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
 
 
 class Runner:

@@ -96,6 +96,11 @@ def tint(text: str, good: bool | None) -> str:
     return click.style(text, fg="green" if good else "red")
 
 
+def size(count: int) -> str:
+    """Bytes as people say them."""
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+
+
 def table(rows: Sequence[Sequence[str]], shapes: str, tints: Sequence[Callable[[str], str]] = ()) -> str:
     """Rows as aligned lines; one of `<` or `>` in `shapes` for each column, one of `tints` for each row."""
     widths = [max(len(row[index]) for row in rows) for index in range(len(shapes))]
@@ -193,7 +198,7 @@ def costs(records: dict[str, Json]) -> str:
         timings = record["timings"]
         memory = timings.get("peak_memory_bytes") or 0
         told = short(str(record.get("message") or "").partition("; ")[0], WIDTH - 34)
-        rows.append((stage, duration(timings["seconds"]), f"{memory / 2**30:.1f} GiB", told))
+        rows.append((stage, duration(timings["seconds"]), size(memory), told))
     return f"{bold('Time and peak memory')}\n{table(rows, '<>><')}"
 
 
