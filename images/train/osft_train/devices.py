@@ -4,11 +4,13 @@ Flags decide what they can; every other choice is said with its reason.
 """
 
 import importlib.util
+import logging
 import os
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
+from osft_train import trackers
 from osft_train.base import Base
 from osft_workspace import Run, UserError
 from osft_workspace.cpus import usable_cpus
@@ -108,6 +110,21 @@ def keeps_activations(run: Run, base: Base, tokens: int) -> bool:
         f"{tokens} tokens need {needed / 2**30:.1f} GiB, up to {KEEP_BYTES / 2**30:.1f} are kept",
     )
     return kept
+
+
+def prepare_process(options: Mapping[str, Any]) -> None:
+    """Settle what the libraries read once, from the environment, when they are imported."""
+    asked = {"mlflow": options["mlflow_tracking_uri"], "wandb": options["wandb_project"]}
+    trackers.hide_unused([name for name, value in asked.items() if value])
+    logging.basicConfig(level=logging.WARNING)  # before mini-trainer, which would log its whole command line
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    share_cores(os.environ)
+    # The request to stop goes through a file in /dev/shm, which all runs on a machine would share.
+    os.environ["CHECKPOINT_TRIGGER_FILENAME"] = f"osft-train-{os.getpid()}"
+    if options["nnodes"] == 1:
+        for name in ("MASTER_ADDR", "MASTER_PORT"):
+            os.environ.pop(f"PET_{name}", None)  # one node needs no name service
+            os.environ.pop(name, None)
 
 
 def share_cores(env: MutableMapping[str, str]) -> None:

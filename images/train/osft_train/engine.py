@@ -6,20 +6,19 @@ forgets, keeps the log, and ties the processes to this one's life.
 """
 
 import json
-import logging
 import os
 import re
 import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from osft_train import devices, failures, metrics, trackers
+from osft_train import failures, metrics
 from osft_train.arguments import Call
 from osft_train.devices import Device, worker_env
 from osft_train.progress import Watch
@@ -179,32 +178,31 @@ def backend(job: Job) -> type:
     return Backend
 
 
-def prepare_process(options: Mapping[str, Any]) -> None:
-    """Settle what the libraries read once, from the environment, when they are imported."""
-    asked = {"mlflow": options["mlflow_tracking_uri"], "wandb": options["wandb_project"]}
-    trackers.hide_unused([name for name, value in asked.items() if value])
-    logging.basicConfig(level=logging.WARNING)  # before mini-trainer, which would log its whole command line
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    devices.share_cores(os.environ)
-    # The request to stop goes through a file in /dev/shm, which all runs on a machine would share.
-    os.environ["CHECKPOINT_TRIGGER_FILENAME"] = f"osft-train-{os.getpid()}"
-    if options["nnodes"] == 1:
-        for name in ("MASTER_ADDR", "MASTER_PORT"):
-            os.environ.pop(f"PET_{name}", None)  # one node needs no name service
-            os.environ.pop(name, None)
-
-
 def train(job: Job) -> None:
     """Run the backend until its worker ends.
 
     Raises:
         UserError, Transient, StageError: the worker failed, and why.
     """
-    from mini_trainer.full_state_checkpoint import _DEFAULT_TRIGGER_PATH
     from training_hub import AlgorithmRegistry
 
     AlgorithmRegistry.register_backend("osft", job.device.backend, backend(job))
-    watch = Watch(
+    try:
+        with watch(job):
+            job.function(**job.call.arguments)
+    except Exception as error:
+        raise reason(job, error) from None
+    finally:
+        job.kill()
+    check_protected(job)
+
+
+def watch(job: Job) -> Watch:
+    """What follows the worker's steps and ends it when they lead nowhere."""
+    from mini_trainer.full_state_checkpoint import _DEFAULT_TRIGGER_PATH
+
+    early = "told to stop before the first step of this start: nothing was lost. Start again to go on."
+    return Watch(
         job.run,
         metrics.raw_file(job.checkpoints, job.node_rank),
         total=job.total,
@@ -213,37 +211,26 @@ def train(job: Job) -> None:
         lost=lambda step: job.end_with(metrics.diverged(step)),
         stop_file=Path(_DEFAULT_TRIGGER_PATH),
         doing=lambda: job.doing,
-        too_early=lambda: job.end_with(
-            Transient(
-                "told to stop before the first step of this start: nothing was lost. Start again to go on."
-            )
-        ),
+        too_early=lambda: job.end_with(Transient(early)),
     )
-    try:
-        with watch:
-            job.function(**job.call.arguments)
-        check_protected(job)
-    except Exception as error:
-        if job.verdict:
-            raise job.verdict from None
-        if job.stopped:
-            raise job.stopped from None
-        if job.process is None and isinstance(error, ValueError | TypeError):
-            raise UserError(f"training_hub refuses the arguments: {error}") from error
-        if job.process is None and isinstance(error, ImportError):
-            raise UserError(f"this image lacks what the arguments ask for: {error}") from error
-        if job.process is None:
-            raise
-        limit = job.call.arguments["max_tokens_per_gpu"]
-        raise failures.explain(job.tail, str(job.log), limit) from None
-    finally:
-        job.kill()
+
+
+def reason(job: Job, error: Exception) -> BaseException:
+    """Why the backend failed: as we ended it, as its arguments say, or as the worker's log tells."""
+    if ended := job.verdict or job.stopped:
+        return ended
+    if job.process is not None:
+        return failures.explain(job.tail, str(job.log), job.call.arguments["max_tokens_per_gpu"])
+    if isinstance(error, ImportError):
+        return UserError(f"this image lacks what the arguments ask for: {error}")
+    if isinstance(error, ValueError | TypeError):
+        return UserError(f"training_hub refuses the arguments: {error}")
+    return error
 
 
 def check_protected(job: Job) -> None:
     """Raises StageError when the worker never said how many matrices it protects: then nobody knows."""
-    trained = job.process is not None and job.verdict is None
-    if trained and job.matrices and not job.decomposed:
+    if job.matrices and not job.decomposed:
         raise StageError(
             f"mini-trainer's log does not say that it decomposed {job.matrices} weight matrices, so "
             f"nothing shows that they were protected. Use the image of this version; the log is {job.log}."

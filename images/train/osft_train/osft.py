@@ -72,7 +72,7 @@ def settle(run: Run, options: Mapping[str, Any]) -> Setup:
     Raises:
         UserError: an argument, pattern or device that cannot be had.
     """
-    engine.prepare_process(options)
+    devices.prepare_process(options)
     base = Base.load(run, trust_remote_code=options["trust_remote_code"])
     device = devices.choose(run, base, options)
     protects = options["extra"].get("osft", True)

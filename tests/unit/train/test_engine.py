@@ -7,7 +7,9 @@ import pytest
 
 from osft_train.arguments import Call
 from osft_train.devices import Device
-from osft_train.engine import Job
+from osft_train.engine import Job, check_protected, reason
+from osft_workspace import Transient, UserError
+from osft_workspace.exits import StageError
 from tests.unit.train.support import some_run
 
 CPU = Device("cpu", 1, "float32", "sdpa", liger=False, keep_activations=True)
@@ -44,6 +46,22 @@ def test_fewer_decomposed_matrices_than_expected_end_the_worker(job: Job) -> Non
     job.read("   • Total parameters: 6\n")
     assert job.verdict is not None
     assert "decomposed 6 weight matrices, expected 14" in job.verdict.message
+
+
+def test_protection_that_the_log_never_confirmed_is_not_believed(job: Job) -> None:
+    with pytest.raises(StageError, match="does not say that it decomposed 14 weight matrices"):
+        check_protected(job)
+    job.read("   • Total parameters: 14\n")
+    check_protected(job)
+
+
+def test_the_reason_is_ours_then_the_arguments_then_the_logs(job: Job) -> None:
+    assert isinstance(reason(job, ImportError("no s3fs")), UserError)
+    assert isinstance(reason(job, ValueError("odd")), UserError)
+    bug = RuntimeError("odd")
+    assert reason(job, bug) is bug
+    job.end_with(Transient("told to stop"))
+    assert reason(job, bug) is job.verdict
 
 
 def test_milestones_are_told_once(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
