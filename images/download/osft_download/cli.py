@@ -1,38 +1,29 @@
 """`osft-download`: rows and base model into the workspace, checked."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from osft_workspace import Outcome, Run, StageCommand, Workspace, digest_json, run_stage, stage_options
-from osft_workspace.command import Number
+from osft_workspace import Outcome, Run, StageCommand, Workspace, run_stage, stage_options
+from osft_workspace.options import Json, Number
 
 FORMATS = ("auto", "messages", "conversations", "prompt-completion", "processed", "document")
 Command = Callable[..., None]
 NOT_DECIDING = ("timeout_seconds",)
 
 
-class JsonMap(click.ParamType[dict[str, str]]):
-    """A JSON object of texts."""
+class ColumnNames(Json):
+    """Our names of columns -> the data's names."""
 
-    name = "json"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, str]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Parse the text, or say what is wrong with it."""
-        if isinstance(value, dict):
-            return value
-        try:
-            found = json.loads(value or "{}")
-            digest_json(found)  # refuses what no record could hold, such as half a character
-        except (ValueError, RecursionError) as error:
-            self.fail(f"{value!r} is not JSON: {error}", param, ctx)
         from osft_download.formats import COLUMNS
 
-        if not isinstance(found, dict) or not all(isinstance(item, str) for item in found.values()):
-            self.fail(f'{value!r} is no map of texts, expected like {{"messages": "chat"}}', param, ctx)
+        found = super().convert(value, param, ctx)
+        if not all(isinstance(item, str) for item in found.values()):
+            self.fail(f"{value!r} is no map of texts, expected like {self.example}.", param, ctx)
         if unknown := sorted(set(found) - set(COLUMNS)):
             self.fail(f"unknown column {', '.join(unknown)}, expected {', '.join(COLUMNS)}", param, ctx)
         return found
@@ -76,7 +67,7 @@ def option(name: str, env: str, **more: Any) -> Callable[[Command], Command]:
 @option(
     "--columns",
     "OSFT_DATA_COLUMNS",
-    type=JsonMap(),
+    type=ColumnNames(dict, '{"messages": "chat"}'),
     default="{}",
     help='Names of the columns in the data, as JSON: {"prompt": "question", "completion": "answer"}.',
 )

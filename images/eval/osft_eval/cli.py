@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from osft_workspace import Outcome, Run, StageCommand, run_stage, stage_options
+from osft_workspace.options import Json
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 # How much is said, not what is measured.
@@ -33,10 +34,14 @@ def option(name: str, default: Any, text: str, **more: Any) -> Callable[[Functio
 @option("--num-fewshot", None, "Shots before each item. Empty: as the task says.", type=click.IntRange(min=0))
 @option("--limit", 0, "Items of each task. 0: all.", type=click.IntRange(min=0))
 @option("--batch-size", "auto", "Most rows in one forward pass. auto: as the device takes.")
-@option("--gen-kwargs", "{}", 'Arguments of every generation, a JSON object such as {"temperature": 0.7}.')
+@option(
+    "--gen-kwargs", "{}", 'Arguments of every generation, a JSON object such as {"temperature": 0.7}.',
+    type=Json(dict, '{"temperature": 0.7}'),
+)  # fmt: skip
 @option(
     "--model-args", "{}",
     "Arguments of lm-eval's model, a JSON object; under `base` or `tuned` for that model only.",
+    type=Json(dict, '{"dtype": "bfloat16"}'),
 )  # fmt: skip
 @option("--backend", "hf", "What runs the models.", type=click.Choice(["hf", "vllm", "openai"]))
 @option("--base-url", "", "OpenAI-compatible server, such as http://server:8000/v1 (backend openai).")
@@ -60,6 +65,7 @@ def option(name: str, default: Any, text: str, **more: Any) -> Callable[[Functio
     "{}",
     "Rules for going on, a JSON object: maxTaskDrop (points), tasks {name: points}, holdoutMustImprove, "
     "significance.",
+    type=Json(dict, '{"maxTaskDrop": 3}'),
 )
 @option(
     "--primary-metric",

@@ -1,6 +1,5 @@
 """What a user asked for, checked before anything heavy is imported."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -88,9 +87,7 @@ def read_settings(options: Mapping[str, Any]) -> Settings:
     """
     values = {item.name: options[item.name] for item in fields(Settings) if item.name in options}
     values["tasks"] = tuple(name for name in options["tasks"] if name != "none")
-    values["gen_kwargs"] = json_object("--gen-kwargs", options["gen_kwargs"])
-    values["model_args"] = json_object("--model-args", options["model_args"])
-    values["gates"] = read_gates(json_object("--gates", options["gates"]))
+    values["gates"] = read_gates(options["gates"])
     settings = Settings(**values)
     for which in ("base", "tuned"):
         if not isinstance(settings.model_args.get(which, {}), dict):
@@ -111,19 +108,6 @@ def read_settings(options: Mapping[str, Any]) -> Settings:
             "there is nothing to evaluate: no task and no held-out rows. Set eval.tasks or eval.holdout."
         )
     return settings
-
-
-def json_object(option: str, text: str) -> dict[str, Any]:
-    """The JSON object in an option; empty text is an empty object. Raises UserError for anything else."""
-    try:
-        value = json.loads(text or "{}")
-    except ValueError as error:
-        raise UserError(
-            f"{option} is not JSON ({error}): {text!r}. Expected an object such as {{}}."
-        ) from error
-    if not isinstance(value, dict):
-        raise UserError(f"{option} is {text!r}, expected a JSON object such as {{}}.")
-    return value
 
 
 def read_gates(rules: Mapping[str, Any]) -> Gates:

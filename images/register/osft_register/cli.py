@@ -1,38 +1,19 @@
 """`osft-register`: model card, provenance and one version in Kubeflow Model Registry."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from osft_workspace import Outcome, Run, StageCommand, UserError, digest_json, run_stage, stage_options
-from osft_workspace.command import Number
+from osft_workspace import Outcome, Run, StageCommand, UserError, run_stage, stage_options
+from osft_workspace.options import Json, Number
 from osft_workspace.paths import CLAIM
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 LONGEST_NAME = 200  # the database keeps 255, with a number in front
 # How the server is reached, not what is registered: a new certificate does not make a new result.
 CONNECTION = ("ca_file", "insecure_skip_tls_verify", "token_file", "timeout_seconds")
-
-
-def no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number")
-
-
-def json_map(context: click.Context, parameter: click.Parameter, value: str) -> dict[str, Any]:
-    """A JSON object on the command line."""
-    try:
-        found = json.loads(value, parse_constant=no_number)
-        digest_json(found)  # refuses what no record could hold: 1e999, half a character
-    except (ValueError, RecursionError) as error:
-        raise click.BadParameter(f"{value!r} is not JSON ({error}).", context, parameter) from error
-    if not isinstance(found, dict):
-        raise click.BadParameter(
-            f'{value!r} is not a map. Expected, say, {{"team": "search"}}.', context, parameter
-        )
-    return found
 
 
 def option(name: str, default: Any, text: str, env: str = "", **more: Any) -> Callable[[Function], Function]:
@@ -63,7 +44,10 @@ def option(name: str, default: Any, text: str, env: str = "", **more: Any) -> Ca
     type=click.Choice(["fail", "skip", "update", "new"]),
 )  # fmt: skip
 @option(
-    "--metadata", "{}", "Custom properties of the version. An empty text makes a label.", callback=json_map
+    "--metadata",
+    "{}",
+    "Custom properties of the version. An empty text makes a label.",
+    type=Json(dict, '{"team": "search"}'),
 )
 @option("--claim", "", "PVC that holds the workspace, for the model's URI.", env="OSFT_WORKSPACE_CLAIM")
 @option("--uri", "", "URI of the model. Empty: pvc://CLAIM/runs/RUN/train/model.")

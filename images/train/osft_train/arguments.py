@@ -5,7 +5,6 @@ be lost or misread ends here, before anything is loaded.
 """
 
 import inspect
-import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -61,12 +60,7 @@ def check_options(options: Mapping[str, Any]) -> None:
 
 def range_problems(options: Mapping[str, Any]) -> list[str]:
     """Values that the backend would misread."""
-    numbers = {**options, **options["extra"]}
-    found = [
-        f"{name} is {value}: expected a number."
-        for name, value in numbers.items()
-        if isinstance(value, float) and not math.isfinite(value)
-    ]
+    found = []
     if options["unfreeze_rank_ratio"] >= 1:
         found.append(
             "--unfreeze-rank-ratio (train.unfreezeRankRatio) is 1: the backend reads that as 0.5. OSFT keeps "

@@ -1,6 +1,5 @@
 """`osft-train`: the base model tuned on the checked rows."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,28 +7,9 @@ from typing import Any, TypeVar
 import click
 
 from osft_workspace import StageCommand, stage_options
+from osft_workspace.options import Json, Number
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-class Json(click.ParamType[Any]):
-    """A JSON value of one kind; empty text is the empty value of that kind."""
-
-    def __init__(self, kind: type, example: str) -> None:
-        self.kind, self.example = kind, example
-        self.name = f"json {kind.__name__}"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Parse the text, or say what was seen and what is expected."""
-        if isinstance(value, self.kind):
-            return value
-        try:
-            found = json.loads(value) if value else self.kind()
-        except ValueError as error:
-            self.fail(f"{value!r} is not JSON ({error}), expected like {self.example}", param, ctx)
-        if not isinstance(found, self.kind):
-            self.fail(f"{value!r} is JSON of another kind, expected like {self.example}", param, ctx)
-        return found
 
 
 def option(name: str, default: Any, text: str, *env: str, **more: Any) -> Callable[[Function], Function]:
@@ -41,8 +21,8 @@ def option(name: str, default: Any, text: str, *env: str, **more: Any) -> Callab
 
 
 COUNT = click.IntRange(min=1)
-POSITIVE = click.FloatRange(min=0, min_open=True)
-SHARE = click.FloatRange(min=0, max=1, max_open=True)
+POSITIVE = Number(min=0, min_open=True)
+SHARE = Number(min=0, max=1, max_open=True)
 
 
 @click.command(cls=StageCommand, name="osft-train")
@@ -57,7 +37,7 @@ SHARE = click.FloatRange(min=0, max=1, max_open=True)
     "--unfreeze-rank-ratio",
     0.25,
     "Share of each weight matrix that OSFT may change, below 1.",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
 )
 @option(
     "--target-patterns", "[]", "Matrices to decompose, a JSON list of name parts. Empty: by the model's "
@@ -87,7 +67,7 @@ SHARE = click.FloatRange(min=0, max=1, max_open=True)
 @option("--beta1", None, "AdamW beta1. Empty: 0.9.", type=SHARE)
 @option("--beta2", None, "AdamW beta2. Empty: 0.95.", type=SHARE)
 @option("--eps", None, "AdamW epsilon. Empty: 1e-8.", type=POSITIVE)
-@option("--weight-decay", None, "AdamW weight decay. Empty: 0.", type=click.FloatRange(min=0))
+@option("--weight-decay", None, "AdamW weight decay. Empty: 0.", type=Number(min=0))
 # Rows
 @option("--unmask-messages/--no-unmask-messages", False, "Learn from every message but the system's.")
 @option("--is-pretraining/--no-is-pretraining", False, "Learn plain text in blocks, without a chat template.")
@@ -108,7 +88,7 @@ SHARE = click.FloatRange(min=0, max=1, max_open=True)
     "--checkpoint-minutes",
     15.0,
     "Minutes of training between full states, for a kill without warning. 0: none.",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
 )
 @option("--checkpoint-storage", "", "Mirror of full states, an fsspec address. Empty: only the workspace.")
 # Nodes

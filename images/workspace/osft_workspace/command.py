@@ -1,6 +1,5 @@
 """The command line that all stages share: exit codes, the termination message, umask, common options."""
 
-import math
 import os
 import signal
 import sys
@@ -96,17 +95,6 @@ class StageMain(click.Command):
         except BaseException as error:
             sys.exit(exit_code_of(error))
         sys.exit(result if isinstance(result, int) else exits.DONE)
-
-
-class Number(click.FloatRange):
-    """A range that `nan` and `inf` are outside of; click lets nan through every border."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Parse the text, or say what is wrong with it."""
-        number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{value!r} is no number that can be used here.", param, ctx)
-        return number
 
 
 class StageCommand(StageMain):

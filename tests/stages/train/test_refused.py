@@ -31,7 +31,7 @@ def ready(stage: Stage) -> str:
         (["--extra={bad"], "is not JSON"),
         (["--mlflow-tracking-uri=https://me:pw@host"], "MLFLOW_TRACKING_USERNAME"),
         (["--wandb-project=ours"], "WANDB_API_KEY is empty"),
-        (["--learning-rate=nan"], "learning_rate is nan: expected a number"),
+        (["--learning-rate=nan"], "'nan' is no number that can be used here"),
     ],
 )
 def test_values_that_would_be_misread_are_refused(

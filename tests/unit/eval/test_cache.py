@@ -62,7 +62,7 @@ def test_no_temporary_file_stays(run: Run) -> None:
 
 def test_the_key_holds_the_code_the_model_and_its_settings(run: Run, tmp_path: Path) -> None:
     """Each model under its own folder: the base for all runs, the tuned one for this run alone."""
-    settings = read_settings({**DEFAULTS, "model_args": '{"tuned": {"dtype": "float32"}}'})
+    settings = read_settings({**DEFAULTS, "model_args": {"tuned": {"dtype": "float32"}}})
     record = SimpleNamespace(details={"base": {"digest": "sha256:aa"}, "model": {"digest": "sha256:bb"}})
     models = Models(tmp_path, tmp_path, record)  # type: ignore[arg-type]
     base, tuned = (

@@ -12,8 +12,8 @@ from osft_eval.settings import read_settings
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--gates", "{"], "--gates is not JSON"),
-        (["--gates", "[1]"], "expected a JSON object"),
+        (["--gates", "{"], "'{' is not JSON"),
+        (["--gates", "[1]"], "is JSON of another kind, expected like"),
         (["--gates", '{"maxTaskDrops": 1}'], "unknown rules maxTaskDrops. Known: maxTaskDrop, tasks,"),
         (
             ["--gates", '{"maxTaskDrop": "2"}'],
@@ -23,7 +23,7 @@ from osft_eval.settings import read_settings
         (["--gates", '{"tasks": [1]}'], "expected an object of task names and points"),
         (["--gates", '{"significance": 5}'], "expected a number between 0 and 1 such as 0.05"),
         (["--gates", '{"holdoutMustImprove": 1}'], "expected true or false"),
-        (["--gen-kwargs", "temperature=1"], "--gen-kwargs is not JSON"),
+        (["--gen-kwargs", "temperature=1"], "'temperature=1' is not JSON"),
         (["--model-args", '{"tuned": 1}'], "--model-args has 'tuned' as 1, expected an object"),
         (["--batch-size", "0"], "expected `auto` or a whole number above 0"),
         (["--backend", "openai"], "Set eval.baseUrl"),
@@ -41,24 +41,24 @@ def test_a_wrong_value_is_a_sentence(arguments: list[str], sentence: str, tmp_pa
 
 DEFAULTS = {
     "tasks": ("none",), "include_path": "", "num_fewshot": None, "limit": 0, "batch_size": "auto",
-    "gen_kwargs": "{}", "model_args": "{}", "backend": "hf", "base_url": "", "gpus": 0,
+    "gen_kwargs": {}, "model_args": {}, "backend": "hf", "base_url": "", "gpus": 0,
     "chat_template": False, "log_samples": True, "seed": 42, "holdout": True, "holdout_limit": 0,
     "holdout_generate": 1,
-    "holdout_max_new_tokens": 8, "gates": "{}", "primary_metric": "", "trust_remote_code": False,
+    "holdout_max_new_tokens": 8, "gates": {}, "primary_metric": "", "trust_remote_code": False,
 }  # fmt: skip
 
 
 def test_a_temperature_means_sampling() -> None:
-    settings = read_settings({**DEFAULTS, "gen_kwargs": '{"temperature": 0.7}'})
+    settings = read_settings({**DEFAULTS, "gen_kwargs": {"temperature": 0.7}})
     assert settings.generation == {"temperature": 0.7, "do_sample": True}
 
 
 def test_every_name_of_a_length_is_lm_evals() -> None:
-    settings = read_settings({**DEFAULTS, "gen_kwargs": '{"max_new_tokens": 7}'})
+    settings = read_settings({**DEFAULTS, "gen_kwargs": {"max_new_tokens": 7}})
     assert settings.generation == {"max_gen_toks": 7}
 
 
 def test_arguments_may_be_for_one_model_only() -> None:
-    settings = read_settings({**DEFAULTS, "model_args": '{"dtype": "float32", "tuned": {"model": "t"}}'})
+    settings = read_settings({**DEFAULTS, "model_args": {"dtype": "float32", "tuned": {"model": "t"}}})
     assert settings.args_for("base") == {"dtype": "float32"}
     assert settings.args_for("tuned") == {"dtype": "float32", "model": "t"}

@@ -1,0 +1,44 @@
+"""Kinds of options that several stages have, strict where click is not."""
+
+import json
+import math
+from typing import Any
+
+import click
+
+from osft_workspace.digests import digest_json
+
+LONGEST_SHOWN = 80  # characters of a value in a sentence
+
+
+class Number(click.FloatRange):
+    """A range that `nan` and `inf` are outside of; click lets nan through every border."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse the text, or say what is wrong with it."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no number that can be used here.", param, ctx)
+        return number
+
+
+class Json(click.ParamType[Any]):
+    """A JSON object or list, empty for empty text; what no record could hold, such as NaN, is refused."""
+
+    def __init__(self, kind: type, example: str) -> None:
+        self.kind, self.example = kind, example
+        self.name = f"json {'object' if kind is dict else 'list'}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse the text, or say what was seen and what is expected."""
+        if isinstance(value, self.kind):
+            return value
+        seen = repr(value)[:LONGEST_SHOWN]
+        try:
+            found = json.loads(value) if value else self.kind()
+            digest_json(found)
+        except (ValueError, RecursionError) as error:
+            self.fail(f"{seen} is not JSON ({error}), expected like {self.example}.", param, ctx)
+        if not isinstance(found, self.kind):
+            self.fail(f"{seen} is JSON of another kind, expected like {self.example}.", param, ctx)
+        return found
