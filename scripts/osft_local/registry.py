@@ -160,24 +160,26 @@ def database(data: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def registry(data: Path, server: Path, database_socket: Path) -> Iterator[str]:
+def registry(data: Path, server: Path, database_socket: Path, listen: str | None) -> Iterator[str]:
     """The Model Registry server over the database; yields its address."""
-    process, address = start_registry(data, server, database_socket)
+    process, address = start_registry(data, server, database_socket, listen)
     try:
         yield address
     finally:
         stop_process(process)
 
 
-def start_registry(data: Path, server: Path, database_socket: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """The server once it answers; a port that somebody took meanwhile is given up for another."""
+def start_registry(
+    data: Path, server: Path, database_socket: Path, listen: str | None
+) -> tuple[subprocess.Popen[bytes], str]:
+    """The server once it answers, at the place it was given; else a port that is taken is given up for another."""
     log = data / "model-registry.log"
-    for left in reversed(range(PORTS_TRIED)):
-        port = choose_port(data)
-        command = [str(server), "proxy", "--hostname", "127.0.0.1", "--port", str(port)]
+    for left in reversed(range(1 if listen else PORTS_TRIED)):
+        host, _, port = (listen or f"127.0.0.1:{choose_port(data)}").rpartition(":")
+        command = [str(server), "proxy", "--hostname", host, "--port", port]
         command += ["--embedmd-database-type", "mysql", "--embedmd-database-dsn"]
         process = spawn([*command, f"root@unix({database_socket})/mr?charset=utf8mb4"], log)
-        address = f"http://127.0.0.1:{port}"
+        address = f"http://{host}:{port}"
         try:
             wait_until(lambda: registry_ready(address), process, log)  # noqa: B023 - called here and now
             return process, address
@@ -190,8 +192,11 @@ def start_registry(data: Path, server: Path, database_socket: Path) -> tuple[sub
 
 
 @contextlib.contextmanager
-def serving(data: Path, server: Path) -> Iterator[str]:
-    """Both servers, with the state that `status` and `stop` read; yields the address."""
+def serving(data: Path, server: Path, listen: str | None = None) -> Iterator[str]:
+    """Both servers, with the state that `status` and `stop` read; yields the address.
+
+    `listen` is `host:port`; without it a port of 127.0.0.1 is chosen.
+    """
     if not server.exists():
         raise Failed(f"{server} is missing. `make tools` builds it from its Go module.")
     data.mkdir(parents=True, exist_ok=True)
@@ -203,7 +208,7 @@ def serving(data: Path, server: Path) -> Iterator[str]:
             raise Failed(
                 f"another process is starting or stopping the registry of {data}. Try again."
             ) from None
-        with database(data) as path, registry(data, server, path) as address:
+        with database(data) as path, registry(data, server, path, listen) as address:
             mine = {"pid": os.getpid(), "started": start_ticks(os.getpid()), "address": address}
             (data / "state.new").write_text(json.dumps(mine) + "\n")
             (data / "state.new").rename(state)

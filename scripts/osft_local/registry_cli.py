@@ -22,9 +22,9 @@ def end(signum: int, frame: FrameType | None) -> NoReturn:
     sys.exit(128 + signum)
 
 
-def serve(data: Path, server: Path) -> int:
+def serve(data: Path, server: Path, listen: str | None) -> int:
     """Serve until a signal comes."""
-    with serving(data, server) as address:
+    with serving(data, server, listen) as address:
         print(address, flush=True)
         while True:
             signal.pause()
@@ -113,6 +113,7 @@ def main() -> int:
     )
     parser.add_argument("action", choices=("start", "stop", "status", "serve", "run"))
     parser.add_argument("--data", type=Path, default=DATA, help="folder for the database, its port and logs")
+    parser.add_argument("--listen", help="host:port for serve, in place of a free port of 127.0.0.1")
     parser.add_argument("--server", type=Path, default=SERVER, help="the model-registry program")
     words = sys.argv[1:]
     cut = words.index("--") if "--" in words else len(words)
@@ -129,7 +130,7 @@ def main() -> int:
             case "status":
                 return status(data)
             case "serve":
-                return serve(data, server)
+                return serve(data, server, given.listen)
             case _:
                 return run(data, server, words[cut + 1 :])
     except Failed as error:
