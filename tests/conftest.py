@@ -10,10 +10,14 @@ LONGEST_FIRST = ("stages/train", "stages", "stages/eval", "stages/local", "chart
 
 
 class ByFolder(LoadScopeScheduling):
-    """Tests of a folder share fixtures that take long to make, so one process runs them all."""
+    """Tests of a folder share fixtures that take long to make, so one process runs them all.
+
+    Scenarios on a cluster share nothing but the cluster: each goes to whoever is free.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid.partition("::")[0].rpartition("/")[0]
+        folder = nodeid.partition("::")[0].rpartition("/")[0]
+        return nodeid if folder == "tests/e2e" else folder
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFolder:

@@ -12,8 +12,8 @@ import click
 
 from osft_cluster import host, lifecycle
 from osft_cluster.places import BIN, NETWORK, ROOT, Cluster
-from osft_local.registry import start_ticks
-from osft_local.servers import Failed
+from osft_cluster.services import S3_KEYS
+from osft_local.servers import Failed, start_ticks
 
 HOURS = 4.0
 STOP_SECONDS = 120
@@ -31,8 +31,8 @@ def main(context: click.Context, name: str, network: str) -> None:
     """A real one-node Kubernetes on this machine, with Kubeflow Trainer, JobSet and Model Registry.
 
     It needs root and Linux, no container engine, and nothing outside the machine. While it runs it changes
-    three addresses on the loopback interface, a bridge, a cgroup, /run/NAME and a few kernel parameters; `down`
-    undoes all of it. No firewall rule is made, and nothing listens on a real interface.
+    three addresses on the loopback interface, a bridge, a cgroup, /run/NAME and a few kernel parameters;
+    `down` undoes all of it. No firewall rule is made, and nothing listens on a real interface.
     """
     home = Cluster().home if name == Cluster().name else Cluster().home.with_name(f"cluster-{name}")
     context.obj = Cluster(name, network, home)
@@ -93,7 +93,8 @@ def status(cluster: Cluster) -> None:
         click.echo("not running")
         sys.exit(1)
     for name, place in (
-        ("kubeconfig", cluster.kubeconfig), ("images", cluster.images), ("S3", cluster.s3),
+        ("kubeconfig", cluster.kubeconfig), ("images", cluster.images),
+        ("S3", cluster.s3), ("S3 keys", ":".join(S3_KEYS.values())),
         ("Model Registry", cluster.model_registry), ("volumes", cluster.volumes), ("logs", cluster.logs),
     ):  # fmt: skip
         click.echo(f"{name:16}{place}")

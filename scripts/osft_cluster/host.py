@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 
 from osft_cluster.places import Cluster
+from osft_cluster.servers import STARTED
+from osft_local.servers import start_ticks
 
 SYSCTLS = (
     *("kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes"),
@@ -63,6 +65,7 @@ def take(cluster: Cluster) -> None:
 
 def give_back(cluster: Cluster) -> None:
     """Undo everything, also after servers that were killed. Fine when nothing is there."""
+    end_servers(cluster)
     end_shims(cluster)
     end_cgroups(cluster)
     unmount(cluster)
@@ -74,6 +77,17 @@ def give_back(cluster: Cluster) -> None:
             (PROC_SYS / name).write_text(value)
     for folder in (cluster.run, cluster.live):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def end_servers(cluster: Cluster) -> None:
+    """Kill the servers that outlived who started them."""
+    with contextlib.suppress(OSError):
+        lines = (cluster.run / STARTED).read_text().splitlines()
+        for number, ticks in (map(int, line.split()) for line in lines):
+            deadline = time.monotonic() + KILL_SECONDS
+            while start_ticks(number) == ticks and time.monotonic() < deadline:
+                os.kill(number, signal.SIGKILL)
+                time.sleep(0.02)
 
 
 def end_shims(cluster: Cluster) -> None:

@@ -13,8 +13,7 @@ from osft_cluster import control_plane, host, kubeflow, node, pki, services, sto
 from osft_cluster.api import Api
 from osft_cluster.places import Cluster
 from osft_cluster.servers import Servers
-from osft_local.registry import start_ticks
-from osft_local.servers import Failed
+from osft_local.servers import Failed, start_ticks
 
 ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
 GPUS = "2"

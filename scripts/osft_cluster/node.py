@@ -119,9 +119,9 @@ def start_kubelet(cluster: Cluster, servers: Servers) -> None:
         "clusterDNS": [cluster.dns],
         "clusterDomain": "cluster.local",
         "resolvConf": str(write(live / "resolv.conf", "")),
-        # No firewall rule of kubelet's, and nothing thrown away on a machine whose disk others fill.
         "makeIPTablesUtilChains": False,
-        "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+        # Nothing is thrown out on a machine whose disk others fill for a moment.
+        "evictionHard": {"memory.available": "100Mi"},
         "imageGCHighThresholdPercent": 100,
         "podLogsDir": str(live / "pod-logs"),
         "volumePluginDir": str(live / "flex"),

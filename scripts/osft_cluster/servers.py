@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from osft_cluster.places import BIN, Cluster
-from osft_local.servers import Failed, spawn, stop_process, wait_until
+from osft_local.servers import Failed, spawn, start_ticks, stop_process, wait_until
 
 NEVER = 1e9
+STARTED = "servers"
 
 
 class Servers:
@@ -29,7 +30,10 @@ class Servers:
         if env:
             words = ["env", *(f"{key}={value}" for key, value in env.items()), *words]
         self.log(name).write_text("")
-        self.running[name] = spawn(words, self.log(name))
+        self.running[name] = process = spawn(words, self.log(name))
+        # For `down` after this process was killed: a number and a start name one process for ever.
+        with (self.cluster.run / STARTED).open("a") as started:
+            started.write(f"{process.pid} {start_ticks(process.pid)}\n")
 
     def wait(self, name: str, ready: Callable[[], bool]) -> None:
         """Wait until a server answers. Raises Failed with the end of its log when that does not happen."""

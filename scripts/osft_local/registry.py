@@ -19,7 +19,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from osft_local.servers import Failed, spawn, stop_process, wait_until
+from osft_local.servers import Failed, spawn, start_ticks, stop_process, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / ".cache" / "demo" / "registry"
@@ -50,15 +50,6 @@ def find(program: str) -> str:
 def as_root() -> list[str]:
     """MariaDB refuses to run as root unless told that this is meant; the data then needs no other owner."""
     return ["--user=root"] if os.getuid() == 0 else []
-
-
-def start_ticks(pid: int) -> int | None:
-    """When a living process began; with its number it names one process for ever."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] == "Z" else int(fields[19])
 
 
 def running(data: Path) -> dict[str, object] | None:
@@ -172,7 +163,7 @@ def registry(data: Path, server: Path, database_socket: Path, listen: str | None
 def start_registry(
     data: Path, server: Path, database_socket: Path, listen: str | None
 ) -> tuple[subprocess.Popen[bytes], str]:
-    """The server once it answers, at the place it was given; else a port that is taken is given up for another."""
+    """The server once it answers; without a place of its own it gives a taken port up for another."""
     log = data / "model-registry.log"
     for left in reversed(range(1 if listen else PORTS_TRIED)):
         host, _, port = (listen or f"127.0.0.1:{choose_port(data)}").rpartition(":")

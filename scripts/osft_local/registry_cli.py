@@ -12,8 +12,8 @@ from types import FrameType
 from typing import NoReturn
 
 from osft_local.guard import die_with_parent
-from osft_local.registry import DATA, ROOT, SERVER, running, serving, start_ticks
-from osft_local.servers import STOP_SECONDS, Failed
+from osft_local.registry import DATA, ROOT, SERVER, running, serving
+from osft_local.servers import STOP_SECONDS, Failed, start_ticks
 
 VARIABLE = "OSFT_LOCAL_REGISTRY"
 

@@ -32,6 +32,15 @@ def spawn(command: list[str], log: Path) -> subprocess.Popen[bytes]:
         )
 
 
+def start_ticks(pid: int) -> int | None:
+    """When a living process began; with its number it names one process for ever."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else int(fields[19])
+
+
 def stop_process(process: subprocess.Popen[bytes]) -> None:
     """Ask a server to end, again when it was too young to hear it, and insist after a while."""
     deadline = time.monotonic() + STOP_SECONDS

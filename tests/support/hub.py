@@ -31,7 +31,8 @@ class Repo:
 class Hub:
     """Serves `repos`, named like `models/org/name` or `datasets/org/name`, until `close`."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.host = host
         self.repos: dict[str, Repo] = {}
         self.asked: list[str] = []
         self.failing = 0
@@ -41,12 +42,12 @@ class Hub:
         class Handler(HubHandler):
             server_hub = hub
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = ThreadingHTTPServer((host, 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}"
+        return f"http://{self.host}:{self.server.server_port}"
 
     def env(self, token: str | None = None) -> dict[str, str]:
         """What points the client here."""

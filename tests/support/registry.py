@@ -127,8 +127,9 @@ def proxy(
     after: Rule = lambda request: None,
     path: Callable[[str], str] = lambda path: path,
     tls: "Certificates | None" = None,
+    host: str = "127.0.0.1",
 ) -> Iterator[str]:
-    """A loopback proxy; yields its address.
+    """A proxy on an address of this machine; yields its own address.
 
     `before` may answer in the server's place; `after` runs when the server has done its work and may replace
     its answer; `path` rewrites where a request goes.
@@ -176,7 +177,7 @@ def proxy(
         def handle_error(self, request: Any, client_address: Any) -> None:
             return  # a client that hangs up is what some tests are about
 
-    server = Server(("127.0.0.1", 0), Handler)
+    server = Server((host, 0), Handler)
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(tls.server)
@@ -184,7 +185,7 @@ def proxy(
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
+        yield f"{'https' if tls else 'http'}://{host}:{server.server_address[1]}"
     finally:
         server.shutdown()
         thread.join()
@@ -193,14 +194,14 @@ def proxy(
 
 @dataclass(frozen=True)
 class Certificates:
-    """A CA of our own and a server certificate for 127.0.0.1 signed by it."""
+    """A CA of our own and a server certificate signed by it."""
 
     ca: Path
     server: Path
 
 
-def make_certificates(folder: Path) -> Certificates:
-    """Write both as PEM files."""
+def make_certificates(folder: Path, host: str = "127.0.0.1") -> Certificates:
+    """Write both as PEM files, the certificate for an address."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -225,7 +226,7 @@ def make_certificates(folder: Path) -> Certificates:
 
     pem = serialization.Encoding.PEM
     ca, ca_key = certificate("test CA", None, (x509.BasicConstraints(ca=True, path_length=None), True))
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))])
     signed, key = certificate("registry", (ca.subject, ca_key), (names, False))
     plain = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     (folder / "ca.pem").write_bytes(ca.public_bytes(pem))

@@ -1,0 +1,109 @@
+"""Upgrades, rollbacks, uninstalls, dead clients: what is done stays done, and nothing is left behind."""
+
+import signal
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.e2e.harness import BIN, Release, Space, eventually
+
+HOOKS: dict[str, Any] = {"ordering": "hooks", "hooks": {"timeoutMinutes": 1440}}
+
+
+def started(release: Release, stage: str) -> bool:
+    """Whether a stage's pod runs."""
+    return any(pod["status"].get("phase") == "Running" for pod in release.pods(stage))
+
+
+def left_over(release: Release) -> list[str]:
+    """Everything of the release that is still there, but the claim."""
+    kinds = "trainjobs,trainingruntimes,jobsets,jobs,pods,services,secrets,configmaps,serviceaccounts,roles"
+    found = release.space.get(kinds, f"--selector=app.kubernetes.io/instance={release.name}")
+    return [f"{item['kind']}/{item['metadata']['name']}" for item in found]
+
+
+def test_upgrades(space: Space) -> None:
+    """Unchanged values: nothing runs. Changed ones: a new run beside the old. Rollback: none twice."""
+    release = space.release()
+    assert release.install().returncode == 0
+    assert release.finish() == "Complete", release.story()
+    first, uid = release.run, release.trainjob["metadata"]["uid"]
+    same = release.upgrade()
+    assert same.returncode == 0, same.stderr
+    assert release.trainjob["metadata"]["uid"] == uid
+    changed = release.upgrade(train={"epochs": 2})
+    assert changed.returncode == 0, changed.stderr
+    second = release.run
+    assert second != first
+    assert release.finish() == "Complete", release.story()
+    steps = {run: release.record("train", run)["metrics"]["steps"] for run in (first, second)}
+    assert steps[second] == 2 * steps[first]
+    back = release.command("rollback", "1")
+    assert back.returncode == 0, back.stderr
+    assert release.run == first
+    assert release.finish() == "Complete", release.story()
+    for pod in release.pods():
+        if pod["metadata"]["labels"]["osft-pipeline/run"] == first:
+            assert "already done" in space.kubectl("logs", pod["metadata"]["name"]).stdout
+
+
+@pytest.mark.parametrize("ordering", ["cluster", "hooks"])
+def test_uninstall_leaves_only_the_claim(space: Space, ordering: str) -> None:
+    """In the middle of training and after the end; the next install takes the workspace up again."""
+    release = space.release(**(HOOKS if ordering == "hooks" else {}), train={"epochs": 12})
+    client = background_install(release)
+    assert eventually(lambda: started(release, "train"), 180), release.story()
+    gone = release.uninstall()
+    assert gone.returncode == 0, gone.stderr
+    client.wait(60)
+    assert eventually(lambda: not left_over(release), 60) is True, left_over(release)
+    assert [claim["metadata"]["name"] for claim in space.get("pvc")] == [release.claim]
+    again = space.release(
+        **(HOOKS if ordering == "hooks" else {}), train={"epochs": 12}, eval={"enabled": False}
+    )
+    assert again.install("--timeout=24h").returncode == 0
+    assert ordering == "hooks" or again.finish() == "Complete", again.story()
+    [download] = again.pods("download")
+    assert "already done" in space.kubectl("logs", download["metadata"]["name"]).stdout
+    assert again.uninstall().returncode == 0
+    assert eventually(lambda: not left_over(again), 60) is True, left_over(again)
+
+
+def test_uninstall_before_anything_ran(space: Space) -> None:
+    """Right after the install, and of a release whose preflight failed."""
+    release = space.release()
+    assert release.install().returncode == 0
+    assert release.uninstall().returncode == 0
+    assert eventually(lambda: not left_over(release), 60) is True, left_over(release)
+    refused = space.release(secrets={"hf": {"existing": "nowhere"}})
+    assert refused.install().returncode == 1
+    assert refused.uninstall().returncode == 0
+    assert eventually(lambda: not left_over(refused), 60) is True, left_over(refused)
+
+
+def test_a_client_killed_in_hooks_ordering(space: Space) -> None:
+    """The stage that runs ends, no other starts, upgrades fail; uninstall and install go on where it was."""
+    release = space.release(**HOOKS, train={"epochs": 10})
+    client = background_install(release)
+    assert eventually(lambda: started(release, "train"), 180), release.story()
+    client.send_signal(signal.SIGKILL)
+    client.wait(30)
+    assert release.finish() == "Complete", release.story()
+    assert not release.pods("eval")
+    refused = release.upgrade()
+    assert refused.returncode == 1 and "another operation" in refused.stderr
+    assert release.uninstall().returncode == 0
+    done = release.install("--timeout=24h")
+    assert done.returncode == 0, done.stdout + done.stderr
+    [train] = release.pods("train")
+    assert "already done" in space.kubectl("logs", train["metadata"]["name"]).stdout
+
+
+def background_install(release: Release) -> "subprocess.Popen[bytes]":
+    """`helm install` that goes on while the test does."""
+    words = release.rendering("--timeout=24h")
+    command = [str(BIN / release.helm), "install", release.name, "--namespace", release.space.name, *words]
+    return subprocess.Popen(
+        command, env=release.space.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )

@@ -1,0 +1,82 @@
+"""The development cluster itself: it starts beside another one and leaves nothing behind."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import BIN, DEV_CLUSTER, call, eventually
+
+SECOND = ("--name=osft-two", "--network=10.197")
+SYSCTLS = ("kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory", "net/ipv4/ip_forward")
+
+pytestmark = pytest.mark.alone
+
+
+def machine() -> dict[str, object]:
+    """Everything of this machine that a cluster may change."""
+    rules = call("iptables-save").stdout if Path("/usr/sbin/iptables-save").exists() else ""
+    return {
+        "addresses": call("ip", "-brief", "address").stdout,
+        "mounts": sorted(line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()),
+        "cgroups": sorted(str(path) for path in Path("/sys/fs/cgroup").glob("*/osft*")),
+        "rules": [line for line in rules.splitlines() if not line.startswith("#")],
+        "sysctls": {name: Path("/proc/sys", name).read_text() for name in SYSCTLS},
+        "run": sorted(path.name for path in Path("/run").glob("osft*")),
+        "processes": processes(),
+    }
+
+
+def processes() -> list[str]:
+    """Command lines of everything that belongs to the second cluster."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = entry.read_bytes()
+        except OSError:
+            continue
+        if b"osft-two" in words and entry.parent.name != str(os.getpid()):
+            found.append(words.replace(b"\0", b" ").decode())
+    return found
+
+
+def run_a_pod(kubeconfig: str) -> None:
+    """Something that mounts, holds a network and runs."""
+    kubectl = (BIN / "kubectl", f"--kubeconfig={kubeconfig}")
+    words = ("run", "one", "--image=10.197.0.2:5000/pause:1", "--restart=Never")
+    assert call(*kubectl, *words).returncode == 0
+    assert call(*kubectl, "wait", "--for=condition=Ready", "pod/one", "--timeout=60s").returncode == 0
+
+
+def start() -> str:
+    """Start the second cluster; its kubeconfig."""
+    up = call(DEV_CLUSTER, *SECOND, "up")
+    assert up.returncode == 0, up.stdout + up.stderr
+    return call(DEV_CLUSTER, *SECOND, "kubeconfig").stdout.strip()
+
+
+def test_it_leaves_the_machine_as_it_was() -> None:
+    before = machine()
+    run_a_pod(start())
+    again = call(DEV_CLUSTER, *SECOND, "up")
+    assert again.returncode == 0 and "runs already" in again.stdout
+    taken = call(DEV_CLUSTER, "--name=osft-three", SECOND[1], "up")
+    assert taken.returncode == 2 and "address 10.197.0.1/32" in taken.stderr + taken.stdout
+    assert call(DEV_CLUSTER, *SECOND, "down").returncode == 0
+    assert machine() == before
+    assert call(DEV_CLUSTER, *SECOND, "status").returncode == 1
+    assert "not running" in call(DEV_CLUSTER, *SECOND, "down").stdout
+
+
+def test_down_clears_up_after_one_that_was_killed() -> None:
+    before = machine()
+    run_a_pod(start())
+    listed = subprocess.run(["pgrep", "-f", "dev-cluster --name=osft-two"], capture_output=True, text=True)
+    for number in listed.stdout.split():
+        os.kill(int(number), signal.SIGKILL)
+    refused = call(DEV_CLUSTER, *SECOND, "up")
+    assert refused.returncode == 2 and "dev-cluster down" in refused.stderr + refused.stdout
+    assert call(DEV_CLUSTER, *SECOND, "down").returncode == 0
+    assert eventually(lambda: machine() == before, 30), machine()

@@ -1,0 +1,130 @@
+"""Pods killed, servers away, gates that refuse, full disks: retried or not, nothing lost, nothing doubled."""
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.harness import ROOT, Release, Space, call, ended, eventually
+from tests.support.registry import Registry
+
+LONG = {"train": {"epochs": 20, "checkpoints": {"everyMinutes": 0.05}}}
+"""Long enough to be killed in the middle, with a full state every three seconds."""
+
+
+def running(release: Release, stage: str) -> Any:
+    """The stage's running pod once it has said something, or None."""
+    for pod in release.pods(stage):
+        name = pod["metadata"]["name"]
+        if pod["status"].get("phase") == "Running" and release.space.kubectl("logs", name).stdout:
+            return pod
+    return None
+
+
+def kill(pod: Any) -> None:
+    """SIGKILL to the stage's processes, as the kernel does when memory runs out."""
+    files = Path("/sys/fs/cgroup").glob(f"**/pod{pod['metadata']['uid']}/*/cgroup.procs")
+    for number in {int(line) for path in files for line in path.read_text().split()}:
+        with contextlib.suppress(OSError):
+            if b"osft" in Path(f"/proc/{number}/cmdline").read_bytes():
+                os.kill(number, signal.SIGKILL)
+
+
+def codes(release: Release, stage: str) -> list[int]:
+    """Exit codes of a stage's pods, oldest first."""
+    return [int(end["exitCode"]) for pod in release.pods(stage) if (end := ended(pod))]
+
+
+@pytest.mark.parametrize("how", ["deleted", "killed"])
+def test_every_stage_survives_its_pod(space: Space, registry: Registry, how: str) -> None:
+    """Each stage's pod once: the run completes, training goes on where it was, nothing is doubled."""
+    if how == "killed" and not space.place.ours:
+        pytest.skip("kills processes of the node")
+    release = space.release(**LONG)
+    assert release.install().returncode == 0
+    for stage in ("download", "train", "eval", "register"):
+        pod = eventually(lambda stage=stage: running(release, stage), 240, every=0.1)  # type: ignore[misc]
+        assert pod, release.story()
+        if stage == "train":
+            time.sleep(8)
+        if how == "killed":
+            kill(pod)
+        else:
+            space.kubectl("delete", "pod", pod["metadata"]["name"], "--wait=false")
+    assert release.finish(600) == "Complete", release.story()
+    [version] = registry.versions(space.name)
+    assert len(registry.artifacts(version)) == 1
+    log = "".join(space.kubectl("logs", pod["metadata"]["name"]).stdout for pod in release.pods("train"))
+    assert "going on from step" in log or release.record("train")["metrics"].get("resumed_from"), log
+
+
+def test_what_a_user_must_fix_is_never_retried(space: Space) -> None:
+    release = space.release(data={"columns": {"messages": "nowhere"}, "format": "messages"})
+    assert release.install().returncode == 0
+    assert release.finish() == "Failed"
+    assert codes(release, "download") == [2]
+    assert not release.pods("train")
+
+
+def test_a_registry_that_is_away_is_waited_for(space: Space, registry: Registry) -> None:
+    """Its name leads nowhere for 40 seconds while the register stage runs: 75, and again until it is back."""
+    address = space.serve("registry", space.place.registry)
+    release = space.release(register={"address": address, "timeoutSeconds": 5})
+    assert release.install().returncode == 0
+    assert eventually(lambda: running(release, "eval"), 240), release.story()
+    space.unserve("registry")
+    assert eventually(lambda: 75 in codes(release, "register"), 240), release.story()
+    time.sleep(40)
+    space.serve("registry", space.place.registry)
+    assert release.finish() == "Complete", release.story()
+    assert set(codes(release, "register")) == {75, 0}
+    assert len(registry.versions(space.name)) == 1
+
+
+def test_a_drained_node_is_not_a_failure(space: Space) -> None:
+    if not space.place.ours:
+        pytest.skip("drains the node")
+    release = space.release(**LONG)
+    assert release.install().returncode == 0
+    assert eventually(lambda: running(release, "train"), 240), release.story()
+    node = release.pods("train")[0]["spec"]["nodeName"]
+    selector = f"--pod-selector=app.kubernetes.io/instance={release.name}"
+    drained = space.kubectl("drain", node, selector, "--force", "--delete-emptydir-data", "--timeout=120s")
+    space.kubectl("uncordon", node)
+    assert drained.returncode == 0, drained.stderr
+    assert release.finish(600) == "Complete", release.story()
+    job = space.get("job", f"{release.trainjob['metadata']['name']}-node-0")
+    assert not job["status"].get("failed"), "an evicted pod counts as no failure"
+
+
+def test_a_gate_that_refuses(space: Space) -> None:
+    """No register pod, a sentence wherever one looks, and model and report in the workspace."""
+    release = space.release(train={"learningRate": 1e-12}, eval={"gates": {"holdoutMustImprove": True}})
+    assert release.install().returncode == 0
+    assert release.finish() == "Failed"
+    assert codes(release, "eval") == [3]
+    assert not release.pods("register")
+    [pod] = release.pods("eval")
+    described = space.kubectl("describe", "pod", pod["metadata"]["name"]).stdout
+    followed = call(ROOT / "scripts" / "follow", release.name, "--namespace", space.name, **space.env)
+    assert followed.returncode == 3
+    for shown in (described, followed.stdout):
+        assert "held-out loss did not improve" in shown
+    assert release.record("eval")["status"] == "refused"
+    assert "held-out" in release.read(f"runs/{release.run}/eval/report.md")
+    assert release.record("train")["status"] == "done"
+
+
+def test_a_full_workspace(space: Space) -> None:
+    """The volume is too small for the model: exit code 2 with what to do, never retried."""
+    if not space.place.ours:
+        pytest.skip("needs a storage class whose volumes are as small as asked for")
+    release = space.release(workspace={"size": "2Mi", "storageClass": "sized"})
+    assert release.install().returncode == 0
+    assert release.finish() == "Failed"
+    assert codes(release, "download") == [2]
+    assert "workspace" in ended(release.pods("download")[0])["message"]

@@ -1,0 +1,145 @@
+"""A run from `helm install` to the registered model, as the cluster or as Helm keeps the order."""
+
+import re
+import time
+
+import pytest
+import yaml
+
+from tests.e2e.harness import CHART, ROOT, Release, Space, call, eventually
+from tests.support.registry import Registry
+
+DEMO = CHART / "examples" / "demo.yaml"
+HOOKS = {"ordering": "hooks", "hooks": {"timeoutMinutes": 1440}}
+WAITING = "--timeout=24h"
+
+
+def test_cluster_ordering_with_the_demo(space: Space, registry: Registry) -> None:
+    """A real pretrained model; the client is gone at once, and what the notes promise works as written."""
+    fill_demo_claim(space)
+    release = space.release("demo")
+    release.values = demo_values(space)
+    start = time.monotonic()
+    done = release.install()
+    assert done.returncode == 0, done.stderr
+    print(f"helm install returned after {time.monotonic() - start:.1f} s")
+    assert release.condition() == ""
+    assert release.finish(900) == "Complete", release.story()
+    [version] = registry.versions(space.name)
+    assert version["name"] == release.run
+    assert release.record("eval")["metrics"]["holdout_loss_tuned"] > 0
+    tested = release.command("test", "--timeout=5m")
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    for command in noted(release):
+        said = call("bash", "-c", command, **space.env)
+        assert said.returncode == 0, f"{command}\n{said.stdout}{said.stderr}"
+    assert not release.pods(), "the last command of the notes is the uninstall"
+
+
+def fill_demo_claim(space: Space) -> None:
+    """What `make demo` keeps in a folder, in a claim."""
+    folder = ROOT / ".cache" / "demo" / "claim"
+    if not (folder / "model").exists():
+        for script in ("demo-model", "demo-data"):
+            assert call(ROOT / "scripts" / script).returncode == 0
+    space.fill("osft-demo", folder, "1Gi")
+
+
+def demo_values(space: Space) -> dict[str, object]:
+    """The example, shortened to two steps and a few questions."""
+    values = yaml.safe_load(DEMO.read_text())
+    values["data"]["subset"] = 16
+    values["eval"] |= {"limit": 8, "holdout": {"limit": 8, "generate": 1, "maxNewTokens": 8}, "gates": {}}
+    values["register"] |= {"name": space.name, "address": space.place.registry}
+    values["images"] = {"registry": space.place.images}
+    for section in ("data", "train", "eval", "register"):
+        values[section]["pod"] = values[section]["pod"] | {"resources": {
+            "requests": {"cpu": "100m"}, "limits": {"memory": "8Gi"},
+        }}  # fmt: skip
+    return {**values, "workspace": {"size": "5Gi", "minFreeGiB": 1}}
+
+
+def noted(release: Release) -> list[str]:
+    """The commands of the notes, in their order; the last sentence of the notes is the uninstall."""
+    lines = [line.strip() for line in release.get("notes").splitlines()]
+    commands = [line for line in lines if re.match(r"(kubectl|helm|echo) ", line)]
+    assert len(commands) >= 7, commands
+    return [word.partition(" stops the run")[0] for word in commands]
+
+
+@pytest.mark.parametrize("helm", ["helm4", "helm3"])
+def test_hooks_ordering_returns_after_the_registration(space: Space, registry: Registry, helm: str) -> None:
+    release = space.release("run1", helm, **HOOKS)
+    done = release.install(WAITING)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [version] = registry.versions(space.name)
+    assert f"registered version '{version['name']}'" in done.stdout + done.stderr
+    tested = release.command("test", "--timeout=5m")
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+@pytest.mark.parametrize("helm", ["helm4", "helm3"])
+def test_hooks_ordering_fails_with_the_sentence_of_the_stage(space: Space, helm: str) -> None:
+    """An argument that the engine does not know: the TrainJob fails, and its words reach helm's output."""
+    release = space.release("run1", helm, **HOOKS, train={"extraArgs": {"no_such_argument": 1}})
+    done = release.install(WAITING)
+    assert done.returncode == 1
+    assert "no_such_argument" in done.stderr, done.stderr
+    assert [pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in release.pods()].count(
+        "train"
+    ) == 1
+    assert not release.pods("eval") and not release.pods("register")
+
+
+def test_two_nodes_train_what_one_node_trains(space: Space) -> None:
+    """The same rows in the same global batch: the same losses and the same model, within rounding."""
+    shared = {"workspace": {"accessModes": ["ReadWriteMany"]}, "eval": {"enabled": False}}
+    release = space.release("run1", **shared, register={"enabled": False}, runId="one")
+    assert release.install().returncode == 0
+    assert release.finish() == "Complete", release.story()
+    assert release.upgrade(runId="two", train={"nodes": 2}).returncode == 0
+    assert release.finish() == "Complete", release.story()
+    pods = [pod for pod in release.pods("train") if pod["metadata"]["labels"]["osft-pipeline/run"] == "two"]
+    assert len(pods) == 2
+    logs = [space.kubectl("logs", pod["metadata"]["name"]).stdout for pod in pods]
+    assert sorted("tokenised" in log for log in logs) == [False, True], "rows are prepared once"
+    assert (
+        release.record("train", "two")["metrics"]["steps"]
+        == release.record("train", "one")["metrics"]["steps"]
+    )
+    assert largest_difference(space, release) < 1e-4
+
+
+def largest_difference(space: Space, release: Release) -> float:
+    """Between the weights of both runs."""
+    code = (
+        "from safetensors.torch import load_file as load; a, b = (load(f'/workspace/runs/{run}/train/model/"
+        "model.safetensors') for run in ('one', 'two')); "
+        "print(max((a[key].float() - b[key].float()).abs().max().item() for key in a))"
+    )
+    return float(space.pod_output("train", release.claim, "python", "-c", code))
+
+
+@pytest.mark.alone
+def test_without_kubeflow_trainer(space: Space, registry: Registry) -> None:
+    """`train.runAs: job` on a cluster without TrainJobs; asked for one, the chart says what lacks."""
+    if not space.place.ours:
+        pytest.skip("takes Kubeflow Trainer's kinds away for a while")
+    crds = ROOT / ".cache" / "modules" / "trainer" / "manifests" / "base" / "crds"
+    files = [f"--filename={path}" for path in sorted(crds.glob("trainer.*.yaml"))]
+    assert space.kubectl("delete", "--wait", *files).returncode == 0
+    try:
+        refused = space.release("other").install()
+        assert refused.returncode == 1
+        assert "this cluster has no Kubeflow Trainer" in refused.stderr
+        release = space.release("run1", **HOOKS, train={"runAs": "job"})
+        done = release.install(WAITING)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert len(registry.versions(space.name)) == 1
+        gone = release.uninstall()
+        assert gone.returncode == 0, gone.stderr
+        assert eventually(lambda: not release.pods(), 60)
+    finally:
+        applied = space.kubectl("apply", "--server-side", "--force-conflicts", *files)
+        assert applied.returncode == 0, applied.stderr
+        space.kubectl("wait", "--for=condition=Established", *files, "--timeout=60s")

@@ -1,0 +1,122 @@
+"""Several runs on one cluster: GPUs, queues, caches; and who may do and see what."""
+
+import json
+from typing import Any
+
+from tests.e2e.harness import Release, Space, eventually, phase_of
+from tests.support.hub import GOOD_TOKEN, Hub
+from tests.support.registry import Registry
+
+CANARY = "hf_canary_0123456789abcdef"
+GPU = "nvidia.com/gpu"
+ON_GPU = {
+    "train": {"epochs": 10, "pod": {"resources": {"limits": {GPU: "2"}}}},
+    "eval": {"pod": {"resources": {"limits": {GPU: "2"}}}},
+    "stageDefaults": {"gpuResource": "example.com/none"},
+}
+"""All GPUs of the node, asked for as any other resource: there is no device, the programs use the CPU."""
+
+
+def gpu_pods(space: Space) -> list[tuple[str, str]]:
+    """Release and phase of every pod that asks for a GPU."""
+    return [
+        (pod["metadata"]["labels"]["app.kubernetes.io/instance"], phase_of(pod))
+        for pod in space.get("pods")
+        if GPU in pod["spec"]["containers"][0]["resources"].get("limits", {})
+    ]
+
+
+def test_two_runs_share_the_gpus(space: Space) -> None:
+    """The second waits for its turn, no pod holds a GPU before its stage, and both finish."""
+    first, second = space.release("first", **ON_GPU), space.release("second", **ON_GPU)
+    assert first.install().returncode == 0
+    assert eventually(lambda: ("first", "Running") in gpu_pods(space), 180), first.story()
+    assert second.install().returncode == 0
+    assert eventually(lambda: ("second", "Pending") in gpu_pods(space), 180), second.story()
+    while not (first.condition() and second.condition()):
+        assert sum(phase == "Running" for _, phase in gpu_pods(space)) <= 1
+    assert (first.condition(), second.condition()) == ("Complete", "Complete")
+
+
+def test_a_queue_holds_the_run_until_it_is_let_go(space: Space) -> None:
+    release = space.release(queue={"name": "team", "suspend": True})
+    assert release.install().returncode == 0
+    assert release.trainjob["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team"
+    assert eventually(lambda: suspended(release), 30)
+    assert not release.pods("download")
+    name = release.trainjob["metadata"]["name"]
+    patched = space.kubectl(
+        "patch", "trainjob", name, "--type=merge", "--patch", '{"spec":{"suspend":false}}'
+    )
+    assert patched.returncode == 0, patched.stderr
+    assert release.finish() == "Complete", release.story()
+
+
+def suspended(release: Release) -> bool:
+    """Whether the TrainJob says that it is held."""
+    conditions = release.trainjob.get("status", {}).get("conditions", [])
+    return any(item["type"] == "Suspended" and item["status"] == "True" for item in conditions)
+
+
+def test_two_runs_at_once_download_the_model_once(space: Space, hub: Hub) -> None:
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "shared"}}
+    size = {"resources": {"requests": {"storage": "1Gi"}}, "accessModes": ["ReadWriteMany"]}
+    space.apply({**claim, "spec": size})
+    hub.asked.clear()
+    more = {"workspace": {"existingClaim": "shared"}, "train": {"enabled": True}, "eval": {"enabled": False}}
+    both = [space.release(name, **more, register={"enabled": False}) for name in ("first", "second")]
+    for release in both:
+        assert release.install().returncode == 0
+    for release in both:
+        assert release.finish() == "Complete", release.story()
+    asked = [line for line in hub.asked if line.startswith("GET") and line.endswith("/model.safetensors")]
+    assert len(asked) == 1, asked
+
+
+def test_accounts_and_secrets(space: Space, registry: Registry) -> None:
+    """No token in the stages, no right that is not used, and secrets that show nowhere but where they lie."""
+    space.secret("hub", HF_TOKEN=GOOD_TOKEN)
+    space.secret("canary", TOKEN=CANARY)
+    release = space.release(
+        secrets={"hf": {"existing": "hub"}, "registry": {"existing": "canary", "key": "TOKEN"}},
+        ordering="hooks", hooks={"timeoutMinutes": 60},
+    )  # fmt: skip
+    done = release.install("--timeout=1h")
+    assert done.returncode == 0, done.stderr
+    for stage in ("download", "train", "eval", "register"):
+        [pod] = release.pods(stage)
+        assert pod["spec"]["automountServiceAccountToken"] is False
+        assert pod["spec"]["securityContext"]["runAsUser"] == 1000660000
+    for account, expected in RIGHTS.items():
+        assert rights(space, f"{release.name}-{account}") == expected
+    for value in (CANARY, GOOD_TOKEN):
+        assert value not in everything(space, release)
+        assert value not in json.dumps([registry.models(space.name), registry.versions(space.name)])
+
+
+RIGHTS: dict[str, dict[str, list[str]]] = {
+    "wait": {"trainjobs.trainer.kubeflow.org": ["get"], "pods": ["list"]},
+}
+
+
+def rights(space: Space, account: str) -> dict[str, list[str]]:
+    """What an account may do in its namespace beyond what everybody may."""
+    name = f"--as=system:serviceaccount:{space.name}:{account}"
+    nobody = f"--as=system:serviceaccount:{space.name}:nobody"
+    listed = [
+        set(space.kubectl("auth", "can-i", "--list", who).stdout.splitlines()) for who in (name, nobody)
+    ]
+    found: dict[str, list[str]] = {}
+    for line in listed[0] - listed[1]:
+        words = line.split()
+        found[words[0]] = line[line.rindex("[") + 1 : line.rindex("]")].split()
+    return found
+
+
+def everything(space: Space, release: Release) -> str:
+    """All that one can see of a run without the right to read secrets: logs, objects, events, records."""
+    kinds = "trainjobs,trainingruntimes,jobs,jobsets,pods,events,configmaps,pvc"
+    objects = space.kubectl("get", kinds, "--output=yaml").stdout
+    logs = "".join(space.kubectl("logs", pod["metadata"]["name"]).stdout for pod in release.pods())
+    records: list[Any] = [release.record(stage) for stage in ("download", "train", "eval", "register")]
+    return objects + logs + json.dumps(records) + release.get("all")
