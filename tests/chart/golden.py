@@ -3,7 +3,8 @@
     python -m tests.chart.golden        writes the files again
 
 What all pods of a rendering share stands once, at the top, and so does what the stages share beyond it.
-Names of the run are RUN and RUN-SPEC. Labels that all objects have are left out: they change with releases.
+Names of the run are RUN and RUN-SPEC. Labels and annotations that all objects have are left out: they change
+with releases.
 """
 
 import re
@@ -135,7 +136,8 @@ def brief(thing: Object, common: Object, stages: Object) -> Object:
         for key, word in HOOK_KEYS.items()
         if f"helm.sh/{key}" in annotations
     }
-    rest = {key: value for key, value in annotations.items() if not key.startswith("helm.sh/hook")}
+    known = ("helm.sh/hook", "osft-pipeline/")
+    rest = {key: value for key, value in annotations.items() if not key.startswith(known)}
     result |= {
         key: value for key, value in (("hook", when), ("annotations", rest), ("labels", labels)) if value
     }

@@ -92,11 +92,15 @@ def test_auto_processes_are_one_for_each_gpu_and_at_least_one(train: Object, pro
 
 
 def test_trainer_finds_the_training_container() -> None:
-    job = replicated(render())[1]
-    assert job["template"]["metadata"]["labels"] == {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}
-    assert [c["name"] for c in job["template"]["spec"]["template"]["spec"]["containers"]] == ["node"]
-    others = [j for j in replicated(render()) if j["name"] != "node"]
-    assert not [j for j in others if "metadata" in j["template"]]
+    step = "trainer.kubeflow.org/trainjob-ancestor-step"
+    jobs = {job["name"]: job["template"] for job in replicated(render())}
+    containers = jobs["node"]["spec"]["template"]["spec"]["containers"]
+    assert [container["name"] for container in containers] == ["node"]
+    assert {
+        name: job["metadata"]["labels"][step]
+        for name, job in jobs.items()
+        if step in job["metadata"]["labels"]
+    } == {"node": "trainer"}
 
 
 def test_several_nodes_reach_runtime_trainjob_and_stage() -> None:
@@ -122,7 +126,7 @@ def test_what_comes_before_and_after_are_hooks_in_order() -> None:
     before = sorted(
         (weight(thing), thing["kind"]) for thing in objects if hook(thing) == "pre-install,pre-upgrade"
     )
-    assert [kind for _, kind in before] == ["PersistentVolumeClaim", "Job", "TrainingRuntime"]
+    assert [kind for _, kind in before] == ["PersistentVolumeClaim", "TrainingRuntime", "Job"]
     assert len({number for number, _ in before}) == 3
     assert kinds([thing for thing in objects if hook(thing) == ""]) == ["TrainJob"]
 

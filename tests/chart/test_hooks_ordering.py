@@ -16,10 +16,13 @@ def line(values: Object, event: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("event", ["install", "upgrade"])
 def test_stages_run_one_after_the_other_with_a_waiter_behind_the_trainjob(event: str) -> None:
-    assert line({}, f"pre-{event}") == [("PersistentVolumeClaim", "workspace"), ("Job", "preflight")]
+    assert line({}, f"pre-{event}") == [
+        ("PersistentVolumeClaim", "workspace"),
+        ("TrainingRuntime", "runtime"),
+        ("Job", "preflight"),
+    ]
     assert line({}, f"post-{event}") == [
         ("Job", "download"),
-        ("TrainingRuntime", "runtime"),
         ("TrainJob", "train"),
         ("Job", "wait"),
         ("Job", "eval"),
@@ -44,9 +47,9 @@ def test_training_as_a_job_needs_no_trainer() -> None:
 @pytest.mark.parametrize(
     ("values", "left"),
     [
-        ({"eval": {"enabled": False}}, ["download", "runtime", "train", "wait", "register"]),
-        ({"register": {"enabled": False}}, ["download", "runtime", "train", "wait", "eval"]),
-        ({"data": {"enabled": False}, "runId": "old"}, ["runtime", "train", "wait", "eval", "register"]),
+        ({"eval": {"enabled": False}}, ["download", "train", "wait", "register"]),
+        ({"register": {"enabled": False}}, ["download", "train", "wait", "eval"]),
+        ({"data": {"enabled": False}, "runId": "old"}, ["train", "wait", "eval", "register"]),
         (
             {"data": {"enabled": False}, "train": {"enabled": False}, "runId": "old"},
             ["eval", "register"],

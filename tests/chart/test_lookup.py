@@ -20,11 +20,17 @@ CORE = {
     "persistentvolumeclaims": "PersistentVolumeClaim",
     "secrets": "Secret",
     "namespaces": "Namespace",
+    "nodes": "Node",
+    "resourcequotas": "ResourceQuota",
+    "limitranges": "LimitRange",
+    "configmaps": "ConfigMap",
 }
+UNBOUND = ("namespaces", "nodes", "storageclasses")
 TRAINER = {"trainjobs": "TrainJob", "trainingruntimes": "TrainingRuntime"}
 GROUPS = {
     "batch/v1": {"jobs": "Job"},
     "rbac.authorization.k8s.io/v1": {"roles": "Role", "rolebindings": "RoleBinding"},
+    "storage.k8s.io/v1": {"storageclasses": "StorageClass"},
     "trainer.kubeflow.org/v1alpha1": TRAINER,
 }
 CLAIM: Object = {
@@ -36,6 +42,20 @@ CLAIM: Object = {
         "storageClassName": "nfs",
         "resources": {"requests": {"storage": "1Ti"}},
     },
+}
+
+
+NODE: Object = {
+    "apiVersion": "v1",
+    "kind": "Node",
+    "metadata": {"name": "big", "labels": {"zone": "a"}},
+    "status": {"allocatable": {"cpu": "31500m", "memory": "263000000Ki", "nvidia.com/gpu": "4"}},
+}
+CLASS: Object = {
+    "apiVersion": "storage.k8s.io/v1",
+    "kind": "StorageClass",
+    "metadata": {"name": "nfs", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+    "provisioner": "nfs",
 }
 
 
@@ -74,7 +94,13 @@ def group(name: str) -> Object:
 def resources(name: str, plurals: dict[str, str]) -> Object:
     """The resources of a group."""
     listed = [
-        {"name": plural, "singularName": "", "namespaced": True, "kind": kind, "verbs": ["get"]}
+        {
+            "name": plural,
+            "singularName": "",
+            "namespaced": plural not in UNBOUND,
+            "kind": kind,
+            "verbs": ["get"],
+        }
         for plural, kind in plurals.items()
     ]
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": name, "resources": listed}
@@ -109,6 +135,10 @@ class Handler(BaseHTTPRequestHandler):
 def cluster() -> Iterator[Cluster]:
     server = Cluster(("127.0.0.1", 0), Handler)
     server.objects, server.groups = {}, dict(GROUPS)
+    path = "/api/v1/namespaces/team/configmaps/kube-root-ca.crt"
+    server.objects[path] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kube-root-ca.crt"}}
+    hold(server, "/api/v1/nodes", NODE)
+    hold(server, "/apis/storage.k8s.io/v1/storageclasses", CLASS)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server
@@ -149,6 +179,13 @@ def objects(done: subprocess.CompletedProcess[str]) -> list[Object]:
     """What was rendered."""
     assert done.returncode == 0, done.stderr
     return [thing for thing in yaml.safe_load_all(done.stdout) if thing]
+
+
+def hold(cluster: Cluster, path: str, *items: Object) -> None:
+    """Let the cluster hold these and no others of their kind."""
+    kind = "List" if not items else f"{items[0]['kind']}List"
+    version = "v1" if not items else items[0]["apiVersion"]
+    cluster.objects[path] = {"apiVersion": version, "kind": kind, "metadata": {}, "items": list(items)}
 
 
 def claim_at(cluster: Cluster, claim: Object) -> None:
@@ -208,8 +245,10 @@ def test_a_claim_smaller_than_asked_for_is_a_sentence_with_the_command(
 
 
 def test_claims_with_rows_must_be_there(cluster: Cluster, tmp_path: Path) -> None:
-    values = {"data": {"uri": "pvc://rows/a.jsonl"}}
-    assert "there is no claim rows in namespace team" in ask(cluster, tmp_path, "helm4", values).stderr
+    values: Object = {"data": {"uri": "pvc://rows/a.jsonl"}, "workspace": {"existingClaim": "disk"}}
+    for name in ("rows", "disk"):
+        assert f"there is no claim {name} in namespace team" in refusal(cluster, tmp_path, values)
+    claim_at(cluster, overlay(CLAIM, {"metadata": {"name": "disk"}}))
     claim_at(cluster, overlay(CLAIM, {"metadata": {"name": "rows"}}))
     assert objects(ask(cluster, tmp_path, "helm4", values))
 
@@ -228,3 +267,78 @@ def test_openshift_is_known_by_its_api(cluster: Cluster, tmp_path: Path) -> None
     cluster.groups["security.openshift.io/v1"] = {"securitycontextconstraints": "SecurityContextConstraints"}
     for pod in stage_pods(objects(ask(cluster, tmp_path, "helm4", {}))).values():
         assert "fsGroup" not in pod.spec["securityContext"]
+
+
+def refusal(cluster: Cluster, tmp_path: Path, values: Object) -> str:
+    """What helm says when it refuses."""
+    done = ask(cluster, tmp_path, "helm4", values)
+    assert done.returncode != 0, done.stdout
+    return done.stderr
+
+
+@pytest.mark.parametrize("helm", ["helm3", "helm4"])
+def test_a_pod_that_fits_on_no_node_is_refused_with_what_there_is(
+    cluster: Cluster, tmp_path: Path, helm: str
+) -> None:
+    values = {
+        "train": {"gpus": 8, "pod": {"resources": {"limits": {"memory": "500Gi"}}}},
+        "eval": {"pod": {"nodeSelector": {"zone": "b"}}},
+        "stageDefaults": {"gpuResource": "nvidia.com/gpu"},
+    }
+    done = ask(cluster, tmp_path, helm, values)
+    assert done.returncode != 0
+    assert (
+        "the pod of train asks for 500Gi of memory, of which the largest node has 263000000Ki" in done.stderr
+    )
+    assert "8 of nvidia.com/gpu, of which the largest node has 4" in done.stderr
+    assert 'eval.pod.nodeSelector asks for {"zone":"b"}, and none of 1 nodes has that' in done.stderr
+    assert "2 problems" in done.stderr
+    assert objects(ask(cluster, tmp_path, helm, overlay(values, {"preflight": {"clusterFacts": False}})))
+
+
+def test_what_no_single_node_has_together_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+    few = overlay(NODE, {"metadata": {"name": "gpus"}, "status": {"allocatable": {"cpu": "2"}}})
+    plain = {"cpu": "64", "memory": "900Gi", "nvidia.com/gpu": "0"}
+    many = overlay(NODE, {"metadata": {"name": "cores"}, "status": {"allocatable": plain}})
+    hold(cluster, "/api/v1/nodes", few, many)
+    assert "together, which no single node has" in refusal(cluster, tmp_path, {"eval": {"enabled": False}})
+
+
+def test_a_gpu_that_no_node_has_is_named(cluster: Cluster, tmp_path: Path) -> None:
+    values = {"stageDefaults": {"gpuResource": "amd.com/gpu"}}
+    assert "1 of amd.com/gpu, of which the largest node has none" in refusal(cluster, tmp_path, values)
+
+
+def test_storage_classes_are_those_of_the_cluster(cluster: Cluster, tmp_path: Path) -> None:
+    asked = refusal(cluster, tmp_path, {"workspace": {"storageClass": "fast"}})
+    assert "workspace.storageClass is fast, and this cluster has nfs" in asked
+    hold(cluster, "/apis/storage.k8s.io/v1/storageclasses", {**CLASS, "metadata": {"name": "nfs"}})
+    assert "no storage class of this cluster is its default (seen: nfs)" in refusal(cluster, tmp_path, {})
+    assert objects(ask(cluster, tmp_path, "helm4", {"workspace": {"storageClass": "nfs"}}))
+    assert objects(ask(cluster, tmp_path, "helm4", {"workspace": {"storageClass": "-"}}))
+
+
+def test_a_quota_that_no_pod_could_satisfy_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+    path = "/api/v1/namespaces/team/resourcequotas"
+    quota: Object = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}}
+    hard = {"requests.nvidia.com/gpu": "1", "limits.memory": "64Gi", "limits.cpu": "8"}
+    hold(cluster, path, {**quota, "spec": {"hard": hard}})
+    said = refusal(
+        cluster, tmp_path, {"train": {"nodes": 2}, "workspace": {"accessModes": ["ReadWriteMany"]}}
+    )
+    assert "train asks for 1 of requests.nvidia.com/gpu on each of 2 nodes, and the quota small" in said
+    assert "counts limits.cpu, and the pod of preflight sets none" in said
+    assert "limits.memory" not in said, "two nodes of 32Gi are what it allows"
+    limits = {
+        "apiVersion": "v1",
+        "kind": "LimitRange",
+        "metadata": {"name": "defaults"},
+        "spec": {"limits": []},
+    }
+    hold(cluster, "/api/v1/namespaces/team/limitranges", limits)
+    assert objects(ask(cluster, tmp_path, "helm4", {})), (
+        "defaults of the namespace fill in what a pod leaves out"
+    )
+    scoped = {"hard": {"requests.nvidia.com/gpu": "0"}, "scopes": ["BestEffort"]}
+    hold(cluster, path, {**quota, "spec": scoped})
+    assert objects(ask(cluster, tmp_path, "helm4", {}))

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.chart.rendering import HOOKS, Object, one, overlay, render, run_id
+from tests.chart.rendering import COMPONENT, HOOKS, RUN, Object, one, overlay, render, run_id
 
 
 def names(values: Object, **options: object) -> tuple[str, str]:
@@ -111,6 +111,30 @@ def test_hooks_are_called_by_run_and_stage() -> None:
     jobs = {t["metadata"]["name"] for t in objects if t["kind"] in ("Job", "TrainJob")}
     assert {f"{run}-{s}" for s in ("download", "train", "wait", "eval", "register")} < jobs
     assert run == run_id(render())
+
+
+@pytest.mark.parametrize("values", [{}, HOOKS, overlay(HOOKS, {"train": {"runAs": "job"}})])
+def test_whatever_is_left_of_a_run_tells_its_ordering_and_its_stages(values: Object) -> None:
+    objects = render(overlay(values, {"eval": {"enabled": False}}))
+    told = [t["metadata"]["annotations"] for t in objects if t["kind"] in ("TrainJob", "Job")]
+    told += [job["template"]["metadata"]["annotations"] for job in replicated_jobs(objects)]
+    for annotations in told:
+        assert annotations["osft-pipeline/ordering"] == values.get("ordering", "cluster")
+        assert annotations["osft-pipeline/stages"] == "download,train,register"
+
+
+def test_the_jobs_below_a_trainjob_are_found_by_the_labels_of_the_run() -> None:
+    objects = render()
+    for job, stage in zip(replicated_jobs(objects), ("download", "train", "eval", "register"), strict=True):
+        labels = job["template"]["metadata"]["labels"]
+        assert (labels[RUN], labels[COMPONENT]) == (run_id(objects), stage)
+        assert labels["app.kubernetes.io/instance"] == "run1"
+
+
+def replicated_jobs(objects: list[Object]) -> list[Object]:
+    """The Jobs that JobSet will make."""
+    runtimes = [t["spec"]["template"]["spec"] for t in objects if t["kind"] == "TrainingRuntime"]
+    return [job for spec in runtimes for job in spec["replicatedJobs"]]
 
 
 def test_helm_upgrade_replaces_hooks_of_the_same_name_and_makes_new_runs_beside() -> None:

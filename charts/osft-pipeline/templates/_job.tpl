@@ -38,6 +38,7 @@ metadata:
     {{- trim . | nindent 4 }}
     {{- end }}
   annotations:
+    {{- include "osft-pipeline.orderAnnotations" .root | nindent 4 }}
     helm.sh/hook: {{ .hook }}
     helm.sh/hook-weight: {{ .weight | quote }}
     helm.sh/hook-delete-policy: {{ .deletePolicy }}

@@ -14,6 +14,12 @@ app.kubernetes.io/component: {{ .stage }}
 osft-pipeline/run: {{ include "osft-pipeline.runId" .root }}
 {{- end }}
 
+{{- /* What is to come, on whatever object of a run is there first: in ordering hooks a later stage has no object yet. */}}
+{{- define "osft-pipeline.orderAnnotations" -}}
+osft-pipeline/ordering: {{ .Values.ordering }}
+osft-pipeline/stages: {{ include "osft-pipeline.stages" . | fromJsonArray | join "," }}
+{{- end }}
+
 {{- /* Kueue finds its objects by these labels. */}}
 {{- define "osft-pipeline.queueLabels" -}}
 {{- with .Values.queue.name }}

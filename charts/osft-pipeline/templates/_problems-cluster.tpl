@@ -3,7 +3,7 @@
 {{- define "osft-pipeline.problems.workspace" -}}
 {{- $found := list -}}
 {{- $nodes := int .Values.train.nodes -}}
-{{- if and (gt $nodes 1) (not (contains "ReadWriteMany" (include "osft-pipeline.accessModes" .))) (or (not .Values.workspace.existingClaim) (include "osft-pipeline.live" .)) -}}
+{{- if and (gt $nodes 1) (not (contains "ReadWriteMany" (include "osft-pipeline.accessModes" .))) (or (not .Values.workspace.existingClaim) (include "osft-pipeline.looksUp" .)) -}}
 {{- $there := lookup "v1" "PersistentVolumeClaim" .Release.Namespace (include "osft-pipeline.claimName" .) -}}
 {{- $remedy := empty $there | ternary "Set workspace.accessModes to [ReadWriteMany] with a storageClass that offers it" "A claim keeps its modes: name one that is ReadWriteMany in workspace.existingClaim" -}}
 {{- $found = append $found (printf "train.nodes is %d and the workspace %s is not ReadWriteMany: the second node could not mount it. %s, or set train.nodes to 1." $nodes (include "osft-pipeline.claimName" .) $remedy) -}}
@@ -38,6 +38,8 @@
 {{- if and (include "osft-pipeline.usesTrainer" .) (not (.Capabilities.APIVersions.Has "trainer.kubeflow.org/v1alpha1/TrainJob")) -}}
 {{- $found = append $found "this cluster has no Kubeflow Trainer (no TrainJob in trainer.kubeflow.org/v1alpha1). Install Trainer 2.1 or later, or go without: ordering: hooks with hooks.timeoutMinutes, and train.runAs: job." -}}
 {{- end -}}
+{{- end -}}
+{{- if include "osft-pipeline.looksUp" . -}}
 {{- $claims := .Values.data.enabled | ternary (include "osft-pipeline.claims" . | fromJsonArray) list -}}
 {{- range append $claims .Values.workspace.existingClaim | compact -}}
 {{- if not (lookup "v1" "PersistentVolumeClaim" $.Release.Namespace .) -}}

@@ -21,11 +21,14 @@ template:
         dependsOn: [{name: {{ . }}, status: Complete}]
         {{- end }}
         template:
-          {{- if eq $stage "train" }}
           metadata:
+            annotations:
+              {{- include "osft-pipeline.orderAnnotations" $ | nindent 14 }}
             labels:
+              {{- include "osft-pipeline.podLabels" (dict "root" $ "stage" $stage) | nindent 14 }}
+              {{- if eq $stage "train" }}
               trainer.kubeflow.org/trainjob-ancestor-step: trainer
-          {{- end }}
+              {{- end }}
           spec:
             {{- include "osft-pipeline.jobSpec" (dict "root" $ "stage" $stage "container" $name) | nindent 12 }}
       {{- $previous = $name }}

@@ -2,7 +2,7 @@
        What one value alone can be wrong about stands in values.schema.json. */}}
 {{- define "osft-pipeline.validate" -}}
 {{- $problems := list -}}
-{{- range list "data" "train" "eval" "register" "order" "names" "workspace" "secrets" "cluster" -}}
+{{- range list "data" "train" "eval" "register" "order" "names" "workspace" "secrets" "cluster" "capacity" -}}
 {{- $problems = concat $problems (include (print "osft-pipeline.problems." .) $ | fromJsonArray) -}}
 {{- end -}}
 {{- if $problems -}}

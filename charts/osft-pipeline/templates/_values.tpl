@@ -74,7 +74,13 @@ a list repeats its flag, a map becomes JSON. `$$` keeps the kubelet from expandi
 {{- kindIs "slice" . | ternary . (list .) | compact | toJson -}}
 {{- end }}
 
-{{- /* Whether a cluster answers, so that `lookup` and `.Capabilities` say something. Not so in `helm template`. */}}
+{{- /* Whether `.Capabilities` are a cluster's. Not so in `helm template`. */}}
 {{- define "osft-pipeline.live" -}}
 {{- if .Capabilities.APIVersions.Has "v1/Pod" }}true{{ end -}}
+{{- end }}
+
+{{- /* Whether `lookup` answers, too. Argo CD renders with the capabilities of its cluster and without any look-up. Every
+       namespace has this ConfigMap. */}}
+{{- define "osft-pipeline.looksUp" -}}
+{{- if and (include "osft-pipeline.live" .) (lookup "v1" "ConfigMap" .Release.Namespace "kube-root-ca.crt") }}true{{ end -}}
 {{- end }}
