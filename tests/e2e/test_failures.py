@@ -123,7 +123,7 @@ def test_a_full_workspace(space: Space) -> None:
     """The volume is too small for the model: exit code 2 with what to do, never retried."""
     if not space.place.ours:
         pytest.skip("needs a storage class whose volumes are as small as asked for")
-    release = space.release(workspace={"size": "2Mi", "storageClass": "sized"})
+    release = space.release(workspace={"size": "1Mi", "storageClass": "sized"})
     assert release.install().returncode == 0
     assert release.finish() == "Failed"
     assert codes(release, "download") == [2]

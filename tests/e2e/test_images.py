@@ -1,0 +1,273 @@
+"""The built images, as a cluster runs them: any user, a read-only root, no network."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[2]
+HOME = ROOT / ".cache/images"
+BUILD = ROOT / "scripts/build-images"
+STAGES = ("download", "train", "eval", "register")
+LIMITS = {"download": 400e6, "register": 150e6}
+BUILDAH = f"buildah --root {HOME}/store --runroot {HOME}/run"
+# What is mounted lives in the namespace of this shell alone.
+IN_TREE = f"""set -e
+container=$({BUILDAH} from --pull-never "$1")
+trap '{BUILDAH} rm "$container" >/dev/null' EXIT
+mount --bind "$({BUILDAH} mount "$container")" "$2/rootfs"
+shift 2
+"$@"
+"""
+UID = 1000660000  # as OpenShift would choose it
+
+Call = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def run(*words: str | Path, **more: Any) -> "subprocess.CompletedProcess[str]":
+    """Run a program to its end and keep what it says."""
+    return subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False, **more)
+
+
+def name(stage: str) -> str:
+    """The image in the store of the checkout."""
+    return f"localhost/osft-pipeline/{stage}:latest"
+
+
+def stored(stage: str) -> dict[str, Any]:
+    """What the store lists of an image."""
+    listed: list[dict[str, Any]] = json.loads(run(*BUILDAH.split(), "images", "--json", name(stage)).stdout)
+    return listed[0]
+
+
+def described(stage: str) -> dict[str, Any]:
+    """The image's own description, as a registry would serve it."""
+    shown = run(*BUILDAH.split(), "inspect", "--type", "image", name(stage))
+    described: dict[str, Any] = json.loads(shown.stdout)["OCIv1"]
+    return described
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built() -> None:
+    """The images of this checkout; built only where something changed."""
+    done = run(BUILD)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def in_tree(tmp_path: Path) -> Call:
+    """Runs a command with an image's files at <tmp_path>/rootfs."""
+    (tmp_path / "rootfs").mkdir()
+
+    def call(stage: str, *words: str | Path) -> "subprocess.CompletedProcess[str]":
+        return run("unshare", "--mount", "sh", "-c", IN_TREE, "sh", name(stage), tmp_path, *words)
+
+    return call
+
+
+@pytest.fixture
+def contained(tmp_path: Path, in_tree: Call) -> Call:
+    """Runs a command in a container of an image, under the rules that the chart sets."""
+    run("runc", "spec", "--bundle", tmp_path)
+    spec = json.loads((tmp_path / "config.json").read_text())
+
+    def call(stage: str, *words: str) -> "subprocess.CompletedProcess[str]":
+        config = described(stage)["config"]
+        spec["process"] |= {
+            "terminal": False,
+            "user": {"uid": UID, "gid": 0},
+            "args": [*(words or (*config["Entrypoint"], "--help"))],
+            "env": config["Env"],
+            "capabilities": {},
+            "noNewPrivileges": True,
+        }
+        spec["root"] = {"path": "rootfs", "readonly": True}
+        spec["mounts"] = [mount for mount in spec["mounts"] if mount["type"] != "cgroup"]
+        spec["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"})
+        (tmp_path / "config.json").write_text(json.dumps(spec))
+        return in_tree(stage, "runc", "run", "--bundle", tmp_path, f"osft-{uuid.uuid4().hex[:8]}")
+
+    return call
+
+
+def test_unchanged_images_are_not_built_again() -> None:
+    done = run(BUILD)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_image_says_what_it_is_and_starts_its_stage_without_root(stage: str) -> None:
+    config = described(stage)["config"]
+    assert config["Entrypoint"] == [f"osft-{stage}"]
+    assert config["User"] == "10001:0"
+    labels = {key.rpartition(".")[2]: value for key, value in config["Labels"].items()}
+    assert labels["title"] == f"osft-pipeline/{stage}"
+    assert labels["licenses"] == "Apache-2.0"
+    assert re.fullmatch(r"\d+\.\d+\.\d+.*", labels["version"])
+    assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", labels["revision"])
+    assert "source" in labels
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_starts_as_any_user_on_a_read_only_root_without_a_network(
+    stage: str, contained: Call
+) -> None:
+    done = contained(stage)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"Usage: osft-{stage} ")
+
+
+IMPORTS = {
+    "download": "import boto3, datasets, huggingface_hub, ijson, orjson, pyarrow.parquet; boto3.client('s3')",
+    "train": "import torch, transformers, training_hub, mini_trainer, s3fs, wandb, mlflow",
+    "eval": "import torch, transformers, lm_eval, lm_eval.models.huggingface, sacrebleu, rouge_score.scoring",
+    "register": "import httpx, osft_register.cli",
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_a_stage_imports_is_whole_though_images_leave_parts_of_libraries_out(
+    stage: str, contained: Call
+) -> None:
+    done = contained(stage, "python", "-c", f"{IMPORTS[stage]}; print('whole')")
+    assert done.stdout.endswith("whole\n"), done.stderr
+
+
+def test_triton_can_compile_what_launches_its_kernels(contained: Call) -> None:
+    program = (
+        "import pathlib, tempfile; from triton.backends.nvidia import driver; "
+        "from triton.runtime import build; folder = tempfile.mkdtemp(); "
+        "source = pathlib.Path(driver.__file__).with_name('driver.c'); "
+        "print(build._build('launcher', str(source), folder, [], driver.include_dirs, [], []))"
+    )
+    for stage in ("train", "eval"):
+        done = contained(stage, "python", "-c", program)
+        assert "launcher" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_image_keeps_nothing_of_its_build(stage: str, in_tree: Call, tmp_path: Path) -> None:
+    listed = in_tree(
+        stage, "find", tmp_path / "rootfs", "-xdev", "-type", "f", "-size", "+0", "-printf", "%P\n"
+    ).stdout.splitlines()
+    assert len(listed) > 1000  # files with something in them; buildah leaves empty ones where it mounts
+    compiler = [] if stage in ("train", "eval") else [r"usr/bin/(gcc|cc)(-\d+)?"]
+    unwanted = [
+        *compiler,
+        *(r"opt/uv/.*", r"opt/osft/.*/(pip|uv)/.*", r"(root|home)/\.cache/.*", r"(tmp|src|run)/.+"),
+        *(r"etc/(hostname|resolv.conf)", r"var/lib/apt/lists/.*_.*", r"var/cache/apt/.*", r"var/log/.*\.log"),
+        *(r"opt/osft/.*/direct_url\.json", r"opt/osft/.*/uv_cache\.json"),
+    ]
+    left = [path for path in listed for pattern in unwanted if re.fullmatch(pattern, path)]
+    assert left == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_code_is_compiled_because_nothing_can_be_written_beside_it(stage: str, contained: Call) -> None:
+    program = (
+        f"import importlib, sys; importlib.import_module('osft_{stage}.cli'); "
+        "files = {m.__spec__.cached for m in list(sys.modules.values()) if getattr(m, '__spec__', None) "
+        "and m.__spec__.cached and m.__file__.startswith('/opt/osft')}; "
+        "import os; print(len(files), [f for f in files if not os.path.exists(f)])"
+    )
+    done = contained(stage, "python", "-c", program)
+    assert re.fullmatch(r"\d\d+ \[\]\n", done.stdout), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("stage", LIMITS)
+def test_the_images_without_torch_stay_small(stage: str) -> None:
+    number, unit = stored(stage)["size"].split()
+    assert unit == "MB" and float(number) * 1e6 <= LIMITS[stage]
+
+
+def test_train_and_eval_share_the_layers_of_torch() -> None:
+    train, evaluation = (described(stage)["rootfs"]["diff_ids"] for stage in ("train", "eval"))
+    shared = [ours for ours, theirs in zip(train, evaluation, strict=False) if ours == theirs]
+    # The base, the workspace, what is copied, torch, the compiler.
+    assert len(shared) == 5
+    assert described("train")["history"][: len(shared)] == described("eval")["history"][: len(shared)]
+
+
+def wanted(stage: str) -> Iterator[str]:
+    """`name@version` of every locked requirement of a stage on this platform."""
+    text = (ROOT / f"images/{stage}/requirements.txt").read_text()
+    for line in re.findall(r"(?m)^[a-z0-9].*?(?=\s*\\?$)", text):
+        requirement = Requirement(line)
+        if not requirement.marker or requirement.marker.evaluate():
+            (version,) = requirement.specifier
+            yield f"pkg:pypi/{requirement.name.lower().replace('_', '-')}@{version.version}"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_bill_of_materials_lists_what_is_locked_and_what_debian_brought(stage: str) -> None:
+    bill = json.loads((HOME / f"{stage}.cdx.json").read_text())
+    assert bill["bomFormat"] == "CycloneDX"
+    assert bill["metadata"]["component"]["name"] == f"osft-pipeline/{stage}"
+    listed = {component["purl"].replace("%2B", "+") for component in bill["components"]}
+    assert set(wanted(stage)) - listed == set()
+    own = {"pkg:pypi/osft-workspace", f"pkg:pypi/osft-{stage}"}
+    assert own <= {address.partition("@")[0] for address in listed}
+    debian = {address.partition("@")[0] for address in listed if address.startswith("pkg:deb/")}
+    assert "pkg:deb/debian/libc6" in debian
+    assert ("pkg:deb/debian/gcc" in debian) == (stage in ("train", "eval"))
+
+
+@pytest.mark.parametrize("stage", ["register", "download"])
+def test_the_same_commit_gives_the_same_image(stage: str) -> None:
+    before = stored(stage)["id"], (HOME / f"{stage}.cdx.json").read_text()
+    done = run(BUILD, "--no-cache", stage)
+    assert done.returncode == 0, done.stderr
+    assert (stored(stage)["id"], (HOME / f"{stage}.cdx.json").read_text()) == before
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[str]:
+    """A registry of images on this machine, empty."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    config = tmp_path / "registry.yaml"
+    config.write_text(
+        json.dumps(
+            {
+                "version": 0.1,
+                "storage": {"filesystem": {"rootdirectory": str(tmp_path / "registry")}},
+                "http": {"addr": address},
+            }
+        )
+    )
+    with subprocess.Popen(
+        ["docker-registry", "serve", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as server:
+        yield address
+        server.terminate()
+
+
+def test_a_pushed_image_is_written_down_by_its_digest_and_pins_the_chart(
+    registry: str, tmp_path: Path
+) -> None:
+    kept = HOME / "digests.json"
+    before = kept.read_bytes() if kept.exists() else None
+    try:
+        first, second = run(BUILD, "--push", registry, "register"), run(BUILD, "--push", registry, "register")
+        pushed = json.loads(kept.read_text())["register"]
+    finally:
+        if before is not None:
+            kept.write_bytes(before)
+    assert first.returncode == 0, first.stderr
+    assert first.stdout == second.stdout
+    assert pushed["name"] == f"{registry}/osft-pipeline/register"
+    assert first.stdout.startswith(f"{pushed['name']}:{pushed['tag']}  {pushed['digest']}  ")
+    served = run("skopeo", "inspect", "--tls-verify=false", f"docker://{pushed['name']}:{pushed['tag']}")
+    assert json.loads(served.stdout)["Digest"] == pushed["digest"]
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__]))
