@@ -1,10 +1,10 @@
 .DEFAULT_GOAL := help
 # Libraries are compiled once, not at every start of a stage, whatever the caller's habit is.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help demo test lint generate lock venvs tools bench clean
+.PHONY: help demo test lint e2e images generate lock venvs tools bench clean
 
 help: ## This list
-	@sed -n 's/^\([a-z]*\):.* ## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z0-9]*\):.* ## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
 
 demo: ## Tune, evaluate and register a small language model on this machine (KEEP=1, REGISTRY=none or an address)
 	@scripts/prerequisites demo
@@ -15,6 +15,15 @@ test: ## Run the tests: all, or those whose names contain one word, make test K=
 	@scripts/prerequisites test
 	@scripts/setup test
 	@.venvs/dev/bin/pytest --numprocesses=auto --maxprocesses=4 --dist=loadscope --no-loadscope-reorder $(if $(K),-k "$(K)")
+
+e2e: ## Run the scenarios on a cluster: the development cluster, or the one of KUBECONFIG; one of them, make e2e K=word
+	@scripts/prerequisites e2e
+	@scripts/setup e2e
+	@scripts/e2e $(if $(K),-k "$(K)")
+
+images: ## Build the four images with buildah, into .cache/images (BASE_IMAGE=..., PUSH=<registry>)
+	@scripts/prerequisites images
+	@scripts/build-images $(if $(PUSH),--push $(PUSH))
 
 lint: ## Check code, chart, scripts and generated files
 	@scripts/prerequisites lint
