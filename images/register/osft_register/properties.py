@@ -68,9 +68,9 @@ def version_properties(evidence: Evidence, metadata: Mapping[str, Any]) -> dict[
     base, data = evidence.base, evidence.data
     ours = {
         **marks(evidence),
+        "osft_evidence": evidence.digest,
         "osft_release": evidence.release,
         "osft_namespace": evidence.namespace,
-        "osft_model_digest": evidence.model_digest,
         "base_model": base.get("uri"),
         "base_model_revision": base.get("revision"),
         "base_model_digest": base.get("digest"),
@@ -90,8 +90,8 @@ def version_properties(evidence: Evidence, metadata: Mapping[str, Any]) -> dict[
 
 
 def marks(evidence: Evidence) -> dict[str, str]:
-    """What makes a version ours: the run, and the digest of its evidence."""
-    return {"osft_run_id": evidence.run_id, "osft_evidence": evidence.digest}
+    """What makes a version ours: the run and its model. Another evaluation of that model is no other version."""
+    return {"osft_run_id": evidence.run_id, "osft_model_digest": evidence.model_digest}
 
 
 def eval_properties(evidence: Evidence) -> dict[str, Any]:

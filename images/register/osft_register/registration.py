@@ -1,6 +1,6 @@
 """One RegisteredModel, one ModelVersion, one ModelArtifact, however often this is killed or started twice.
 
-Every step looks first and creates what is missing. A version carries the run and the digest of its evidence
+Every step looks first and creates what is missing. A version carries the run and the digest of its model
 from the very call that creates it: a later start knows its own and completes it; another run's is a conflict.
 """
 
@@ -128,7 +128,7 @@ def free_name(wanted: str, there: Mapping[str, Thing]) -> str:
 
 
 def is_ours(version: Thing, wish: Wish) -> bool:
-    """Whether a version was made by this run from this evidence."""
+    """Whether a version was made by this run of this model."""
     present = version.get("customProperties") or {}
     return all(plain(present.get(key, {})) == value for key, value in wish.marks.items())
 
@@ -139,7 +139,7 @@ def origin(version: Thing, wish: Wish) -> str:
     if run_id is None:
         return "made by others"
     return (
-        "made by this run from other results"
+        "made by this run with another model"
         if run_id == wish.marks["osft_run_id"]
         else f"made by run {run_id}"
     )

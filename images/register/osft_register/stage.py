@@ -108,7 +108,7 @@ def make_wish(evidence: Evidence, options: Options, uri: str) -> Wish:
         "modelSourceId": evidence.run_id,
         "modelSourceName": name,
     }
-    own = {**marks(evidence), "osft_model_digest": evidence.model_digest}
+    own = {**marks(evidence), "osft_evidence": evidence.digest}
     return Wish(
         name=options["name"],
         version=options["version"],

@@ -99,6 +99,29 @@ def test_our_own_version_is_completed_and_not_a_conflict(stage: Stage, registry:
     assert found["customProperties"]["reviewed_by"] == text("Ada")
 
 
+def test_another_evaluation_of_the_same_model_updates_its_version(stage: Stage, registry: Registry) -> None:
+    """A run that was judged again, by another gate for one, has not become another model."""
+    stage.done("--version=v1")
+    (version,) = registry.versions(stage.name)
+    before = version["customProperties"]
+    older = {"osft_evidence": text("0" * 64), "eval_old_task_tuned": text("0.9")}
+    registry.patch(f"model_versions/{version['id']}", {"customProperties": before | older})
+    stage.done("--version=v1", "--version-description=judged again")
+    (version,) = registry.versions(stage.name)
+    assert version["customProperties"] == before
+    assert version["description"] == "judged again"
+
+
+def test_another_model_of_the_same_run_is_a_conflict(stage: Stage, registry: Registry) -> None:
+    stage.done("--version=v1")
+    (version,) = registry.versions(stage.name)
+    other = version["customProperties"] | {"osft_model_digest": text("0" * 64)}
+    registry.patch(f"model_versions/{version['id']}", {"customProperties": other})
+    code, printed = stage.run("--version=v1", "--version-description=again")
+    assert code == 2
+    assert "made by this run with another model" in printed
+
+
 def test_a_version_that_people_archived_stays_archived(stage: Stage, registry: Registry) -> None:
     """The server sets every state back that an update does not name."""
     stage.done("--version=v1")
