@@ -1,6 +1,7 @@
 """Several runs on one cluster: GPUs, queues, caches; and who may do and see what."""
 
 import json
+import time
 from typing import Any
 
 from tests.e2e.harness import Release, Space, eventually, phase_of
@@ -35,6 +36,7 @@ def test_two_runs_share_the_gpus(space: Space) -> None:
     assert eventually(lambda: ("second", "Pending") in gpu_pods(space), 180), second.story()
     while not (first.condition() and second.condition()):
         assert sum(phase == "Running" for _, phase in gpu_pods(space)) <= 1
+        time.sleep(2)
     assert (first.condition(), second.condition()) == ("Complete", "Complete")
 
 

@@ -90,7 +90,7 @@ def version_properties(evidence: Evidence, metadata: Mapping[str, Any]) -> dict[
 
 
 def marks(evidence: Evidence) -> dict[str, str]:
-    """What makes a version ours: the run and its model. Another evaluation of that model is no other version."""
+    """What makes a version ours: the run and its model. To judge a model again makes no other version."""
     return {"osft_run_id": evidence.run_id, "osft_model_digest": evidence.model_digest}
 
 
