@@ -1,0 +1,128 @@
+"""Builds the image of a stage, unless the one in the store was made from these very files."""
+
+import hashlib
+import os
+import re
+import ssl
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+from osft_images.store import EPOCH, HOME, ROOT, buildah, images, logged
+
+STAGES = ("download", "train", "eval", "register")
+REPOSITORY = "osft-pipeline"
+SOURCES = ("images", ":(exclude)images/**/*.md", ":(exclude)images/*.md")
+INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What all images of one call are built from."""
+
+    base: str
+    version: str
+    revision: str
+    source: str
+    cached: bool = True
+
+
+def git(*arguments: str) -> str:
+    """What git says, or nothing outside a checkout."""
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def revision() -> str:
+    """The commit that last changed what images are made of, so that they are the same ones until then."""
+    commit = git("log", "-1", "--format=%H", "--", *SOURCES)
+    if not commit:
+        return "unknown"
+    return commit + ("-dirty" if git("status", "--porcelain", "--", *SOURCES) else "")
+
+
+def source() -> str:
+    """Where the code is, without the name or the token of who fetched it."""
+    return re.sub(r"//[^/@]*@", "//", git("remote", "get-url", "origin")) or "unknown"
+
+
+def local_name(stage: str) -> str:
+    """The name of a stage's image in the store."""
+    return f"localhost/{REPOSITORY}/{stage}:latest"
+
+
+def fingerprint(stage: str, order: Order, base_id: str) -> str:
+    """A digest of everything that decides what the image holds."""
+    listed = git("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *SOURCES).split("\0")
+    own = ("images/workspace/", f"images/{stage}/")
+    digest = hashlib.sha256(
+        f"{order.base} {base_id} {order.version} {order.revision} {order.source}".encode()
+    )
+    for name in sorted(filter(None, listed)):
+        if (name.startswith(own) or name.count("/") == 1) and (ROOT / name).is_file():
+            digest.update(f"\0{name}\0".encode() + (ROOT / name).read_bytes())
+    return digest.hexdigest()
+
+
+def build(stage: str, order: Order) -> bool:
+    """Build a stage's image; says whether there was anything to do."""
+    known = images()
+    stamp = HOME / f"{stage}.stamp"
+    key = fingerprint(stage, order, known.get(order.base, ""))
+    made = known.get(local_name(stage), "")
+    if order.cached and made and stamp.exists() and stamp.read_text() == f"{key} {made}":
+        return False
+    print(f"images: {stage} ...", file=sys.stderr, flush=True)
+    start = time.monotonic()
+    layers = [] if order.cached else ["--no-cache"]
+    run(order, *layers, "--tag", local_name(stage), "--file", f"images/{stage}/Containerfile", stage=stage)
+    stamp.write_text(f"{key} {images()[local_name(stage)]}")
+    print(f"images: {stage} ready after {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+    return True
+
+
+def run(order: Order, *options: str, stage: str) -> None:
+    """Build a Containerfile, the same bytes every time."""
+    arguments = {
+        "BASE_IMAGE": order.base,
+        "VERSION": order.version,
+        "REVISION": order.revision,
+        "SOURCE": order.source,
+    }
+    # chroot: needs no runtime, no cgroups and no network of its own, so that it works inside a container too.
+    common = [
+        "build",
+        "--isolation",
+        "chroot",
+        "--layers",
+        "--identity-label=false",
+        "--timestamp",
+        str(EPOCH),
+    ]
+    for name, value in arguments.items():
+        common += ["--build-arg", f"{name}={value}"]
+    environment = dict(os.environ)
+    if authorities := ssl.get_default_verify_paths().cafile:
+        common += ["--secret", f"id=ca.crt,src={authorities}"]
+    if index := package_index():
+        environment["OSFT_INDEX_URL"] = index
+        common += ["--secret", "id=index-url,env=OSFT_INDEX_URL"]
+    logged(HOME / f"{stage}.log", environment, *common, *options, "images")
+
+
+def package_index() -> str:
+    """The package index that this machine is set to use, if it is not the usual one."""
+    for name in INDEX_VARIABLES:
+        if os.environ.get(name):
+            return os.environ[name]
+    asked = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def tidy(order: Order) -> None:
+    """Remove what a killed build left and the layers of no image, but not uv, for the next build."""
+    name = f"localhost/{REPOSITORY}/uv:latest"
+    run(order, "--target", "uv", "--tag", name, "--file", "images/download/Containerfile", stage="uv")
+    buildah("rm", "--all")
+    buildah("rmi", "--prune")
