@@ -78,9 +78,9 @@ def test_two_runs_at_once_download_the_model_once(space: Space, hub: Hub) -> Non
 def test_accounts_and_secrets(space: Space, registry: Registry) -> None:
     """No token in the stages, no right that is not used, and secrets that show nowhere but where they lie."""
     space.secret("hub", HF_TOKEN=GOOD_TOKEN)
-    space.secret("canary", TOKEN=CANARY)
+    space.secret("canary", AWS_ACCESS_KEY_ID="canary", AWS_SECRET_ACCESS_KEY=CANARY)
     release = space.release(
-        secrets={"hf": {"existing": "hub"}, "registry": {"existing": "canary", "key": "TOKEN"}},
+        secrets={"hf": {"existing": "hub"}, "s3": {"existing": "canary"}},
         ordering="hooks", hooks={"timeoutMinutes": 60},
     )  # fmt: skip
     done = release.install("--timeout=1h")
