@@ -43,7 +43,8 @@ def hub(tiny_model: Path) -> Iterator[Hub]:
 @pytest.fixture(scope="session")
 def place(hub: Hub) -> Place:
     """The cluster and its servers."""
-    if given := os.environ.get("KUBECONFIG"):
+    given = os.environ.get("KUBECONFIG")
+    if given and given != status().get("kubeconfig"):
         wanted = [name for name in ("E2E_HOST", "E2E_IMAGES", "E2E_REGISTRY") if not os.environ.get(name)]
         assert not wanted, f"KUBECONFIG is set, so these must be, too: {', '.join(wanted)} (see {__file__})"
         images, registry, s3 = (os.environ.get(f"E2E_{name}", "") for name in ("IMAGES", "REGISTRY", "S3"))
