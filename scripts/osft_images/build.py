@@ -27,6 +27,10 @@ class Order:
     source: str
     cached: bool = True
 
+    def labels(self) -> dict[str, str]:
+        """What only this call knows of an image."""
+        return {"version": self.version, "revision": self.revision, "source": self.source}
+
 
 def git(*arguments: str) -> str:
     """What git says, or nothing outside a checkout."""
@@ -75,8 +79,10 @@ def build(stage: str, order: Order) -> bool:
         return False
     print(f"images: {stage} ...", file=sys.stderr, flush=True)
     start = time.monotonic()
-    layers = [] if order.cached else ["--no-cache"]
-    run(order, *layers, "--tag", local_name(stage), "--file", f"images/{stage}/Containerfile", stage=stage)
+    options = [] if order.cached else ["--no-cache"]
+    for name, value in order.labels().items():
+        options += ["--label", f"org.opencontainers.image.{name}={value}"]
+    run(order, *options, "--tag", local_name(stage), "--file", f"images/{stage}/Containerfile", stage=stage)
     stamp.write_text(f"{key} {images()[local_name(stage)]}")
     print(f"images: {stage} ready after {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
     return True
@@ -84,12 +90,6 @@ def build(stage: str, order: Order) -> bool:
 
 def run(order: Order, *options: str, stage: str) -> None:
     """Build a Containerfile, the same bytes every time."""
-    arguments = {
-        "BASE_IMAGE": order.base,
-        "VERSION": order.version,
-        "REVISION": order.revision,
-        "SOURCE": order.source,
-    }
     # chroot: needs no runtime, no cgroups and no network of its own, so that it works inside a container too.
     common = [
         "build",
@@ -100,8 +100,7 @@ def run(order: Order, *options: str, stage: str) -> None:
         "--timestamp",
         str(EPOCH),
     ]
-    for name, value in arguments.items():
-        common += ["--build-arg", f"{name}={value}"]
+    common += ["--build-arg", f"BASE_IMAGE={order.base}"]
     environment = dict(os.environ)
     if authorities := ssl.get_default_verify_paths().cafile:
         common += ["--secret", f"id=ca.crt,src={authorities}"]

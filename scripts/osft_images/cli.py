@@ -12,7 +12,7 @@ from osft_images.build import REPOSITORY, STAGES, Order, build, revision, source
 from osft_images.store import HOME, ROOT, Failed
 
 INSIDE = "OSFT_IMAGES_INSIDE"
-DESCRIPTION = """Build the stage images with buildah into a store of this checkout, .cache/images.
+DESCRIPTION = """Build the stage images with buildah, as root, into a store of this checkout, .cache/images.
 
 Unchanged images are not built again. The same commit and base give the same digests."""
 
@@ -32,7 +32,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="the image to build on, any Debian with Python >= 3.11 and venv; `debian` makes one from "
         "Debian's packages, for which no registry is needed (default: $BASE_IMAGE, or debian)",
     )
-    parser.add_argument("--no-cache", action="store_true", help="build every layer again")
+    parser.add_argument("--no-cache", action="store_true", help="build every layer again but the base")
     parser.add_argument(
         "--push",
         metavar="REGISTRY[/REPOSITORY]",
@@ -82,11 +82,16 @@ def require(*programs: str) -> None:
 
 
 def own_mounts() -> None:
-    """Go on in a mount namespace of its own: what buildah mounts ends with it, however it ends."""
+    """Go on in a mount namespace of its own: what buildah mounts ends with it, however it ends.
+
+    Raises:
+        Failed: this is not root.
+    """
     if os.environ.get(INSIDE) == "1":
         return
-    enter = ["unshare", "--mount"] if os.geteuid() == 0 else ["buildah", "unshare"]
-    os.execvpe(enter[0], [*enter, sys.executable, *sys.argv], os.environ | {INSIDE: "1"})
+    if os.geteuid() != 0:
+        raise Failed(f"seen user {os.geteuid()}, expected root. Use sudo, or podman: images/README.md.")
+    os.execvpe("unshare", ["unshare", "--mount", sys.executable, *sys.argv], os.environ | {INSIDE: "1"})
 
 
 def entry() -> None:
