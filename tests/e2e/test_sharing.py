@@ -103,16 +103,15 @@ RIGHTS: dict[str, dict[str, list[str]]] = {
 
 def rights(space: Space, account: str) -> dict[str, list[str]]:
     """What an account may do in its namespace beyond what everybody may."""
-    name = f"--as=system:serviceaccount:{space.name}:{account}"
-    nobody = f"--as=system:serviceaccount:{space.name}:nobody"
-    listed = [
-        set(space.kubectl("auth", "can-i", "--list", who).stdout.splitlines()) for who in (name, nobody)
-    ]
-    found: dict[str, list[str]] = {}
-    for line in listed[0] - listed[1]:
-        words = line.split()
-        found[words[0]] = line[line.rindex("[") + 1 : line.rindex("]")].split()
-    return found
+    listed = []
+    for who in (account, "nobody"):
+        words = ("auth", "can-i", "--list", f"--as=system:serviceaccount:{space.name}:{who}")
+        # The width of the columns depends on what is in them.
+        listed.append({tuple(line.split()) for line in space.kubectl(*words).stdout.splitlines()})
+    found = {
+        words[0]: " ".join(words) for words in listed[0] - listed[1] if words and words[-1].endswith("]")
+    }
+    return {name: line[line.rindex("[") + 1 : -1].split() for name, line in found.items()}
 
 
 def everything(space: Space, release: Release) -> str:
