@@ -11,6 +11,7 @@ from osft_workspace import Run, Transient, Workspace
 from osft_workspace.record import Record, load_predecessor
 
 WAIT_SECONDS = 2 * 3600.0
+FINISH_SECONDS = 120.0
 NAME_SECONDS = 600.0
 POLL_SECONDS = 2.0
 SAY_SECONDS = 60.0
@@ -27,7 +28,7 @@ def wait_until(run: Run, ready: Callable[[], bool], what: str, seconds: float) -
         now = time.monotonic()
         if now - started > seconds:
             raise Transient(
-                f"waited {seconds / 60:.0f} minutes for {what}. Look at node 0; a new start waits again."
+                f"waited {seconds / 60:.0f} minutes for {what}. Look at node 0; this node is started again."
             )
         if now - said > SAY_SECONDS:
             said = now
@@ -53,6 +54,16 @@ def wait_for_rows(run: Run, work: Work) -> None:
     wait_until(run, work.is_ours, "the rows that node 0 prepares", WAIT_SECONDS)
 
 
+def wait_for_finish(run: Run, work: Work) -> None:
+    """Stay until node 0 has written down that training is over: until then it may need everybody again."""
+    wait_until(
+        run,
+        lambda: is_over(run, work),
+        "node 0 to write down that training is over",
+        FINISH_SECONDS,
+    )
+
+
 def helper_run(workspace_root: Path, run_id: str, node_rank: int) -> Run:
     """The stage as another node than the first sees it: no lock, no record, the same predecessor."""
     workspace = Workspace(workspace_root.resolve())
@@ -64,7 +75,8 @@ def helper_run(workspace_root: Path, run_id: str, node_rank: int) -> Run:
     return run
 
 
-def already_done(run: Run, digest: str) -> bool:
-    """Whether node 0 finished this very work in an earlier start."""
+def is_over(run: Run, work: Work) -> bool:
+    """Whether node 0 has written down that these very inputs are trained."""
     record = Record.load(run.dir)
-    return record is not None and record.details.get("work_digest") == digest
+    published = record is not None and record.details.get("work_digest") == work.digest
+    return published or (work.is_ours() and work.finished.exists())

@@ -159,7 +159,7 @@ def train(run: Run, options: Mapping[str, Any]) -> Outcome:
 def help_train(run: Run, options: Mapping[str, Any]) -> None:
     """The work of any other node: train along, publish nothing."""
     setup = settle(run, options)
-    if nodes.already_done(run, setup.work.digest):
+    if nodes.is_over(run, setup.work):
         run.event("already done", run=run.run_id)
         return
     nodes.wait_for_rows(run, setup.work)
@@ -170,8 +170,9 @@ def help_train(run: Run, options: Mapping[str, Any]) -> None:
         )
     plan = estimate.plan(run, setup.base, setup.device, rows, options)
     run_backend(setup, plan, setup.work.newest_state() or 0)
-    if not nodes.already_done(run, setup.work.digest):  # node 0 clears up when it is
+    if not nodes.is_over(run, setup.work):  # node 0 clears up after it
         outcome.check_steps(run, setup.work, plan, options)
+    nodes.wait_for_finish(run, setup.work)
     run.event("done", node=options["node_rank"])
 
 
