@@ -85,7 +85,7 @@ def verify(workspace: Path, run_id: str, stages: tuple[str, ...]) -> None:
 @main.command(cls=StageCommand, name="wait-trainjob")
 @click.argument("name")
 @namespace_option
-@click.option("--poll-seconds", type=float, default=10.0, show_default=True, help="Time between two looks.")
+@click.option("--poll-seconds", type=float, default=2.0, show_default=True, help="Time between two looks.")
 @click.option(
     "--timeout-seconds", type=float, default=0.0, show_default=True, help="Give up then; 0 = never."
 )
