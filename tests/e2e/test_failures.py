@@ -1,6 +1,7 @@
 """Pods killed, servers away, gates that refuse, full disks: retried or not, nothing lost, nothing doubled."""
 
 import contextlib
+import json
 import os
 import signal
 import time
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.harness import ROOT, Release, Space, call, ended, eventually
-from tests.support.registry import Registry
+from tests.support.registry import Registry, Request, proxy
 
 LONG = {"train": {"epochs": 20, "checkpoints": {"everyMinutes": 0.05}}}
 """Long enough to be killed in the middle, with a full state every three seconds."""
@@ -44,7 +45,23 @@ def test_every_stage_survives_its_pod(space: Space, registry: Registry, how: str
     """Each stage's pod once: the run completes, training goes on where it was, nothing is doubled."""
     if how == "killed" and not space.place.ours:
         pytest.skip("kills processes of the node")
-    release = space.release(**LONG)
+    with proxy(space.place.registry, before=slowly, host=space.place.host) as address:
+        release = space.release(**LONG, register={"address": address})
+        survive(release, how)
+    [version] = registry.versions(space.name)
+    assert len(registry.artifacts(version)) == 1
+    last = release.pods("train")[-1]["metadata"]["name"]
+    assert "chose resume value=" in space.kubectl("logs", last).stdout
+
+
+def slowly(request: Request) -> None:
+    """A registry whose every answer takes its time: else the stage is over before it is noticed."""
+    time.sleep(1)
+
+
+def survive(release: Release, how: str) -> None:
+    """Take each stage's pod away once."""
+    space = release.space
     assert release.install().returncode == 0
     for stage in ("download", "train", "eval", "register"):
         pod = eventually(lambda stage=stage: running(release, stage), 240, every=0.1)  # type: ignore[misc]
@@ -58,10 +75,6 @@ def test_every_stage_survives_its_pod(space: Space, registry: Registry, how: str
         else:
             space.kubectl("delete", "pod", name, "--wait=false")
     assert release.finish(600) == "Complete", release.story()
-    [version] = registry.versions(space.name)
-    assert len(registry.artifacts(version)) == 1
-    last = release.pods("train")[-1]["metadata"]["name"]
-    assert "chose resume value=" in space.kubectl("logs", last).stdout
 
 
 def test_what_a_user_must_fix_is_never_retried(space: Space) -> None:
@@ -72,12 +85,25 @@ def test_what_a_user_must_fix_is_never_retried(space: Space) -> None:
     assert not release.pods("train")
 
 
+@pytest.mark.parametrize("ordering", ["cluster", "hooks"])
+def test_a_deadline_ends_the_run(space: Space, ordering: str) -> None:
+    """Training may take twelve seconds: it is stopped, nothing comes after it, and helm's output says why."""
+    hooks = {"ordering": "hooks", "hooks": {"timeoutMinutes": 60}} if ordering == "hooks" else {}
+    release = space.release(**hooks, train={"epochs": 50, "pod": {"deadlineMinutes": 0.2}})
+    done = release.install("--timeout=1h")
+    assert done.returncode == (1 if hooks else 0), done.stderr
+    assert release.finish() == "Failed", release.story()
+    assert not release.pods("eval") and not release.pods("register")
+    told = done.stderr if hooks else json.dumps(release.trainjob["status"])
+    assert "DeadlineExceeded" in told, told
+
+
 def test_a_registry_that_is_away_is_waited_for(space: Space, registry: Registry) -> None:
     """Its name leads nowhere for 40 seconds while the register stage runs: 75, and again until it is back."""
     address = space.serve("registry", space.place.registry)
-    release = space.release(register={"address": address, "timeoutSeconds": 5})
+    release = space.release(register={"address": address, "timeoutSeconds": 5}, eval={"enabled": False})
     assert release.install().returncode == 0
-    assert eventually(lambda: running(release, "eval"), 240), release.story()
+    assert eventually(lambda: running(release, "train"), 240), release.story()
     space.unserve("registry")
     assert eventually(lambda: 75 in codes(release, "register"), 240), release.story()
     time.sleep(40)
@@ -90,7 +116,7 @@ def test_a_registry_that_is_away_is_waited_for(space: Space, registry: Registry)
 def test_a_drained_node_is_not_a_failure(space: Space) -> None:
     if not space.place.ours:
         pytest.skip("drains the node")
-    release = space.release(**LONG)
+    release = space.release(**LONG, eval={"enabled": False}, register={"enabled": False})
     assert release.install().returncode == 0
     assert eventually(lambda: running(release, "train"), 240), release.story()
     node = release.pods("train")[0]["spec"]["nodeName"]

@@ -15,7 +15,7 @@ HOOKS: Values = {"ordering": "hooks", "hooks": {"timeoutMinutes": 60}}
 
 @pytest.mark.parametrize("values", [{}, HOOKS], ids=["cluster", "hooks"])
 def test_a_run_is_followed_from_its_install_to_its_end(space: Space, values: Values) -> None:
-    release = space.release(**values)
+    release = space.release(**values, train={"epochs": 10})  # long enough to be seen at it
     with ThreadPoolExecutor() as aside:
         installed = aside.submit(release.install, "--timeout=1h")
         done = call(FOLLOW, release.name, "-n", space.name, "--every=2s", "--timeout=20m", **space.env)

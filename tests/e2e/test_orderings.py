@@ -6,11 +6,11 @@ import time
 import pytest
 import yaml
 
-from tests.e2e.harness import CHART, ROOT, Release, Space, call, eventually
+from tests.e2e.harness import CHART, ROOT, Release, Space, Values, call, eventually
 from tests.support.registry import Registry
 
 DEMO = CHART / "examples" / "demo.yaml"
-HOOKS = {"ordering": "hooks", "hooks": {"timeoutMinutes": 1440}}
+HOOKS: Values = {"ordering": "hooks", "hooks": {"timeoutMinutes": 1440}}
 WAITING = "--timeout=24h"
 
 
@@ -89,6 +89,32 @@ def test_hooks_ordering_fails_with_the_sentence_of_the_stage(space: Space, helm:
         "train"
     ) == 1
     assert not release.pods("eval") and not release.pods("register")
+
+
+@pytest.mark.parametrize("values", [{}, HOOKS], ids=["cluster", "hooks"])
+def test_stages_one_at_a_time(space: Space, registry: Registry, values: Values) -> None:
+    """Each upgrade turns on one stage and leaves the others out; the run grows in its workspace."""
+    off = {stage: {"enabled": False} for stage in ("train", "eval", "register")}
+    release = space.release(**values, **off)
+    done = release.install(WAITING)
+    assert done.returncode == 0, done.stdout + done.stderr
+    run, before = release.run, "data"
+    for stage in ("train", "eval", "register"):
+        finish(release)
+        sections = {before: {"enabled": False}, stage: {"enabled": True}}
+        done = release.upgrade(WAITING, runId=run, **sections)
+        assert done.returncode == 0, done.stdout + done.stderr
+        before = stage
+    finish(release)
+    for stage in ("download", "train", "eval"):
+        assert len(release.pods(stage)) == 1, release.story()
+    assert [version["name"] for version in registry.versions(space.name)] == [run]
+
+
+def finish(release: Release) -> None:
+    """Wait for the end where helm did not."""
+    if release.values.get("ordering") != "hooks":
+        assert release.finish() == "Complete", release.story()
 
 
 def test_two_nodes_train_what_one_node_trains(space: Space) -> None:

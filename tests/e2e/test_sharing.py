@@ -41,7 +41,9 @@ def test_two_runs_share_the_gpus(space: Space) -> None:
 
 
 def test_a_queue_holds_the_run_until_it_is_let_go(space: Space) -> None:
-    release = space.release(queue={"name": "team", "suspend": True})
+    release = space.release(
+        queue={"name": "team", "suspend": True}, eval={"enabled": False}, register={"enabled": False}
+    )
     assert release.install().returncode == 0
     assert release.trainjob["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team"
     assert eventually(lambda: suspended(release), 30)
@@ -65,7 +67,7 @@ def test_two_runs_at_once_download_the_model_once(space: Space, hub: Hub) -> Non
     size = {"resources": {"requests": {"storage": "1Gi"}}, "accessModes": ["ReadWriteMany"]}
     space.apply({**claim, "spec": size})
     hub.asked.clear()
-    more = {"workspace": {"existingClaim": "shared"}, "train": {"enabled": True}, "eval": {"enabled": False}}
+    more = {"workspace": {"existingClaim": "shared"}, "eval": {"enabled": False}}
     both = [space.release(name, **more, register={"enabled": False}) for name in ("first", "second")]
     for release in both:
         assert release.install().returncode == 0
