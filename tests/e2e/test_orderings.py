@@ -31,7 +31,7 @@ def test_cluster_ordering_with_the_demo(space: Space, registry: Registry) -> Non
     tested = release.command("test", "--timeout=5m")
     assert tested.returncode == 0, tested.stdout + tested.stderr
     for command in noted(release):
-        said = call("bash", "-c", command, **space.env)
+        said = call("bash", "-c", f"cd {space.scratch} && {command}", **space.env)
         assert said.returncode == 0, f"{command}\n{said.stdout}{said.stderr}"
     assert not release.pods(), "the last command of the notes is the uninstall"
 
