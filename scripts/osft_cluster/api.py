@@ -60,7 +60,8 @@ class Api:
 
     def watch(self, path: str) -> Iterator[dict[str, Any]]:
         """Objects of a kind as they are and as they change, until the server ends the watch."""
-        limits = {"watch": "true", "timeoutSeconds": str(WATCH_SECONDS)}
+        # From any version on: the newest comes anyway, and need not be waited for.
+        limits = {"watch": "true", "timeoutSeconds": str(WATCH_SECONDS), "resourceVersion": "0"}
         with self.client.stream("GET", path, params=limits, timeout=WATCH_SECONDS + 30) as answer:
             for line in answer.iter_lines():
                 event = json.loads(line)
