@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from osft_cluster import host, lifecycle
+from osft_cluster import host, lifecycle, node
 from osft_cluster.places import BIN, NETWORK, ROOT, Cluster
 from osft_cluster.services import S3_KEYS
 from osft_local.servers import Failed, start_ticks
@@ -116,11 +116,13 @@ def kubeconfig(cluster: Cluster) -> None:
 @click.argument("stages", nargs=-1)
 @click.pass_obj
 def load(cluster: Cluster, stages: tuple[str, ...]) -> None:
-    """Build the stage images where they changed and push them to the cluster's registry."""
+    """Build the stage images where they changed and push them; the node takes the new ones from then on."""
     if not lifecycle.keeper(cluster):
         raise Failed("not running. `scripts/dev-cluster up` starts it.")
     command = [str(ROOT / "scripts" / "build-images"), "--push", cluster.images, *stages]
-    sys.exit(subprocess.run(command).returncode)
+    code = subprocess.run(command).returncode
+    node.forget_images(cluster)
+    sys.exit(code)
 
 
 @main.command()

@@ -9,6 +9,7 @@ import yaml
 from osft_cluster.api import Api, condition
 from osft_cluster.places import Cluster
 from osft_cluster.servers import Servers
+from osft_images.publish import served
 
 CNI_PLUGINS = Path("/usr/lib/cni")
 NAMESPACE = "k8s.io"
@@ -83,6 +84,7 @@ def start_containerd(cluster: Cluster, servers: Servers) -> None:
     servers.start("containerd", "containerd", f"--config={write(cluster.live / 'containerd.toml', text)}")
     servers.wait("containerd", lambda: ctr(cluster, "version").returncode == 0)
     remove_containers(cluster)
+    forget_images(cluster)
 
 
 def ctr(cluster: Cluster, *words: str) -> subprocess.CompletedProcess[str]:
@@ -97,6 +99,19 @@ def remove_containers(cluster: Cluster) -> None:
         ctr(cluster, "tasks", "delete", "--force", task)
     for container in ctr(cluster, "containers", "list", "--quiet").stdout.split():
         ctr(cluster, "containers", "delete", container)
+
+
+def forget_images(cluster: Cluster) -> None:
+    """Forget each image whose tag means another one in the registry by now: a pod takes what its node has."""
+    rows = [line.split() for line in ctr(cluster, "images", "list").stdout.splitlines()[1:]]
+    stale = set()
+    for reference, _, digest, *_ in rows:
+        name, _, tag = reference.rpartition(":")
+        if name.startswith(f"{cluster.images}/") and "@" not in name and served(name, tag) != digest:
+            stale.add(digest)
+    doomed = [reference for reference, _, digest, *_ in rows if digest in stale]
+    if doomed:
+        ctr(cluster, "images", "remove", "--sync", *doomed)
 
 
 def start_kubelet(cluster: Cluster, servers: Servers) -> None:

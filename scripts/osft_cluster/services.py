@@ -27,6 +27,10 @@ def start_image_registry(cluster: Cluster, servers: Servers) -> None:
         "http": {"addr": cluster.images},
     }
     path = write(cluster.live / "registry.yaml", json.dumps(config))
+    if (cluster.home / "images").exists():
+        # What no tag leads to any more: gigabytes, after some changes of the images.
+        collect = ["docker-registry", "garbage-collect", "--delete-untagged", str(path)]
+        subprocess.run(collect, capture_output=True, check=False)
     servers.start("docker-registry", "docker-registry", "serve", str(path))
     servers.wait("docker-registry", lambda: listens(cluster.node, 5000))
     push_pause(cluster)

@@ -25,10 +25,10 @@ def of_this_machine(registry: str) -> bool:
     return True
 
 
-def served(prefix: str, stage: str, tag: str) -> str:
+def served(name: str, tag: str) -> str:
     """The digest that a registry of this machine's own serves under a tag; empty where it can't be asked."""
-    host, _, path = prefix.partition("/")
-    url = f"http://{host}/v2/{path}/{stage}/manifests/{tag}"
+    host, _, path = name.partition("/")
+    url = f"http://{host}/v2/{path}/manifests/{tag}"
     request = urllib.request.Request(url, headers={"Accept": MANIFEST}, method="HEAD")
     with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=10) as answer:
         return answer.headers.get("Docker-Content-Digest") or ""
@@ -51,7 +51,7 @@ def push(stages: list[str], registry: str, tag: str) -> None:
         entry = {"name": f"{prefix}/{stage}", "tag": tag, "image": made, "size": bytes_}
         digest = pushed.get(stage, {}).get("digest", "")
         known = local and digest and pushed[stage] == entry | {"digest": digest}
-        if not (known and served(prefix, stage, tag) == digest):
+        if not (known and served(f"{prefix}/{stage}", tag) == digest):
             buildah("push", *options, "--digestfile", digestfile, name, f"docker://{entry['name']}:{tag}")
             digest = digestfile.read_text()
             digestfile.unlink()
