@@ -24,8 +24,8 @@ def start_etcd(cluster: Cluster, servers: Servers) -> None:
         f"--listen-client-urls={client}", f"--advertise-client-urls={client}",
         f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}",
         f"--initial-cluster=default={peer}",
-        # Debian's etcd is older than what the API server asks for progress when it needs it. Without any, what
-        # it knows of quiet kinds ages, and it refuses to answer from that.
+        # Debian's etcd is too old to be asked for progress. Without any, what the API server knows of quiet
+        # kinds ages, and it refuses to answer from that.
         "--experimental-watch-progress-notify-interval=1s",
     )  # fmt: skip
 

@@ -80,7 +80,7 @@ def test_the_waiter_waits_for_the_trainjob_that_was_made() -> None:
     assert waiter.container["command"] == ["osft-ops"]
 
 
-def test_the_waiter_may_read_its_trainjob_and_pods_and_nothing_else() -> None:
+def test_the_waiter_may_read_its_trainjob_jobs_and_pods_and_nothing_else() -> None:
     objects = render(HOOKS)
     job = one(objects, "TrainJob")["metadata"]["name"]
     assert one(objects, "Role", "-wait")["rules"] == [
@@ -90,6 +90,7 @@ def test_the_waiter_may_read_its_trainjob_and_pods_and_nothing_else() -> None:
             "verbs": ["get"],
             "resourceNames": [job],
         },
+        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["list"]},
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
     ]
     # Ordinary objects, so that they are there before the first post-install hook and go at uninstall.

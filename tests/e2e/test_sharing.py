@@ -99,7 +99,7 @@ def test_accounts_and_secrets(space: Space, registry: Registry) -> None:
 
 
 RIGHTS: dict[str, dict[str, list[str]]] = {
-    "wait": {"trainjobs.trainer.kubeflow.org": ["get"], "pods": ["list"]},
+    "wait": {"trainjobs.trainer.kubeflow.org": ["get"], "jobs.batch": ["list"], "pods": ["list"]},
 }
 
 

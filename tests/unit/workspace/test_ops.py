@@ -170,6 +170,15 @@ def test_the_waiter_ends_with_the_failed_stage_s_sentence_and_code(api: tuple[Ap
     assert error.value.exit_code == 1
 
 
+def test_the_waiter_says_that_a_stage_s_time_ran_out(api: tuple[Api, type[Objects]]) -> None:
+    client, handler = api
+    handler.store[TRAINJOB] = trainjob("Failed", reason="FailedJobs", message="jobset failed")
+    late = {"metadata": {"name": "run1-node-0"}, **trainjob("Failed", reason="DeadlineExceeded")}
+    handler.store["/apis/batch/v1/namespaces/team/jobs"] = {"items": [late]}
+    with pytest.raises(StageError, match=r"Job run1-node-0 took longer than it may: train\.pod\.deadline"):
+        wait_trainjob(client, "run1", poll_seconds=0.01, timeout_seconds=0)
+
+
 def test_the_waiter_gives_up_at_its_timeout(api: tuple[Api, type[Objects]]) -> None:
     client, handler = api
     handler.store[TRAINJOB] = {"status": {}}

@@ -22,8 +22,16 @@ def condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:
 
 
 def failed_sentence(api: Api, name: str) -> tuple[str, type[StageError]]:
-    """The failed stage's own sentence and the error for its exit code, from its newest failed pod."""
-    pods = api.list("pod", f"jobset.sigs.k8s.io/jobset-name={name}")
+    """The failed stage's own sentence and the error for its exit code, from its newest failed pod.
+
+    Of a stage whose time ran out no pod is left.
+    """
+    selector = f"jobset.sigs.k8s.io/jobset-name={name}"
+    for job in api.list("job", selector):
+        if (condition(job, "Failed") or {}).get("reason") == "DeadlineExceeded":
+            limits = "train.pod.deadlineMinutes, or hooks.timeoutMinutes"
+            return f"Job {job['metadata']['name']} took longer than it may: {limits}.", StageError
+    pods = api.list("pod", selector)
     ends = [
         (state["finishedAt"], state, pod["metadata"]["name"])
         for pod in pods
