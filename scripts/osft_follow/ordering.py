@@ -49,7 +49,7 @@ def of_trainjob(name: str, job: Json, trainjob: Json, objects: Objects, said: Sa
 def fail_with(stage: Stage, trainjob: Json) -> None:
     """A TrainJob that failed without a failed Job: its own words. It is final the moment it is seen."""
     failed = condition(trainjob, "Failed")
-    if failed and stage.state != "done":
+    if failed and stage.state not in ("done", "failed", "refused"):
         stage.state, stage.reason = "failed", str(failed.get("reason", ""))
         stage.message = plain(str(failed.get("message", "")))
         stage.finished = when(failed.get("lastTransitionTime"))

@@ -118,9 +118,24 @@ def test_the_waiter_is_told_of_where_it_decides() -> None:
 
 
 def test_a_failed_training_is_told_once_and_not_again_by_its_waiter() -> None:
-    cluster = hooks().done("download", 1).trainjob(12).failed("train", 13, 2, "no row is left to train on")
+    theirs = condition("Failed", 30, "FailedJobs", "jobset failed due to one or more job failures")
+    cluster = hooks().done("download", 1).trainjob(12, False, None, theirs)
+    cluster.failed("train", 13, 2, "no row is left to train on")
     run = cluster.failed("wait", 13, 2, "TrainJob failed. no row is left to train on").read()
     assert (run.exit_code, run.message, run.notes) == (2, "no row is left to train on", [])
+
+
+def test_training_whose_time_ran_out_says_so() -> None:
+    theirs = condition("Failed", 30, "FailedJobs", "jobset failed due to one or more job failures")
+    cluster = hooks().done("download", 1).trainjob(12, False, None, theirs)
+    cluster.job(
+        "train", 13, condition("Failed", 29, "DeadlineExceeded", "Job was active longer than allowed")
+    )
+    run = cluster.read()
+    assert (run.exit_code, run.message) == (75, "Job was active longer than allowed")
+    assert what_to_do(run)[0].endswith(
+        "Its time ran out: train.pod.deadlineMinutes, or hooks.timeoutMinutes."
+    )
 
 
 def test_the_newest_run_is_the_one_that_began_last_and_not_the_one_that_was_tested_last() -> None:
