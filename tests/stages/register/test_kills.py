@@ -1,5 +1,6 @@
 """Exactly one version and one artifact, wherever a start is killed and however many start at once."""
 
+import os
 import random
 import shutil
 import signal
@@ -13,6 +14,8 @@ import pytest
 from tests.stages.register.conftest import RUN, Stage
 from tests.support.registry import Registry, Request, proxy
 
+KILLS, STARTS = (int(os.environ.get(name, few)) for name, few in (("KILLS", "16"), ("STARTS", "3")))
+"""Starts killed at random, and pairs started at once. A long look: KILLS=1000 STARTS=200 make test K=kills"""
 REQUESTS = 10
 """One more than a registration needs, so that the last start is not killed."""
 
@@ -69,16 +72,19 @@ def test_a_start_killed_at_any_request_is_finished_by_the_next(stage: Stage, reg
     assert killed == [True] * (REQUESTS - 1) + [False], "a registration has other requests now: see REQUESTS"
 
 
+@pytest.mark.timeout(600 + 2 * KILLS)
 def test_a_start_killed_at_any_moment_is_finished_by_the_next(stage: Stage, registry: Registry) -> None:
     moments = random.Random(7)
-    for number in range(16):
-        process = stage.start("--version=v1", f"--version-description={number}")
+    for number in range(KILLS):
+        version = f"--version=v{number // 4}"
+        process = stage.start(version, f"--version-description={number}")
         time.sleep(moments.uniform(0.0, 0.8))
         process.kill()
         process.communicate()
-    stage.done("--version=v1")
-    assert_one(registry, stage.name, "v1")
-    assert len(registry.versions(stage.name)) == 1
+        if number % 4 == 3:
+            stage.done(version)
+            assert_one(registry, stage.name, f"v{number // 4}")
+    assert len(registry.versions(stage.name)) == KILLS // 4
 
 
 @pytest.mark.parametrize(
@@ -111,8 +117,9 @@ def test_starts_that_collide_make_one(
     assert len(registry.versions(two_copies[0].name)) == 1
 
 
+@pytest.mark.timeout(600 + 5 * STARTS)
 def test_starts_at_the_same_time_make_one(two_copies: tuple[Stage, Stage], registry: Registry) -> None:
-    for number in range(3):
+    for number in range(STARTS):
         ends = start_both(two_copies, f"--version=v{number}")
         assert [code for code, _ in ends] == [0, 0], "\n".join(printed for _, printed in ends)
         assert_one(registry, two_copies[0].name, f"v{number}")
