@@ -11,7 +11,7 @@ from osft_workspace import Run, Transient, Workspace
 from osft_workspace.record import Record, load_predecessor
 
 WAIT_SECONDS = 2 * 3600.0
-FINISH_SECONDS = 120.0
+FINISH_SECONDS = 1800.0  # node 0 may still be writing a large model
 NAME_SECONDS = 600.0
 POLL_SECONDS = 2.0
 SAY_SECONDS = 60.0
@@ -56,12 +56,8 @@ def wait_for_rows(run: Run, work: Work) -> None:
 
 def wait_for_finish(run: Run, work: Work) -> None:
     """Stay until node 0 has written down that training is over: until then it may need everybody again."""
-    wait_until(
-        run,
-        lambda: is_over(run, work),
-        "node 0 to write down that training is over",
-        FINISH_SECONDS,
-    )
+    what = "node 0 to write down that training is over"
+    wait_until(run, lambda: is_over(run, work), what, FINISH_SECONDS)
 
 
 def helper_run(workspace_root: Path, run_id: str, node_rank: int) -> Run:
