@@ -16,6 +16,8 @@ from tests.support.registry import Registry, Request, proxy
 
 KILLS, STARTS = (int(os.environ.get(name, few)) for name, few in (("KILLS", "16"), ("STARTS", "3")))
 """Starts killed at random, and pairs started at once. A long look: KILLS=1000 STARTS=200 make test K=kills"""
+KILLS_EACH = 4
+"""Kills of one version before a start that may finish."""
 REQUESTS = 10
 """One more than a registration needs, so that the last start is not killed."""
 
@@ -75,16 +77,16 @@ def test_a_start_killed_at_any_request_is_finished_by_the_next(stage: Stage, reg
 @pytest.mark.timeout(600 + 2 * KILLS)
 def test_a_start_killed_at_any_moment_is_finished_by_the_next(stage: Stage, registry: Registry) -> None:
     moments = random.Random(7)
-    for number in range(KILLS):
-        version = f"--version=v{number // 4}"
-        process = stage.start(version, f"--version-description={number}")
-        time.sleep(moments.uniform(0.0, 0.8))
-        process.kill()
-        process.communicate()
-        if number % 4 == 3:
-            stage.done(version)
-            assert_one(registry, stage.name, f"v{number // 4}")
-    assert len(registry.versions(stage.name)) == KILLS // 4
+    versions = [f"v{number}" for number in range(KILLS // KILLS_EACH)]
+    for version in versions:
+        for number in range(KILLS_EACH):
+            process = stage.start(f"--version={version}", f"--version-description={number}")
+            time.sleep(moments.uniform(0.0, 0.8))
+            process.kill()
+            process.communicate()
+        stage.done(f"--version={version}")
+        assert_one(registry, stage.name, version)
+    assert sorted(item["name"] for item in registry.versions(stage.name)) == sorted(versions)
 
 
 @pytest.mark.parametrize(
