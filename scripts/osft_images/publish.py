@@ -46,15 +46,15 @@ def push(stages: list[str], registry: str, tag: str) -> None:
     digestfile = HOME / "digest"
     pushed = json.loads(DIGESTS.read_text()) if DIGESTS.exists() else {}
     for stage in stages:
-        name, made = local_name(stage), images()[local_name(stage)]
-        bytes_ = size(name)
-        entry = {"name": f"{prefix}/{stage}", "tag": tag, "image": made, "size": bytes_}
-        digest = pushed.get(stage, {}).get("digest", "")
-        known = local and digest and pushed[stage] == entry | {"digest": digest}
-        if not (known and served(f"{prefix}/{stage}", tag) == digest):
-            buildah("push", *options, "--digestfile", digestfile, name, f"docker://{entry['name']}:{tag}")
+        local_image, name = local_name(stage), f"{prefix}/{stage}"
+        made, bytes_ = images()[local_image], size(local_image)
+        entry = {"name": name, "tag": tag, "image": made, "size": bytes_}
+        digest = pushed.get(stage, {}).get("digest")
+        known = local and pushed.get(stage) == entry | {"digest": digest}
+        if not known or served(name, tag) != digest:
+            buildah("push", *options, "--digestfile", digestfile, local_image, f"docker://{name}:{tag}")
             digest = digestfile.read_text()
             digestfile.unlink()
         pushed[stage] = entry | {"digest": digest}
-        print(f"{entry['name']}:{tag}  {digest}  {bytes_ / 1e6:.0f} MB", flush=True)
+        print(f"{name}:{tag}  {digest}  {bytes_ / 1e6:.0f} MB", flush=True)
     DIGESTS.write_text(json.dumps(pushed, indent=1) + "\n")

@@ -1,6 +1,8 @@
 """The development cluster itself: it starts beside another one and leaves nothing behind."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from tests.e2e.harness import BIN, DEV_CLUSTER, call, eventually
 
 SECOND = ("--name=osft-two", "--network=10.197")
+WORD = "10.197.0.2:5000/word:1"
 SYSCTLS = ("kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory", "net/ipv4/ip_forward")
 
 pytestmark = pytest.mark.alone
@@ -40,6 +43,35 @@ def processes() -> list[str]:
         if b"osft-two" in words and entry.parent.name != str(os.getpid()):
             found.append(words.replace(b"\0", b" ").decode())
     return found
+
+
+def push_word(word: str, scratch: Path) -> None:
+    """An image that says a word, under the one tag that all words share."""
+    store = scratch / word
+    buildah = ("buildah", f"--root={store}/root", f"--runroot={store}/run", "--storage-driver=vfs")
+
+    def run(*words: str) -> str:
+        done = call(*buildah, *words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    container = run("from", "scratch")
+    run("copy", container, str(shutil.which("busybox")), "/busybox")
+    run("config", "--entrypoint", json.dumps(["/busybox", "echo", word]), container)
+    run("commit", "--quiet", container, "word")
+    run("push", "--quiet", "--tls-verify=false", "word", f"docker://{WORD}")
+
+
+def said(kubeconfig: str, name: str) -> str:
+    """What a pod of that image says."""
+    kubectl = (BIN / "kubectl", f"--kubeconfig={kubeconfig}")
+    done = call(
+        *kubectl, "run", name, f"--image={WORD}", "--restart=Never", "--image-pull-policy=IfNotPresent"
+    )
+    assert done.returncode == 0, done.stderr
+    ended = "--for=jsonpath={.status.phase}=Succeeded"
+    assert call(*kubectl, "wait", ended, f"pod/{name}", "--timeout=60s").returncode == 0
+    return call(*kubectl, "logs", name).stdout.strip()
 
 
 def run_a_pod(kubeconfig: str) -> None:
@@ -80,3 +112,18 @@ def test_down_clears_up_after_one_that_was_killed() -> None:
     assert refused.returncode == 2 and "dev-cluster down" in refused.stderr + refused.stdout
     assert call(DEV_CLUSTER, *SECOND, "down").returncode == 0
     assert eventually(lambda: machine() == before, 30), machine()
+
+
+def test_a_pod_takes_what_was_loaded_last(tmp_path: Path) -> None:
+    """A node keeps what it pulled; `load` lets it forget a tag that means something else by now."""
+    kubeconfig = start()
+    try:
+        push_word("first", tmp_path)
+        assert said(kubeconfig, "one") == "first"
+        push_word("second", tmp_path)
+        assert said(kubeconfig, "two") == "first"
+        loaded = call(DEV_CLUSTER, *SECOND, "load", "register")
+        assert loaded.returncode == 0, loaded.stderr
+        assert said(kubeconfig, "three") == "second"
+    finally:
+        call(DEV_CLUSTER, *SECOND, "down")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -158,6 +159,19 @@ def test_triton_can_compile_what_launches_its_kernels(contained: Call) -> None:
         assert "launcher" in done.stdout, done.stderr
 
 
+UNWANTED = (
+    r"opt/uv/.*",
+    r"opt/osft/lib/[^/]+/site-packages/(pip|uv)/.*",
+    r"opt/osft/.*/(direct_url|uv_cache)\.json",
+    r"(root|home)/\.cache/.*",
+    r"(tmp|src|run)/.+",
+    r"etc/(hostname|resolv.conf)",
+    r"var/lib/apt/lists/.*_.*",
+    r"var/cache/apt/.*",
+    r"var/log/.*\.log",
+)
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_an_image_keeps_nothing_of_its_build(stage: str, in_tree: Call, tmp_path: Path) -> None:
     listed = in_tree(
@@ -165,18 +179,7 @@ def test_an_image_keeps_nothing_of_its_build(stage: str, in_tree: Call, tmp_path
     ).stdout.splitlines()
     assert len(listed) > 1000  # files with something in them; buildah leaves empty ones where it mounts
     compiler = [] if stage in ("train", "eval") else [r"usr/bin/(gcc|cc)(-\d+)?"]
-    unwanted = [
-        *compiler,
-        *(
-            r"opt/uv/.*",
-            r"opt/osft/lib/[^/]+/site-packages/(pip|uv)/.*",
-            r"(root|home)/\.cache/.*",
-            r"(tmp|src|run)/.+",
-        ),
-        *(r"etc/(hostname|resolv.conf)", r"var/lib/apt/lists/.*_.*", r"var/cache/apt/.*", r"var/log/.*\.log"),
-        *(r"opt/osft/.*/direct_url\.json", r"opt/osft/.*/uv_cache\.json"),
-    ]
-    left = [path for path in listed for pattern in unwanted if re.fullmatch(pattern, path)]
+    left = [path for path in listed for pattern in (*UNWANTED, *compiler) if re.fullmatch(pattern, path)]
     assert left == []
 
 
@@ -239,8 +242,18 @@ def test_the_same_commit_gives_the_same_image(stage: str) -> None:
 
 
 @pytest.fixture
+def kept_digests() -> Iterator[Path]:
+    """What the checkout knows of its pushes, as it was before the test."""
+    path = HOME / "digests.json"
+    before = path.read_bytes() if path.exists() else None
+    yield path
+    if before is not None:
+        path.write_bytes(before)
+
+
+@pytest.fixture
 def registry(tmp_path: Path) -> Iterator[str]:
-    """A registry of images on this machine, empty."""
+    """A registry of images on this machine, empty; its files lie in <tmp_path>/registry."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     config = tmp_path / "registry.yaml"
@@ -260,25 +273,42 @@ def registry(tmp_path: Path) -> Iterator[str]:
         server.terminate()
 
 
+def push(registry: str) -> str:
+    """Push an image; what is printed."""
+    done = run(BUILD, "--push", registry, "register")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_a_pushed_image_is_written_down_by_its_digest_and_pins_the_chart(
-    registry: str, tmp_path: Path
+    registry: str, kept_digests: Path
 ) -> None:
-    kept = HOME / "digests.json"
-    before = kept.read_bytes() if kept.exists() else None
-    try:
-        first, second = run(BUILD, "--push", registry, "register"), run(BUILD, "--push", registry, "register")
-        pushed = json.loads(kept.read_text())["register"]
-    finally:
-        if before is not None:
-            kept.write_bytes(before)
-    assert first.returncode == 0, first.stderr
-    assert first.stdout == second.stdout
+    printed = push(registry)
+    pushed = json.loads(kept_digests.read_text())["register"]
     assert pushed["name"] == f"{registry}/osft-pipeline/register"
-    assert first.stdout.startswith(f"{pushed['name']}:{pushed['tag']}  {pushed['digest']}  ")
-    url = f"http://{registry}/v2/osft-pipeline/register/manifests/{pushed['digest']}"
+    assert printed.startswith(f"{pushed['name']}:{pushed['tag']}  {pushed['digest']}  ")
+    manifest = served(registry, pushed["digest"])
+    assert pushed["digest"] == f"sha256:{hashlib.sha256(manifest).hexdigest()}"
+
+
+def test_a_registry_that_lost_an_image_gets_it_again(
+    registry: str, kept_digests: Path, tmp_path: Path
+) -> None:
+    printed = push(registry)
+    digest = json.loads(kept_digests.read_text())["register"]["digest"]
+    assert push(registry) == printed
+    shutil.rmtree(tmp_path / "registry/docker")
+    assert push(registry) == printed
+    assert served(registry, digest)
+
+
+def served(registry: str, digest: str) -> bytes:
+    """The manifest of the register image, as a registry serves it."""
+    url = f"http://{registry}/v2/osft-pipeline/register/manifests/{digest}"
     accept = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
-    with urllib.request.urlopen(urllib.request.Request(url, headers=accept)) as served:
-        assert pushed["digest"] == f"sha256:{hashlib.sha256(served.read()).hexdigest()}"
+    with urllib.request.urlopen(urllib.request.Request(url, headers=accept)) as answer:
+        manifest: bytes = answer.read()
+    return manifest
 
 
 if __name__ == "__main__":
