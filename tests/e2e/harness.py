@@ -34,6 +34,11 @@ HELPER = {"requests": {"cpu": "50m"}}
 Found = TypeVar("Found")
 Values = dict[str, Any]
 
+HOOKS: Values = {"ordering": "hooks", "hooks": {"timeoutMinutes": 1440}}
+WAITING = "--timeout=24h"
+"""What hooks ordering asks of helm, which waits for every stage."""
+ORDERINGS: dict[str, Values] = {"cluster": {}, "hooks": HOOKS}
+
 
 @dataclass(frozen=True)
 class Place:
@@ -340,6 +345,11 @@ class Release:
     def finish(self, seconds: float = 600) -> str:
         """Wait for the TrainJob's end; what it was."""
         return eventually(self.condition, seconds)
+
+    def complete(self, seconds: float = 600) -> None:
+        """Wait for the good end of a run, where helm has not: in hooks ordering all is over already."""
+        if self.values.get("ordering") != "hooks":
+            assert self.finish(seconds) == "Complete", self.story()
 
     def read(self, path: str) -> str:
         """A file of the workspace, by a pod that mounts it."""

@@ -2,13 +2,10 @@
 
 import signal
 import subprocess
-from typing import Any
 
 import pytest
 
-from tests.e2e.harness import BIN, Release, Space, eventually
-
-HOOKS: dict[str, Any] = {"ordering": "hooks", "hooks": {"timeoutMinutes": 1440}}
+from tests.e2e.harness import BIN, HOOKS, ORDERINGS, WAITING, Release, Space, eventually
 
 
 def started(release: Release, stage: str) -> bool:
@@ -27,7 +24,7 @@ def test_upgrades(space: Space) -> None:
     """Unchanged values: nothing runs. Changed ones: a new run beside the old. Rollback: none twice."""
     release = space.release()
     assert release.install().returncode == 0
-    assert release.finish() == "Complete", release.story()
+    release.complete()
     first, uid = release.run, release.trainjob["metadata"]["uid"]
     same = release.upgrade()
     assert same.returncode == 0, same.stderr
@@ -36,22 +33,22 @@ def test_upgrades(space: Space) -> None:
     assert changed.returncode == 0, changed.stderr
     second = release.run
     assert second != first
-    assert release.finish() == "Complete", release.story()
+    release.complete()
     steps = {run: release.record("train", run)["metrics"]["steps"] for run in (first, second)}
     assert steps[second] == 2 * steps[first]
     back = release.command("rollback", "1")
     assert back.returncode == 0, back.stderr
     assert release.run == first
-    assert release.finish() == "Complete", release.story()
+    release.complete()
     for pod in release.pods():
         if pod["metadata"]["labels"]["osft-pipeline/run"] == first:
             assert "already done" in space.kubectl("logs", pod["metadata"]["name"]).stdout
 
 
-@pytest.mark.parametrize("ordering", ["cluster", "hooks"])
+@pytest.mark.parametrize("ordering", ORDERINGS)
 def test_uninstall_leaves_only_the_claim(space: Space, ordering: str) -> None:
     """In the middle of training and after the end; the next install takes the workspace up again."""
-    release = space.release(**(HOOKS if ordering == "hooks" else {}), train={"epochs": 12})
+    release = space.release(**ORDERINGS[ordering], train={"epochs": 12})
     client = background_install(release)
     assert eventually(lambda: started(release, "train"), 180), release.story()
     gone = release.uninstall()
@@ -61,11 +58,9 @@ def test_uninstall_leaves_only_the_claim(space: Space, ordering: str) -> None:
     client.wait(60)
     assert eventually(lambda: not left_over(release), 60) is True, left_over(release)
     assert [claim["metadata"]["name"] for claim in space.get("pvc")] == [release.claim]
-    again = space.release(
-        **(HOOKS if ordering == "hooks" else {}), train={"epochs": 12}, eval={"enabled": False}
-    )
-    assert again.install("--timeout=24h").returncode == 0
-    assert ordering == "hooks" or again.finish() == "Complete", again.story()
+    again = space.release(**ORDERINGS[ordering], train={"epochs": 12}, eval={"enabled": False})
+    assert again.install(WAITING).returncode == 0
+    again.complete()
     [download] = again.pods("download")
     assert "already done" in space.kubectl("logs", download["metadata"]["name"]).stdout
     assert again.uninstall().returncode == 0
@@ -96,7 +91,7 @@ def test_a_client_killed_in_hooks_ordering(space: Space) -> None:
     refused = release.upgrade()
     assert refused.returncode == 1 and "another operation" in refused.stderr
     assert release.uninstall().returncode == 0
-    done = release.install("--timeout=24h")
+    done = release.install(WAITING)
     assert done.returncode == 0, done.stdout + done.stderr
     [train] = release.pods("train")
     assert "already done" in space.kubectl("logs", train["metadata"]["name"]).stdout
@@ -104,7 +99,7 @@ def test_a_client_killed_in_hooks_ordering(space: Space) -> None:
 
 def background_install(release: Release) -> "subprocess.Popen[bytes]":
     """`helm install` that goes on while the test does."""
-    words = release.rendering("--timeout=24h")
+    words = release.rendering(WAITING)
     command = [str(BIN / release.helm), "install", release.name, "--namespace", release.space.name, *words]
     return subprocess.Popen(
         command, env=release.space.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

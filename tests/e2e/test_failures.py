@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import ROOT, Release, Space, call, ended, eventually
+from tests.e2e.harness import ORDERINGS, ROOT, WAITING, Release, Space, call, ended, eventually
 from tests.support.registry import Registry, Request, proxy
 
 LONG = {"train": {"epochs": 20, "checkpoints": {"everyMinutes": 0.05}}}
@@ -73,7 +73,7 @@ def survive(release: Release, how: str) -> None:
             kill(pod)
         else:
             space.kubectl("delete", "pod", name, "--wait=false")
-    assert release.finish(600) == "Complete", release.story()
+    release.complete()
 
 
 def test_what_a_user_must_fix_is_never_retried(space: Space) -> None:
@@ -84,16 +84,15 @@ def test_what_a_user_must_fix_is_never_retried(space: Space) -> None:
     assert not release.pods("train")
 
 
-@pytest.mark.parametrize("ordering", ["cluster", "hooks"])
+@pytest.mark.parametrize("ordering", ORDERINGS)
 def test_a_deadline_ends_the_run(space: Space, ordering: str) -> None:
     """Training may take twelve seconds: it is stopped, nothing comes after it, and helm's output says why."""
-    hooks = {"ordering": "hooks", "hooks": {"timeoutMinutes": 60}} if ordering == "hooks" else {}
-    release = space.release(**hooks, train={"epochs": 50, "pod": {"deadlineMinutes": 0.2}})
-    done = release.install("--timeout=1h")
-    assert done.returncode == (1 if hooks else 0), done.stderr
+    release = space.release(**ORDERINGS[ordering], train={"epochs": 50, "pod": {"deadlineMinutes": 0.2}})
+    done = release.install(WAITING)
+    assert done.returncode == (1 if ordering == "hooks" else 0), done.stderr
     assert release.finish() == "Failed", release.story()
     assert not release.pods("eval") and not release.pods("register")
-    if hooks:
+    if ordering == "hooks":
         assert "took longer than it may: train.pod.deadlineMinutes" in done.stderr, done.stderr
     followed = call(ROOT / "scripts" / "follow", release.name, "--namespace", space.name, **space.env)
     assert followed.returncode == 75
@@ -110,7 +109,7 @@ def test_a_registry_that_is_away_is_waited_for(space: Space, registry: Registry)
     assert eventually(lambda: 75 in codes(release, "register"), 240), release.story()
     time.sleep(40)
     space.serve("registry", space.place.registry)
-    assert release.finish() == "Complete", release.story()
+    release.complete()
     assert set(codes(release, "register")) == {75, 0}
     assert len(registry.versions(space.name)) == 1
 
@@ -126,7 +125,7 @@ def test_a_drained_node_is_not_a_failure(space: Space) -> None:
     drained = space.kubectl("drain", node, selector, "--force", "--delete-emptydir-data", "--timeout=120s")
     space.kubectl("uncordon", node)
     assert drained.returncode == 0, drained.stderr
-    assert release.finish(600) == "Complete", release.story()
+    release.complete()
     job = space.get("job", f"{release.trainjob['metadata']['name']}-node-0")
     assert not job["status"].get("failed"), "an evicted pod counts as no failure"
 

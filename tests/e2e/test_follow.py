@@ -6,27 +6,24 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.e2e.harness import ROOT, Space, Values, call
+from tests.e2e.harness import ORDERINGS, ROOT, WAITING, Space, call
 
 FOLLOW = ROOT / "scripts" / "follow"
 STAGES = ("download", "train", "eval", "register")
-HOOKS: Values = {"ordering": "hooks", "hooks": {"timeoutMinutes": 60}}
 
 
-@pytest.mark.parametrize("values", [{}, HOOKS], ids=["cluster", "hooks"])
-def test_a_run_is_followed_from_its_install_to_its_end(space: Space, values: Values) -> None:
-    release = space.release(**values, train={"epochs": 10})  # long enough to be seen at it
+@pytest.mark.parametrize("ordering", ORDERINGS)
+def test_a_run_is_followed_from_its_install_to_its_end(space: Space, ordering: str) -> None:
+    release = space.release(**ORDERINGS[ordering], train={"epochs": 10})  # long enough to be seen at it
     with ThreadPoolExecutor() as aside:
-        installed = aside.submit(release.install, "--timeout=1h")
+        installed = aside.submit(release.install, WAITING)
         done = call(FOLLOW, release.name, "-n", space.name, "--every=2s", "--timeout=20m", **space.env)
     assert installed.result().returncode == 0, installed.result().stderr
     assert done.returncode == 0, done.stdout + done.stderr
     for stage in STAGES:
         assert re.search(rf"Z {stage} done seconds=\d+ message=", done.stdout), done.stdout
-    for stage, part in (
-        ("train", "(train-)?node"),
-        ("eval", "eval"),
-    ):  # the others may be too short to be seen
+    # The others may be too short to be seen.
+    for stage, part in (("train", "(train-)?node"), ("eval", "eval")):
         assert re.search(rf"Z {stage} running pod={release.run}\S*-{part}-", done.stdout), done.stdout
     assert re.search(r"Z train training step=\d+/\d+ loss=", done.stdout), done.stdout
     after = call(FOLLOW, release.name, "-n", space.name, "--once", "--json", **space.env)
@@ -38,13 +35,13 @@ def test_a_run_is_followed_from_its_install_to_its_end(space: Space, values: Val
     assert {stage["pod"] for stage in found["stages"]} <= {pod["metadata"]["name"] for pod in release.pods()}
 
 
-@pytest.mark.parametrize("values", [{}, HOOKS], ids=["cluster", "hooks"])
-def test_a_stage_that_fails_gives_its_code_its_sentence_and_what_to_do(space: Space, values: Values) -> None:
-    release = space.release(**values, data={"uri": "hf://tiny/nothing"})
+@pytest.mark.parametrize("ordering", ORDERINGS)
+def test_a_stage_that_fails_gives_its_code_its_sentence_and_what_to_do(space: Space, ordering: str) -> None:
+    release = space.release(**ORDERINGS[ordering], data={"uri": "hf://tiny/nothing"})
     with ThreadPoolExecutor() as aside:
-        installed = aside.submit(release.install, "--timeout=1h")
+        installed = aside.submit(release.install, WAITING)
         done = call(FOLLOW, release.name, "-n", space.name, "--timeout=10m", **space.env)
-    assert installed.result().returncode == (1 if values else 0)
+    assert installed.result().returncode == (1 if ordering == "hooks" else 0)
     assert done.returncode == 2, done.stdout + done.stderr
     sentence = re.search(r"\ndownload failed\n  (.*)\n", done.stdout)
     assert sentence and "tiny/nothing" in sentence[1]

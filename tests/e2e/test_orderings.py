@@ -6,12 +6,10 @@ import time
 import pytest
 import yaml
 
-from tests.e2e.harness import CHART, ROOT, Release, Space, Values, call, eventually
+from tests.e2e.harness import CHART, HOOKS, ORDERINGS, ROOT, WAITING, Release, Space, call, eventually
 from tests.support.registry import Registry
 
 DEMO = CHART / "examples" / "demo.yaml"
-HOOKS: Values = {"ordering": "hooks", "hooks": {"timeoutMinutes": 1440}}
-WAITING = "--timeout=24h"
 
 
 def test_cluster_ordering_with_the_demo(space: Space, registry: Registry) -> None:
@@ -24,7 +22,7 @@ def test_cluster_ordering_with_the_demo(space: Space, registry: Registry) -> Non
     assert done.returncode == 0, done.stderr
     print(f"helm install returned after {time.monotonic() - start:.1f} s")
     assert release.condition() == ""
-    assert release.finish(900) == "Complete", release.story()
+    release.complete(900)
     [version] = registry.versions(space.name)
     assert version["name"] == release.run
     assert release.record("eval")["metrics"]["holdout_loss_tuned"] > 0
@@ -91,30 +89,24 @@ def test_hooks_ordering_fails_with_the_sentence_of_the_stage(space: Space, helm:
     assert not release.pods("eval") and not release.pods("register")
 
 
-@pytest.mark.parametrize("values", [{}, HOOKS], ids=["cluster", "hooks"])
-def test_stages_one_at_a_time(space: Space, registry: Registry, values: Values) -> None:
+@pytest.mark.parametrize("ordering", ORDERINGS)
+def test_stages_one_at_a_time(space: Space, registry: Registry, ordering: str) -> None:
     """Each upgrade turns on one stage and leaves the others out; the run grows in its workspace."""
     off = {stage: {"enabled": False} for stage in ("train", "eval", "register")}
-    release = space.release(**values, **off)
+    release = space.release(**ORDERINGS[ordering], **off)
     done = release.install(WAITING)
     assert done.returncode == 0, done.stdout + done.stderr
     run, before = release.run, "data"
     for stage in ("train", "eval", "register"):
-        finish(release)
+        release.complete()
         sections = {before: {"enabled": False}, stage: {"enabled": True}}
         done = release.upgrade(WAITING, runId=run, **sections)
         assert done.returncode == 0, done.stdout + done.stderr
         before = stage
-    finish(release)
+    release.complete()
     records = [release.record(stage, run) for stage in ("download", "train", "eval", "register")]
     assert [record["status"] for record in records] == ["done"] * 4
     assert [version["name"] for version in registry.versions(space.name)] == [run]
-
-
-def finish(release: Release) -> None:
-    """Wait for the end where helm did not."""
-    if release.values.get("ordering") != "hooks":
-        assert release.finish() == "Complete", release.story()
 
 
 def test_two_nodes_train_what_one_node_trains(space: Space) -> None:
@@ -122,9 +114,9 @@ def test_two_nodes_train_what_one_node_trains(space: Space) -> None:
     shared = {"workspace": {"accessModes": ["ReadWriteMany"]}, "eval": {"enabled": False}}
     release = space.release("run1", **shared, register={"enabled": False}, runId="one")
     assert release.install().returncode == 0
-    assert release.finish() == "Complete", release.story()
+    release.complete()
     assert release.upgrade(runId="two", train={"nodes": 2}).returncode == 0
-    assert release.finish() == "Complete", release.story()
+    release.complete()
     pods = [pod for pod in release.pods("train") if pod["metadata"]["labels"]["osft-pipeline/run"] == "two"]
     assert len(pods) == 2
     logs = [space.kubectl("logs", pod["metadata"]["name"]).stdout for pod in pods]

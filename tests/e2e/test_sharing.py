@@ -4,7 +4,7 @@ import json
 import time
 from typing import Any
 
-from tests.e2e.harness import Release, Space, eventually, phase_of
+from tests.e2e.harness import HOOKS, UID, WAITING, Release, Space, eventually, phase_of
 from tests.support.hub import GOOD_TOKEN, Hub
 from tests.support.registry import Registry
 
@@ -53,7 +53,7 @@ def test_a_queue_holds_the_run_until_it_is_let_go(space: Space) -> None:
         "patch", "trainjob", name, "--type=merge", "--patch", '{"spec":{"suspend":false}}'
     )
     assert patched.returncode == 0, patched.stderr
-    assert release.finish() == "Complete", release.story()
+    release.complete()
 
 
 def suspended(release: Release) -> bool:
@@ -72,7 +72,7 @@ def test_two_runs_at_once_download_the_model_once(space: Space, hub: Hub) -> Non
     for release in both:
         assert release.install().returncode == 0
     for release in both:
-        assert release.finish() == "Complete", release.story()
+        release.complete()
     asked = [line for line in hub.asked if line.startswith("GET") and line.endswith("/model.safetensors")]
     assert len(asked) == 1, asked
 
@@ -81,16 +81,13 @@ def test_accounts_and_secrets(space: Space, registry: Registry) -> None:
     """No token in the stages, no right that is not used, and secrets that show nowhere but where they lie."""
     space.secret("hub", HF_TOKEN=GOOD_TOKEN)
     space.secret("canary", AWS_ACCESS_KEY_ID="canary", AWS_SECRET_ACCESS_KEY=CANARY)
-    release = space.release(
-        secrets={"hf": {"existing": "hub"}, "s3": {"existing": "canary"}},
-        ordering="hooks", hooks={"timeoutMinutes": 60},
-    )  # fmt: skip
-    done = release.install("--timeout=1h")
+    release = space.release(**HOOKS, secrets={"hf": {"existing": "hub"}, "s3": {"existing": "canary"}})
+    done = release.install(WAITING)
     assert done.returncode == 0, done.stderr
     for stage in ("download", "train", "eval", "register"):
         [pod] = release.pods(stage)
         assert pod["spec"]["automountServiceAccountToken"] is False
-        assert pod["spec"]["securityContext"]["runAsUser"] == 1000660000
+        assert pod["spec"]["securityContext"]["runAsUser"] == UID
     for account, expected in RIGHTS.items():
         assert rights(space, f"{release.name}-{account}") == expected
     for value in (CANARY, GOOD_TOKEN):
@@ -105,15 +102,19 @@ RIGHTS: dict[str, dict[str, list[str]]] = {
 
 def rights(space: Space, account: str) -> dict[str, list[str]]:
     """What an account may do in its namespace beyond what everybody may."""
-    listed = []
-    for who in (account, "nobody"):
-        words = ("auth", "can-i", "--list", f"--as=system:serviceaccount:{space.name}:{who}")
-        # The width of the columns depends on what is in them.
-        listed.append({tuple(line.split()) for line in space.kubectl(*words).stdout.splitlines()})
-    found = {
-        words[0]: " ".join(words) for words in listed[0] - listed[1] if words and words[-1].endswith("]")
+    everybodys = listed_rights(space, "nobody")
+    return {
+        what: verbs
+        for what, verbs in listed_rights(space, account).items()
+        if (what, verbs) not in everybodys.items()
     }
-    return {name: line[line.rindex("[") + 1 : -1].split() for name, line in found.items()}
+
+
+def listed_rights(space: Space, account: str) -> dict[str, list[str]]:
+    """What `kubectl auth can-i --list` says of an account: verbs by kind; the last column of each line."""
+    words = ("auth", "can-i", "--list", f"--as=system:serviceaccount:{space.name}:{account}")
+    lines = space.kubectl(*words).stdout.splitlines()
+    return {line.split()[0]: line[line.rindex("[") + 1 : -1].split() for line in lines if line[-1:] == "]"}
 
 
 def everything(space: Space, release: Release) -> str:
