@@ -1,11 +1,13 @@
 """Builds the image of a stage, unless the one in the store was made from these very files."""
 
 import hashlib
+import json
 import os
 import re
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 
@@ -14,6 +16,7 @@ from osft_images.store import EPOCH, HOME, ROOT, buildah, images, logged
 STAGES = ("download", "train", "eval", "register")
 REPOSITORY = "osft-pipeline"
 SOURCES = ("images", ":(exclude)images/**/*.md", ":(exclude)images/*.md")
+SAME_BYTES = ("--layers", "--identity-label=false", "--timestamp", str(EPOCH))
 INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 
 
@@ -27,9 +30,12 @@ class Order:
     source: str
     cached: bool = True
 
-    def labels(self) -> dict[str, str]:
-        """What only this call knows of an image."""
-        return {"version": self.version, "revision": self.revision, "source": self.source}
+    def labels(self) -> str:
+        """What only this call knows of an image, as lines of a Containerfile."""
+        known = {"version": self.version, "revision": self.revision, "source": self.source}
+        return "".join(
+            f"LABEL org.opencontainers.image.{key}={json.dumps(text)}\n" for key, text in known.items()
+        )
 
 
 def git(*arguments: str) -> str:
@@ -79,28 +85,33 @@ def build(stage: str, order: Order) -> bool:
         return False
     print(f"images: {stage} ...", file=sys.stderr, flush=True)
     start = time.monotonic()
-    options = [] if order.cached else ["--no-cache"]
-    for name, value in order.labels().items():
-        options += ["--label", f"org.opencontainers.image.{name}={value}"]
-    run(order, *options, "--tag", local_name(stage), "--file", f"images/{stage}/Containerfile", stage=stage)
+    without_labels = HOME / f"{stage}.id"
+    options = ["--iidfile", str(without_labels), *([] if order.cached else ["--no-cache"])]
+    run(order, *options, "--file", f"images/{stage}/Containerfile", stage=stage)
+    label(stage, without_labels.read_text(), order)
+    without_labels.unlink()
     stamp.write_text(f"{key} {images()[local_name(stage)]}")
     print(f"images: {stage} ready after {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
     return True
 
 
+def label(stage: str, image: str, order: Order) -> None:
+    """Lay the labels over an image and give it the stage's name.
+
+    Not by --label: buildah writes that into the image of every layer, finds those in its cache whatever their
+    labels are, and names them in the history: the digest would tell which commit filled the cache.
+    """
+    recipe = f"FROM {image.removeprefix('sha256:')}\n{order.labels()}"
+    with tempfile.TemporaryDirectory() as empty:
+        buildah(
+            "build", *SAME_BYTES, "--quiet", "--tag", local_name(stage), "--file", "-", empty, feed=recipe
+        )
+
+
 def run(order: Order, *options: str, stage: str) -> None:
     """Build a Containerfile, the same bytes every time."""
     # chroot: needs no runtime, no cgroups and no network of its own, so that it works inside a container too.
-    common = [
-        "build",
-        "--isolation",
-        "chroot",
-        "--layers",
-        "--identity-label=false",
-        "--timestamp",
-        str(EPOCH),
-    ]
-    common += ["--build-arg", f"BASE_IMAGE={order.base}"]
+    common = ["build", "--isolation", "chroot", *SAME_BYTES, "--build-arg", f"BASE_IMAGE={order.base}"]
     environment = dict(os.environ)
     if authorities := ssl.get_default_verify_paths().cafile:
         common += ["--secret", f"id=ca.crt,src={authorities}"]

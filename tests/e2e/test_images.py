@@ -51,11 +51,16 @@ def stored(stage: str) -> dict[str, Any]:
     return listed[0]
 
 
-def described(stage: str) -> dict[str, Any]:
-    """The image's own description, as a registry would serve it."""
-    shown = run(*BUILDAH.split(), "inspect", "--type", "image", name(stage))
+def inspected(image: str) -> dict[str, Any]:
+    """What an image says of itself, as a registry would serve it."""
+    shown = run(*BUILDAH.split(), "inspect", "--type", "image", image)
     described: dict[str, Any] = json.loads(shown.stdout)["OCIv1"]
     return described
+
+
+def described(stage: str) -> dict[str, Any]:
+    """The same of a stage's image."""
+    return inspected(name(stage))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -239,6 +244,16 @@ def test_the_same_commit_gives_the_same_image(stage: str) -> None:
     done = run(BUILD, "--no-cache", stage)
     assert done.returncode == 0, done.stderr
     assert (stored(stage)["id"], (HOME / f"{stage}.cdx.json").read_text()) == before
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_layers_know_no_commit(stage: str) -> None:
+    """Else the digest of an image would tell at which commit the cache was filled that it was built from."""
+    (step,) = [step for step in described(stage)["history"] if "image.version" in step["created_by"]]
+    before = inspected(step["comment"].removeprefix("FROM "))["config"]["Labels"]
+    assert sorted(before) == [
+        f"org.opencontainers.image.{key}" for key in ("description", "licenses", "title")
+    ]
 
 
 @pytest.fixture
