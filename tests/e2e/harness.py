@@ -218,15 +218,8 @@ class Space:
         }
         volume = {"name": "workspace", "persistentVolumeClaim": {"claimName": claim}}
         spec = {"containers": [container], "volumes": [volume], "securityContext": security}
-        metadata = {"name": name}
-        self.apply(
-            {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "metadata": metadata,
-                "spec": {**spec, "restartPolicy": "Never"},
-            }
-        )
+        spec = {**spec, "restartPolicy": "Never"}
+        self.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
 
     def pod_output(self, stage: str, claim: str, *command: str) -> str:
         """A command's output in a pod with the claim at /workspace. Raises FileNotFoundError on failure."""
@@ -248,19 +241,8 @@ class Space:
         )
         self.start_pod("fill", "download", claim, "sleep", "600")
         assert self.kubectl("wait", "--for=condition=Ready", "pod/fill", "--timeout=120s").returncode == 0
-        into = [
-            str(BIN / "kubectl"),
-            "-n",
-            self.name,
-            "exec",
-            "-i",
-            "fill",
-            "--",
-            "tar",
-            "-xf-",
-            "-C",
-            "/workspace",
-        ]
+        command = (BIN / "kubectl", "--namespace", self.name, "exec", "--stdin", "fill", "--")
+        into = (*command, "tar", "--extract", "--file=-", "--directory=/workspace")
         # By name and not ".": the claim's own folder belongs to somebody else, whom tar could not imitate.
         names = sorted(path.name for path in folder.iterdir())
         with subprocess.Popen(["tar", "-chf-", "-C", str(folder), *names], stdout=subprocess.PIPE) as pack:
@@ -318,9 +300,8 @@ class Release:
     @property
     def run(self) -> str:
         """The run id, from the notes' first line."""
-        return next(line for line in self.get("notes").splitlines() if line.startswith("Run ")).split()[1][
-            :-1
-        ]
+        first = next(line for line in self.get("notes").splitlines() if line.startswith("Run "))
+        return first.split()[1].rstrip(":")
 
     @property
     def trainjob(self) -> Any:
@@ -353,9 +334,8 @@ class Release:
 
     def read(self, path: str) -> str:
         """A file of the workspace, by a pod that mounts it."""
-        return base64.b64decode(
-            self.space.pod_output("download", self.claim, "base64", f"/workspace/{path}")
-        ).decode()
+        text = self.space.pod_output("download", self.claim, "base64", f"/workspace/{path}")
+        return base64.b64decode(text).decode()
 
     @property
     def claim(self) -> str:

@@ -67,14 +67,22 @@ def test_uninstall_leaves_only_the_claim(space: Space, ordering: str) -> None:
     assert eventually(lambda: not left_over(again), 60) is True, left_over(again)
 
 
-def test_uninstall_before_anything_ran(space: Space) -> None:
-    """Right after the install, and of a release whose preflight failed."""
-    release = space.release()
-    assert release.install().returncode == 0
-    assert release.uninstall().returncode == 0
+@pytest.mark.parametrize("ordering", ORDERINGS)
+def test_uninstall_before_anything_ran(space: Space, ordering: str) -> None:
+    """Right after the install, which in hooks ordering is stopped for it; after a preflight that failed."""
+    release = space.release(**ORDERINGS[ordering])
+    if ordering == "hooks":
+        client = background_install(release)
+        assert eventually(lambda: release.command("status").returncode == 0, 60, every=0.1)
+        client.terminate()
+        client.wait(60)
+    else:
+        assert release.install().returncode == 0
+    gone = release.uninstall()
+    assert gone.returncode == 0, gone.stderr
     assert eventually(lambda: not left_over(release), 60) is True, left_over(release)
-    refused = space.release(secrets={"hf": {"existing": "nowhere"}})
-    assert refused.install().returncode == 1
+    refused = space.release(**ORDERINGS[ordering], secrets={"hf": {"existing": "nowhere"}})
+    assert refused.install(WAITING).returncode == 1
     assert refused.uninstall().returncode == 0
     assert eventually(lambda: not left_over(refused), 60) is True, left_over(refused)
 

@@ -83,9 +83,7 @@ def test_hooks_ordering_fails_with_the_sentence_of_the_stage(space: Space, helm:
     done = release.install(WAITING)
     assert done.returncode == 1
     assert "no_such_argument" in done.stderr, done.stderr
-    assert [pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in release.pods()].count(
-        "train"
-    ) == 1
+    assert len(release.pods("train")) == 1
     assert not release.pods("eval") and not release.pods("register")
 
 
@@ -121,10 +119,8 @@ def test_two_nodes_train_what_one_node_trains(space: Space) -> None:
     assert len(pods) == 2
     logs = [space.kubectl("logs", pod["metadata"]["name"]).stdout for pod in pods]
     assert sorted("tokenised" in log for log in logs) == [False, True], "rows are prepared once"
-    assert (
-        release.record("train", "two")["metrics"]["steps"]
-        == release.record("train", "one")["metrics"]["steps"]
-    )
+    one, two = (release.record("train", run)["metrics"]["steps"] for run in ("one", "two"))
+    assert one == two
     assert largest_difference(space, release) < 1e-4
 
 
