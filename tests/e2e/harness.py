@@ -325,7 +325,7 @@ class Release:
 
     def finish(self, seconds: float = 600) -> str:
         """Wait for the TrainJob's end; what it was."""
-        return eventually(self.condition, seconds)
+        return eventually(self.condition, seconds, every=2)
 
     def complete(self, seconds: float = 600) -> None:
         """Wait for the good end of a run, where helm has not: in hooks ordering all is over already."""

@@ -117,7 +117,8 @@ def test_a_registry_that_is_away_is_waited_for(space: Space, registry: Registry)
 def test_a_drained_node_is_not_a_failure(space: Space) -> None:
     if not space.place.ours:
         pytest.skip("drains the node")
-    release = space.release(**LONG, eval={"enabled": False}, register={"enabled": False})
+    # A drain looks into all namespaces, and the other scenarios' releases have other names.
+    release = space.release("drained", **LONG, eval={"enabled": False}, register={"enabled": False})
     assert release.install().returncode == 0
     assert eventually(lambda: running(release, "train"), 240), release.story()
     node = release.pods("train")[0]["spec"]["nodeName"]

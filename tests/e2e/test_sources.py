@@ -49,6 +49,7 @@ def test_everything_from_secrets(
                 "uri": f"s3://{bucket}/chat/",
                 "s3": {"endpoint": space.place.s3, "region": "us-east-1"},
             },
+            eval={"enabled": False},
             register={"address": address, "tls": {"caSecret": "registry-ca"}},
             secrets={
                 "hf": {"existing": "hub"}, "s3": {"existing": "s3"},
