@@ -106,4 +106,5 @@ def read_more(run: Run, stage: Stage) -> list[str]:
     """The command that shows the whole log."""
     if stage.pod is None:
         return []
-    return ["Its whole log:", f"{COMMAND}kubectl -n {run.namespace} logs {stage.pod.name}"]
+    container = f" -c {stage.pod.init_container}" if stage.pod.init_container else ""
+    return ["Its whole log:", f"{COMMAND}kubectl -n {run.namespace} logs {stage.pod.name}{container}"]

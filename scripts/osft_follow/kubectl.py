@@ -111,10 +111,10 @@ class Kubectl:
                 return found
             raise trouble(said)
 
-    def log(self, pod: str, lines: int) -> list[str]:
-        """The last lines of a pod's log; none where there is no log yet or any more."""
+    def log(self, pod: str, container: str, lines: int) -> list[str]:
+        """The last lines of a container's log; none where there is none. An empty name: the pod's stage."""
         words = ("logs", pod, f"--tail={lines}", f"--limit-bytes={LOG_BYTES}")
-        code, text, _ = self.call(*words)
+        code, text, _ = self.call(*words, *([f"--container={container}"] if container else []))
         return text.splitlines() if code == 0 else []
 
     def hindrance(self, name: str) -> str:

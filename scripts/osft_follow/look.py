@@ -73,7 +73,9 @@ class Look:
         if stage.state != "running":
             self.read_to_the_end.add(name)
         # A pod that went with its Job has no log any more: what was read while it ran stays.
-        self.said.logs[name] = self.kubectl.log(name, lines) or self.said.logs.get(name, [])
+        self.said.logs[name] = self.kubectl.log(name, stage.pod.init_container, lines) or self.said.logs.get(
+            name, []
+        )
         return True
 
     def helm_matters(self, run: Run) -> bool:

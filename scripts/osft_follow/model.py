@@ -69,6 +69,8 @@ class Pod:
     exit_code: int | None = None
     reason: str = ""
     message: str = ""
+    init_container: str = ""
+    """The init container that runs or that the pod failed in; empty: the pod is at its stage."""
     lost: bool = False
     """Taken away by the cluster: drained, preempted, its node gone."""
 

@@ -15,17 +15,18 @@ STARTING = ("ContainerCreating", "PodInitializing")
 def view(thing: Json) -> Pod:
     """A pod object, read."""
     meta, status = thing["metadata"], thing.get("status", {})
-    container: Json = next(iter(status.get("containerStatuses") or []), {})
+    container = speaking(status)
     ended = container.get("state", {}).get("terminated") or {}
     pod = Pod(
         name=meta["name"],
         rank=rank(meta),
-        state=state(thing, ended),
+        state=state(thing, container, ended),
         node=thing.get("spec", {}).get("nodeName", ""),
         created=when(meta["creationTimestamp"]),
         started=when(started(container) or status.get("startTime")),
         finished=when(ended.get("finishedAt")),
         exit_code=ended.get("exitCode"),
+        init_container=container["name"] if container in (status.get("initContainerStatuses") or []) else "",
         lost=condition(thing, "DisruptionTarget") is not None,
     )
     pod.reason, message = why(thing, container, ended)
@@ -52,7 +53,17 @@ def rank(meta: Json) -> int:
     return int(found or 0)
 
 
-def state(thing: Json, ended: Json) -> Any:
+def speaking(status: Json) -> Json:
+    """The status of the container that a pod is at: the download where it runs or failed, else the stage."""
+    for container in status.get("initContainerStatuses") or []:
+        now = container.get("state", {})
+        if "running" in now or now.get("terminated", {}).get("exitCode"):
+            found: Json = container
+            return found
+    return next(iter(status.get("containerStatuses") or []), {})
+
+
+def state(thing: Json, container: Json, ended: Json) -> Any:
     """What a pod does, in one word."""
     phase = thing.get("status", {}).get("phase", "Pending")
     if phase == "Succeeded" or ended.get("exitCode") == 0:
@@ -61,7 +72,8 @@ def state(thing: Json, ended: Json) -> Any:
         return "failed"
     if thing["metadata"].get("deletionTimestamp"):
         return "ending"
-    return "running" if phase == "Running" else "pending"
+    # Kubernetes calls a pod pending while an init container runs.
+    return "running" if phase == "Running" or container.get("state", {}).get("running") else "pending"
 
 
 def started(container: Json) -> str | None:

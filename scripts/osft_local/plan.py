@@ -24,7 +24,7 @@ class Step:
     """One Job of the pipeline: one container, started again as its Job says."""
 
     stage: str
-    """The component label: preflight, download, train, eval, register."""
+    """The component label: preflight, download, train, eval, register; the name of an init container."""
     job: str
     """Name of the Job, as the cluster would call it."""
     job_spec: Object
@@ -141,23 +141,24 @@ def apply_trainer(containers: list[Object], trainer: Object) -> None:
 
 
 def job_steps(job: str, spec: Object, deadline: float | None) -> list[Step]:
-    """One step for each init container and one for the container of a Job."""
+    """One step for each init container, named after it, and one for the container of a Job."""
     pod = spec["template"]
     containers = pod["spec"]["containers"]
     stage = str(labels(pod).get(COMPONENT) or containers[0]["name"])
+    inits = [(str(container["name"]), container) for container in pod["spec"].get("initContainers") or []]
     if len(containers) != 1:
         raise UserError(f"the pod of {stage} has {len(containers)} containers; only one can be run here.")
     limits = [seconds for seconds in (spec.get("activeDeadlineSeconds"), deadline) if seconds]
     return [
         Step(
-            stage=stage,
+            stage=name,
             job=job,
             job_spec=spec,
             pod=pod,
             container=container,
             deadline=min(limits, default=None),
         )
-        for container in [*(pod["spec"].get("initContainers") or []), *containers]
+        for name, container in [*inits, (stage, containers[0])]
     ]
 
 

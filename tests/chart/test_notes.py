@@ -46,6 +46,13 @@ def test_the_notes_say_how_to_follow_check_repeat_and_remove() -> None:
     assert "register.address is empty: the model will be evaluated and not registered." in notes({})
 
 
+def test_the_notes_find_a_download_that_runs_inside_the_training_pod() -> None:
+    text = notes({"data": {"runAs": "initContainer"}})
+    assert text.count("status.initContainerStatuses[0].state.terminated.message") == 1
+    assert "--all-containers --ignore-errors" in text
+    assert "initContainer" not in notes({}) and "--all-containers" not in notes({})
+
+
 def test_with_hooks_the_notes_speak_of_the_timeout_and_the_way_out() -> None:
     text = notes(HOOKS)
     assert "--timeout (60 minutes by hooks.timeoutMinutes)" in text

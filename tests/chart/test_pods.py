@@ -347,3 +347,43 @@ def test_pull_secrets_reach_every_pod() -> None:
     for pod in pods(render({"images": {"pullSecrets": ["one", "two"], "pullPolicy": "Always"}})):
         assert pod.spec["imagePullSecrets"] == [{"name": "one"}, {"name": "two"}]
         assert pod.container["imagePullPolicy"] == "Always"
+
+
+INSIDE: Object = {"data": {"runAs": "initContainer"}}
+ORDERINGS = {"cluster": {}, "hooks": HOOKS, "job": JOB}
+
+
+@pytest.mark.parametrize("ordering", ORDERINGS.values(), ids=ORDERINGS)
+def test_the_download_may_run_inside_the_training_pod(ordering: Object) -> None:
+    """The very container of the Job, and nothing of it beside the training's own."""
+    own = {
+        "uri": "pvc://rows/chat.jsonl",
+        "pod": {
+            "env": {"ROWS_TOKEN": {"valueFrom": {"secretKeyRef": {"name": "rows", "key": "token"}}}},
+            "extraVolumes": [{"name": "own", "emptyDir": {}}],
+            "extraVolumeMounts": [{"name": "own", "mountPath": "/own"}],
+        },
+    }
+    values = overlay(ordering, {"data": own, "secrets": {"hf": {"existing": "hub"}}})
+    apart, inside = (stage_pods(render(overlay(values, more))) for more in ({}, INSIDE))
+    assert set(apart) - set(inside) == {"download"}
+    train = inside["train"]
+    assert train.spec["initContainers"] == apart["download"].spec["containers"]
+    assert train.container == apart["train"].container
+    mounted = {mount["name"] for mount in train.spec["initContainers"][0]["volumeMounts"]}
+    assert {"own", "claim-0"} <= mounted <= {volume["name"] for volume in train.spec["volumes"]}
+    assert train.job is not None
+    ends = [rule["onExitCodes"]["containerName"] for rule in train.job["podFailurePolicy"]["rules"][:2]]
+    assert ends == [train.container["name"], "download"]
+    assert not [stage for stage, pod in inside.items() if stage != "train" and "initContainers" in pod.spec]
+
+
+@pytest.mark.parametrize("ordering", ORDERINGS.values(), ids=ORDERINGS)
+def test_where_the_download_runs_changes_no_run(ordering: Object) -> None:
+    assert run_id(render(ordering)) == run_id(render(overlay(ordering, INSIDE)))
+
+
+def test_what_download_and_training_both_ask_for_is_mounted_once() -> None:
+    shared = {"pod": {"extraVolumes": [{"name": "shared", "emptyDir": {}}]}}
+    train = stage_pods(render(overlay(INSIDE, {"data": shared, "train": shared})))["train"]
+    assert [volume["name"] for volume in train.spec["volumes"]].count("shared") == 1

@@ -26,6 +26,16 @@ def test_missing_rows_are_named_with_the_forms_they_may_have() -> None:
 
 CASES: list[tuple[Object, str, str]] = [
     (
+        {"data": {"runAs": "initContainer"}, "train": {"enabled": False}, "runId": "run1-1"},
+        "data.runAs is initContainer and train.enabled is false",
+        "Set data.runAs to job",
+    ),
+    (
+        {"data": {"runAs": "initContainer", "pod": {"retries": 1, "nodeSelector": {"disk": "ssd"}}}},
+        "data.pod sets nodeSelector and retries, which is the whole pod's",
+        "Set it in train.pod",
+    ),
+    (
         {"train": {"checkpoints": {"final": False}}},
         "train.checkpoints.final and train.checkpoints.everyEpoch are both false",
         "Set one of them to true",

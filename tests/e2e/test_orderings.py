@@ -107,6 +107,29 @@ def test_stages_one_at_a_time(space: Space, registry: Registry, ordering: str) -
     assert [version["name"] for version in registry.versions(space.name)] == [run]
 
 
+@pytest.mark.parametrize("ordering", ORDERINGS)
+def test_the_download_runs_inside_the_training_pod(space: Space, registry: Registry, ordering: str) -> None:
+    """No pod of its own; its words and its exit code are the training pod's."""
+    inside = {**ORDERINGS[ordering], "eval": {"enabled": False}}
+    release = space.release(**inside, data={"runAs": "initContainer"})
+    done = release.install(WAITING)
+    assert done.returncode == 0, done.stdout + done.stderr
+    release.complete()
+    assert not release.pods("download")
+    [train] = release.pods("train")
+    said = space.kubectl("logs", train["metadata"]["name"], "--container=download").stdout
+    assert "download done" in said
+    assert [version["name"] for version in registry.versions(space.name)] == [release.run]
+    broken = space.release("run2", **inside, data={"runAs": "initContainer", "uri": "hf://tiny/nothing"})
+    done = broken.install(WAITING)
+    assert ("hf://tiny/nothing" in done.stderr) == (ordering == "hooks"), done.stderr
+    assert broken.finish() == "Failed", broken.story()
+    assert len(broken.pods("train")) == 1, "what a user must fix is never tried again"
+    followed = call(ROOT / "scripts" / "follow", broken.name, "--namespace", space.name, **space.env)
+    assert followed.returncode == 2
+    assert re.search(r"\ntrain failed\n  .*hf://tiny/nothing", followed.stdout), followed.stdout
+
+
 def test_two_nodes_train_what_one_node_trains(space: Space) -> None:
     """The same rows in the same global batch: the same losses and the same model, within rounding."""
     shared = {"workspace": {"accessModes": ["ReadWriteMany"]}, "eval": {"enabled": False}}

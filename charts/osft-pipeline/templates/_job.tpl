@@ -19,6 +19,10 @@ podFailurePolicy:
     # 2: the user must fix something. 3: a gate refused. Trying again would say the same. 75 and all else is tried again.
     - action: FailJob
       onExitCodes: {containerName: {{ .container | default .stage }}, operator: In, values: [2, 3]}
+    {{- if include "osft-pipeline.downloads" . }}
+    - action: FailJob
+      onExitCodes: {containerName: download, operator: In, values: [2, 3]}
+    {{- end }}
     # A drained node or a preempted pod is nobody's failure.
     - action: Ignore
       onPodConditions: [{type: DisruptionTarget, status: "True"}]
@@ -55,7 +59,7 @@ spec:
 {{- /* A stage of ordering hooks. Helm goes on when its Job is done, and fails with its log when the Job fails.
        Finished Jobs stay for their logs until the next upgrade. Params: root, stage, weight. */}}
 {{- define "osft-pipeline.hookStage" -}}
-{{- if and (eq .root.Values.ordering "hooks") (has .stage (include "osft-pipeline.stages" .root | fromJsonArray)) }}
+{{- if and (eq .root.Values.ordering "hooks") (has .stage (include "osft-pipeline.podStages" .root | fromJsonArray)) }}
 {{- $log := eq .stage "register" | ternary "hook-succeeded,hook-failed" "hook-failed" }}
 {{- include "osft-pipeline.hookJob" (merge (dict "name" (include "osft-pipeline.jobName" .) "hook" "post-install,post-upgrade" "deletePolicy" "before-hook-creation" "logPolicy" $log) .) }}
 {{- end }}

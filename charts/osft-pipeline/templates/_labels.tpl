@@ -17,7 +17,7 @@ osft-pipeline/run: {{ include "osft-pipeline.runId" .root }}
 {{- /* What is to come, on whatever object of a run is there first: in ordering hooks a later stage has no object yet. */}}
 {{- define "osft-pipeline.orderAnnotations" -}}
 osft-pipeline/ordering: {{ .Values.ordering }}
-osft-pipeline/stages: {{ include "osft-pipeline.stages" . | fromJsonArray | join "," }}
+osft-pipeline/stages: {{ include "osft-pipeline.podStages" . | fromJsonArray | join "," }}
 {{- end }}
 
 {{- /* Kueue finds its objects by these labels. */}}

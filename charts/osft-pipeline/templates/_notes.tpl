@@ -1,3 +1,9 @@
+{{- /* A command that prints how the pods of the run ended. Params: root, statuses (containerStatuses or initContainerStatuses). */}}
+{{- define "osft-pipeline.lastWords" -}}
+{{- $ended := printf ".status.%s[0].state.terminated" .statuses -}}
+kubectl -n {{ .root.Release.Namespace }} get pods -l osft-pipeline/run={{ include "osft-pipeline.runId" .root }} -o custom-columns='POD:.metadata.name,CODE:{{ $ended }}.exitCode,REASON:{{ $ended }}.reason,WHY:{{ $ended }}.message'
+{{- end }}
+
 {{- /*
 A command that prints a file of the workspace, in namespaces of any Pod Security level. The pod waits for a line before it
 prints: what it said before kubectl listens would be lost. Params: root, file.

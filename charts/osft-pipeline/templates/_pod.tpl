@@ -31,6 +31,10 @@ spec:
   terminationGracePeriodSeconds: {{ $options.terminationGraceSeconds }}
   securityContext:
     {{- include "osft-pipeline.podSecurity" $context | nindent 4 }}
+  {{- if include "osft-pipeline.downloads" . }}
+  initContainers:
+    - {{ include "osft-pipeline.container" (dict "root" .root "stage" "download" "options" (include "osft-pipeline.podOptions" (dict "root" .root "stage" "download") | fromJson)) | indent 6 | trim }}
+  {{- end }}
   containers:
     - {{ include "osft-pipeline.container" $context | indent 6 | trim }}
   volumes:

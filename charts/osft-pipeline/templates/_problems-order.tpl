@@ -13,6 +13,18 @@
 {{- if and $skipped (not .Values.runId) -}}
 {{- $found = append $found (printf "%s.enabled is false, so later stages need the records of an earlier run, and runId is empty. Set runId to that run's folder below <workspace>/runs/, such as %s." (join ".enabled and " $skipped) (include "osft-pipeline.runId" .)) -}}
 {{- end -}}
+{{- if eq .Values.data.runAs "initContainer" -}}
+{{- if and .Values.data.enabled (not .Values.train.enabled) -}}
+{{- $found = append $found "data.runAs is initContainer and train.enabled is false: there is no training pod to download in. Set data.runAs to job." -}}
+{{- end -}}
+{{- $own := list -}}
+{{- range $key, $value := omit .Values.data.pod "resources" "env" "extraVolumes" "extraVolumeMounts" "securityContext" -}}
+{{- if not (kindIs "invalid" $value) }}{{ $own = append $own $key }}{{ end -}}
+{{- end -}}
+{{- with $own -}}
+{{- $found = append $found (printf "data.runAs is initContainer and data.pod sets %s, which is the whole pod's. Set it in train.pod." (join " and " .)) -}}
+{{- end -}}
+{{- end -}}
 {{- if and (eq .Values.train.runAs "job") (not $hooks) -}}
 {{- $found = append $found "train.runAs is job and ordering is cluster, where a TrainJob keeps the order. Set ordering to hooks, which needs no Kubeflow Trainer, and hooks.timeoutMinutes to helm's --timeout." -}}
 {{- end -}}

@@ -1,7 +1,7 @@
 {{- /* The run as JobSet knows it: one replicated Job for each stage, chained. Everything about pods stands here and not
        in the TrainJob, so that Trainer 2.1 (podTemplateOverrides) and 2.2 and later (runtimePatches) take it alike. */}}
 {{- define "osft-pipeline.runtimeSpec" -}}
-{{- $stages := eq .Values.ordering "hooks" | ternary (list "train") (include "osft-pipeline.stages" . | fromJsonArray) -}}
+{{- $stages := eq .Values.ordering "hooks" | ternary (list "train") (include "osft-pipeline.podStages" . | fromJsonArray) -}}
 mlPolicy:
   numNodes: {{ .Values.train.nodes }}
   torch: {}

@@ -8,6 +8,18 @@
 {{- toJson $stages -}}
 {{- end }}
 
+{{- /* The stages that have pods of their own, in order, as a JSON list. */}}
+{{- define "osft-pipeline.podStages" -}}
+{{- $stages := include "osft-pipeline.stages" . | fromJsonArray -}}
+{{- if include "osft-pipeline.downloads" (dict "root" . "stage" "train") }}{{ $stages = without $stages "download" }}{{ end -}}
+{{- toJson $stages -}}
+{{- end }}
+
+{{- /* Whether a stage's pod begins with the download, in an init container. Params: root, stage. */}}
+{{- define "osft-pipeline.downloads" -}}
+{{- with .root.Values.data }}{{ if and (eq $.stage "train") .enabled (eq .runAs "initContainer") }}true{{ end }}{{ end -}}
+{{- end }}
+
 {{- /* Every address that the download stage reads, as a JSON list. */}}
 {{- define "osft-pipeline.sources" -}}
 {{- $rows := concat (include "osft-pipeline.uris" .Values.data.uri | fromJsonArray) (include "osft-pipeline.uris" .Values.data.evalUri | fromJsonArray) -}}

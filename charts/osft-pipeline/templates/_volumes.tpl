@@ -1,6 +1,12 @@
 {{- /* Volumes of a pod and their mounts, in the same order. Params: root, stage, options. */}}
 
 {{- define "osft-pipeline.volumes" -}}
+{{- $extra := .options.extraVolumes }}
+{{- $claims := eq .stage "download" | ternary (include "osft-pipeline.claims" .root | fromJsonArray) list }}
+{{- if include "osft-pipeline.downloads" . }}
+{{- $extra = concat $extra (include "osft-pipeline.podOptions" (dict "root" .root "stage" "download") | fromJson).extraVolumes | uniq }}
+{{- $claims = include "osft-pipeline.claims" .root | fromJsonArray }}
+{{- end }}
 - name: tmp
   emptyDir: {}
 - name: shm
@@ -12,7 +18,7 @@
   persistentVolumeClaim:
     claimName: {{ include "osft-pipeline.claimName" .root }}
 {{- end }}
-{{- range $index, $claim := eq .stage "download" | ternary (include "osft-pipeline.claims" .root | fromJsonArray) list }}
+{{- range $index, $claim := $claims }}
 - name: claim-{{ $index }}
   persistentVolumeClaim:
     claimName: {{ $claim }}
@@ -22,7 +28,7 @@
 {{- if has .stage (list "register" "preflight") }}
 {{- include "osft-pipeline.caVolume" .root }}
 {{- end }}
-{{- with .options.extraVolumes }}
+{{- with $extra }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}

@@ -35,6 +35,14 @@ def test_the_order_is_the_same_in_every_ordering(ordering: list[str], tmp_path: 
     assert headings(output) == FIVE
 
 
+@pytest.mark.parametrize("ordering", ORDERINGS.values(), ids=ORDERINGS)
+def test_a_download_inside_the_training_pod_is_a_step_of_its_own(ordering: list[str], tmp_path: Path) -> None:
+    values = [*CPU, "--set", "data.uri=hf://a/b,data.runAs=initContainer", *ordering]
+    output = dry_run(*values, "--workspace", tmp_path)
+    assert headings(output) == FIVE
+    assert output.count("osft-download") == 1
+
+
 def test_a_stage_that_is_switched_off_is_not_started(tmp_path: Path) -> None:
     output = dry_run(
         *CPU, "--set", "data.uri=hf://a/b,register.enabled=false,eval.enabled=false", "--workspace", tmp_path

@@ -125,8 +125,9 @@ class Cluster:
         phase: str = "",
         conditions: tuple[Json, ...] = (),
         reason: str = "",
+        download: Json | None = None,
     ) -> Self:
-        """A pod of the Job that was added last."""
+        """A pod of the Job that was added last; `download` is the state of an init container."""
         job = next(thing for thing in reversed(self.things) if thing["kind"] == "Job")
         stage = job["metadata"]["labels"]["app.kubernetes.io/component"]
         name = f"{job['metadata']['name']}-{rank}-{chr(97 + len(self.things))}"
@@ -142,7 +143,11 @@ class Cluster:
             status["reason"] = reason
         if state:
             status["containerStatuses"] = [{"name": stage, "state": state}]
-        spec = {"nodeName": "gpu-1"} if state else {}
+        if download:
+            waiting = {"waiting": {"reason": "PodInitializing"}}
+            status["initContainerStatuses"] = [{"name": "download", "state": download}]
+            status["containerStatuses"] = [{"name": stage, "state": state or waiting}]
+        spec = {"nodeName": "gpu-1"} if state or download else {}
         self.things.append({"kind": "Pod", "metadata": metadata, "spec": spec, "status": status})
         return self
 

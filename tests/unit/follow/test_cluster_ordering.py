@@ -39,6 +39,36 @@ def test_a_running_stage_tells_its_progress_and_the_others_what_they_wait_for() 
     assert (run.state, run.exit_code) == ("running", None)
 
 
+INSIDE = ("train", "eval", "register")
+
+
+def test_a_download_inside_the_training_pod_is_listened_to_while_it_runs() -> None:
+    cluster = Cluster(stages=INSIDE).trainjob().job("train", 1)
+    cluster.pod(1, download={"running": {"startedAt": at(2)}})
+    name = cluster.things[-1]["metadata"]["name"]
+    cluster.said.logs[name] = ["2026-11-21T16:00:20Z download checking rows MB=1/4 left=3s"]
+    train = stage(cluster.read(), "train")
+    assert train.state == "running" and train.pod and train.pod.init_container == "download"
+    assert train.progress and train.progress.what == "checking rows"
+
+
+def test_a_download_that_failed_inside_the_training_pod_speaks_for_it() -> None:
+    cluster = Cluster(stages=INSIDE).trainjob()
+    cluster.job("train", 1, condition("Failed", 12, "PodFailurePolicy"), failed=1)
+    cluster.pod(1, phase="Failed", download=ended(2, "hf://a/b does not exist"))
+    run = cluster.read()
+    train = stage(run, "train")
+    assert (run.exit_code, train.state, train.message) == (2, "failed", "hf://a/b does not exist")
+    assert what_to_do(run)[-1].endswith(" -c download")
+
+
+def test_a_download_that_is_done_leaves_the_word_to_the_training() -> None:
+    cluster = Cluster(stages=INSIDE).trainjob().job("train", 1)
+    cluster.pod(1, {"running": {"startedAt": at(20)}}, download=ended(0))
+    train = stage(cluster.read(), "train")
+    assert train.state == "running" and train.pod and train.pod.init_container == ""
+
+
 def test_stages_that_are_switched_off_are_not_shown() -> None:
     run = Cluster(stages=("download", "train")).trainjob().done("download", 1).done("train", 12).read()
     assert states(run) == {"download": "done", "train": "done"}

@@ -148,7 +148,10 @@ def test_the_waiter_survives_a_restarting_api_server(api: tuple[Api, type[Object
     wait_trainjob(client, "run1", poll_seconds=0.01, timeout_seconds=0)
 
 
-def test_the_waiter_ends_with_the_failed_stage_s_sentence_and_code(api: tuple[Api, type[Objects]]) -> None:
+@pytest.mark.parametrize("where", ["containerStatuses", "initContainerStatuses"])
+def test_the_waiter_ends_with_the_failed_stage_s_sentence_and_code(
+    api: tuple[Api, type[Objects]], where: str
+) -> None:
     client, handler = api
     handler.store[TRAINJOB] = trainjob("Failed", reason="FailedJobs", message="jobset failed")
     ended = {"exitCode": 3, "finishedAt": "2026-01-01T00:00:00Z", "message": "capitals fell by 5 points"}
@@ -156,7 +159,7 @@ def test_the_waiter_ends_with_the_failed_stage_s_sentence_and_code(api: tuple[Ap
         "items": [
             {
                 "metadata": {"name": "run1-eval-0-0-x"},
-                "status": {"containerStatuses": [{"state": {"terminated": ended}}]},
+                "status": {where: [{"state": {"terminated": ended}}]},
             }
         ]
     }

@@ -35,7 +35,8 @@ def failed_sentence(api: Api, name: str) -> tuple[str, type[StageError]]:
     ends = [
         (state["finishedAt"], state, pod["metadata"]["name"])
         for pod in pods
-        for status in pod.get("status", {}).get("containerStatuses", [])
+        for kind in ("initContainerStatuses", "containerStatuses")
+        for status in pod.get("status", {}).get(kind, [])
         if (state := status.get("state", {}).get("terminated")) and state["exitCode"] != 0
     ]
     if not ends:
