@@ -70,7 +70,7 @@ class Pod:
     reason: str = ""
     message: str = ""
     init_container: str = ""
-    """The init container that runs or that the pod failed in; empty: the pod is at its stage."""
+    """The init container that is not done; empty: the pod is at its stage."""
     lost: bool = False
     """Taken away by the cluster: drained, preempted, its node gone."""
 

@@ -54,13 +54,10 @@ def rank(meta: Json) -> int:
 
 
 def speaking(status: Json) -> Json:
-    """The status of the container that a pod is at: the download where it runs or failed, else the stage."""
-    for container in status.get("initContainerStatuses") or []:
-        now = container.get("state", {})
-        if "running" in now or now.get("terminated", {}).get("exitCode"):
-            found: Json = container
-            return found
-    return next(iter(status.get("containerStatuses") or []), {})
+    """The status of the container that a pod is at: its download until that is done, then its stage."""
+    before, own = (status.get(kind) or [] for kind in ("initContainerStatuses", "containerStatuses"))
+    open_ = [item for item in before if item.get("state", {}).get("terminated", {}).get("exitCode") != 0]
+    return next(iter([*open_, *own]), {})
 
 
 def state(thing: Json, container: Json, ended: Json) -> Any:

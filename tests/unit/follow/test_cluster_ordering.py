@@ -62,6 +62,13 @@ def test_a_download_that_failed_inside_the_training_pod_speaks_for_it() -> None:
     assert what_to_do(run)[-1].endswith(" -c download")
 
 
+def test_a_download_whose_image_is_missing_tells_so() -> None:
+    cluster = Cluster(stages=INSIDE).trainjob().job("train", 1)
+    cluster.pod(1, download={"waiting": {"reason": "ErrImagePull", "message": "desc = no such image"}})
+    train = stage(cluster.read(), "train")
+    assert (train.state, train.reason, train.message) == ("pending", "ImagePullBackOff", "no such image")
+
+
 def test_a_download_that_is_done_leaves_the_word_to_the_training() -> None:
     cluster = Cluster(stages=INSIDE).trainjob().job("train", 1)
     cluster.pod(1, {"running": {"startedAt": at(20)}}, download=ended(0))
