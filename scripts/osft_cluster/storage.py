@@ -107,7 +107,10 @@ def start(cluster: Cluster) -> None:
         while True:
             # The server ends each watch after a while, and goes away at the end of the cluster.
             with contextlib.suppress(httpx.HTTPError):
-                work(cluster, Api(cluster))
+                try:
+                    work(cluster, Api(cluster))
+                except (OSError, subprocess.CalledProcessError) as error:
+                    print(f"a volume could not be made or removed, trying again: {error}", flush=True)
             time.sleep(0.5)
 
     Api(cluster).apply(classes())
