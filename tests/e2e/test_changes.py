@@ -22,7 +22,7 @@ def left_over(release: Release) -> list[str]:
 
 def test_upgrades(space: Space) -> None:
     """Unchanged values: nothing runs. Changed ones: a new run beside the old. Rollback: none twice."""
-    release = space.release()
+    release = space.release(eval={"enabled": False})
     assert release.install().returncode == 0
     release.complete()
     first, uid = release.run, release.trainjob["metadata"]["uid"]

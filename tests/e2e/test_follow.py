@@ -60,7 +60,7 @@ def test_a_preflight_that_refuses_is_shown_with_all_it_said(space: Space) -> Non
 def test_a_run_that_waits_for_a_gpu_says_so_and_is_left_alone(space: Space) -> None:
     release = space.release(train={"gpus": 64}, eval={"gpus": 0}, preflight={"clusterFacts": False})
     assert release.install().returncode == 0
-    done = call(FOLLOW, release.name, "-n", space.name, "--timeout=90s", **space.env)
+    done = call(FOLLOW, release.name, "-n", space.name, "--timeout=60s", **space.env)
     assert done.returncode == 75
     assert re.search(
         r"Z train pending pod=\S+ reason=Unschedulable message=.*Insufficient nvidia.com/gpu", done.stdout
