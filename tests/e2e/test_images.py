@@ -168,6 +168,7 @@ UNWANTED = (
     r"opt/uv/.*",
     r"opt/osft/lib/[^/]+/site-packages/(pip|uv)/.*",
     r"opt/osft/.*/(direct_url|uv_cache)\.json",
+    r"opt/osft/.*/osft_[^/]+/(.*/)?\..*",
     r"(root|home)/\.cache/.*",
     r"(tmp|src|run)/.+",
     r"etc/(hostname|resolv.conf)",
