@@ -6,6 +6,7 @@ from typing import Any
 from osft_follow.lines import parse
 from osft_follow.model import Json, Pod, plain, when
 
+DOWNLOAD = "download"
 KILLED = (137, 143)  # SIGKILL, SIGTERM
 RANK = "batch.kubernetes.io/job-completion-index"
 # Words of the kubelet for a pod that will start in a moment.
@@ -56,8 +57,10 @@ def rank(meta: Json) -> int:
 def speaking(status: Json) -> Json:
     """The status of the container that a pod is at: its download until that is done, then its stage."""
     before, own = (status.get(kind) or [] for kind in ("initContainerStatuses", "containerStatuses"))
-    open_ = [item for item in before if item.get("state", {}).get("terminated", {}).get("exitCode") != 0]
-    return next(iter([*open_, *own]), {})
+    # By name: a mesh's sidecar is an init container, too, and one that never ends.
+    download = [item for item in before if item["name"] == DOWNLOAD]
+    at_it = [item for item in download if item.get("state", {}).get("terminated", {}).get("exitCode") != 0]
+    return next(iter([*at_it, *own]), {})
 
 
 def state(thing: Json, container: Json, ended: Json) -> Any:

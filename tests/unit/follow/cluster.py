@@ -145,7 +145,8 @@ class Cluster:
             status["containerStatuses"] = [{"name": stage, "state": state}]
         if download:
             waiting = {"waiting": {"reason": "PodInitializing"}}
-            status["initContainerStatuses"] = [{"name": "download", "state": download}]
+            sidecar = {"name": "istio-proxy", "state": {"running": {"startedAt": at(made)}}}
+            status["initContainerStatuses"] = [sidecar, {"name": "download", "state": download}]
             status["containerStatuses"] = [{"name": stage, "state": state or waiting}]
         spec = {"nodeName": "gpu-1"} if state or download else {}
         self.things.append({"kind": "Pod", "metadata": metadata, "spec": spec, "status": status})
