@@ -33,11 +33,12 @@ def start_image_registry(cluster: Cluster, servers: Servers) -> None:
         subprocess.run(collect, capture_output=True, check=False)
     servers.start("docker-registry", "docker-registry", "serve", str(path))
     servers.wait("docker-registry", lambda: listens(cluster.node, 5000))
-    push_pause(cluster)
+    # What holds a pod's network.
+    push_busybox(cluster, "pause:1", "sleep", "infinity")
 
 
-def push_pause(cluster: Cluster) -> None:
-    """The image of the container that holds a pod's network: one static program that sleeps."""
+def push_busybox(cluster: Cluster, tag: str, *words: str) -> None:
+    """An image of one static program, which runs one of its applets."""
     busybox = shutil.which("busybox")
     if busybox is None:
         raise Failed("busybox is missing. On Debian: apt-get install busybox-static")
@@ -52,9 +53,9 @@ def push_pause(cluster: Cluster) -> None:
 
     container = run("from", "scratch")
     run("copy", container, busybox, "/busybox")
-    run("config", "--entrypoint", '["/busybox", "sleep", "infinity"]', container)
-    run("commit", "--quiet", "--timestamp=0", container, "pause")
-    run("push", "--quiet", "--tls-verify=false", "pause", f"docker://{cluster.images}/pause:1")
+    run("config", "--entrypoint", json.dumps(["/busybox", *words]), container)
+    run("commit", "--quiet", "--timestamp=0", container, "made")
+    run("push", "--quiet", "--tls-verify=false", "made", f"docker://{cluster.images}/{tag}")
     shutil.rmtree(store)
 
 

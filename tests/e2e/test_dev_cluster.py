@@ -1,15 +1,15 @@
 """The development cluster itself: it starts beside another one and leaves nothing behind."""
 
-import json
 import os
-import shutil
 import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import BIN, DEV_CLUSTER, call, eventually
+from osft_cluster.places import Cluster
+from osft_cluster.services import push_busybox
+from tests.e2e.harness import BIN, DEV_CLUSTER, ROOT, call, eventually
 
 SECOND = ("--name=osft-two", "--network=10.197")
 WORD = "10.197.0.2:5000/word:1"
@@ -45,21 +45,9 @@ def processes() -> list[str]:
     return found
 
 
-def push_word(word: str, scratch: Path) -> None:
+def push_word(word: str) -> None:
     """An image that says a word, under the one tag that all words share."""
-    store = scratch / word
-    buildah = ("buildah", f"--root={store}/root", f"--runroot={store}/run", "--storage-driver=vfs")
-
-    def run(*words: str) -> str:
-        done = call(*buildah, *words)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    container = run("from", "scratch")
-    run("copy", container, str(shutil.which("busybox")), "/busybox")
-    run("config", "--entrypoint", json.dumps(["/busybox", "echo", word]), container)
-    run("commit", "--quiet", container, "word")
-    run("push", "--quiet", "--tls-verify=false", "word", f"docker://{WORD}")
+    push_busybox(Cluster("osft-two", "10.197", ROOT / ".cache" / "cluster-osft-two"), "word:1", "echo", word)
 
 
 def said(kubeconfig: str, name: str) -> str:
@@ -114,14 +102,14 @@ def test_down_clears_up_after_one_that_was_killed() -> None:
     assert eventually(lambda: machine() == before, 30), machine()
 
 
-def test_a_pod_takes_what_was_loaded_last(tmp_path: Path) -> None:
+def test_a_pod_takes_what_was_loaded_last() -> None:
     """A node keeps what it pulled; `load` lets it forget a tag that means something else by now."""
     kubeconfig = start()
     try:
-        push_word("first", tmp_path)
+        push_word("first")
         load()
         assert said(kubeconfig, "one") == "first"
-        push_word("second", tmp_path)
+        push_word("second")
         assert said(kubeconfig, "two") == "first"
         load()
         assert said(kubeconfig, "three") == "second"
