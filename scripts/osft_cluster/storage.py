@@ -1,6 +1,5 @@
 """Volumes: a folder of this machine for each claim, or a file system of exactly the size asked for."""
 
-import contextlib
 import shutil
 import subprocess
 import threading
@@ -105,12 +104,12 @@ def start(cluster: Cluster) -> None:
 
     def forever(work: Any) -> None:
         while True:
-            # The server ends each watch after a while, and goes away at the end of the cluster.
-            with contextlib.suppress(httpx.HTTPError):
-                try:
-                    work(cluster, Api(cluster))
-                except (OSError, subprocess.CalledProcessError) as error:
-                    print(f"a volume could not be made or removed, trying again: {error}", flush=True)
+            try:
+                work(cluster, Api(cluster))
+            except httpx.HTTPError:
+                pass  # the server ends each watch after a while, and goes away at the end of the cluster
+            except (OSError, subprocess.CalledProcessError) as error:
+                print(f"a volume could not be made or removed, trying again: {error}", flush=True)
             time.sleep(0.5)
 
     Api(cluster).apply(classes())

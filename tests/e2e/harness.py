@@ -217,8 +217,10 @@ class Space:
             "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
         }
         volume = {"name": "workspace", "persistentVolumeClaim": {"claimName": claim}}
-        spec = {"containers": [container], "volumes": [volume], "securityContext": security}
-        spec = {**spec, "restartPolicy": "Never"}
+        spec = {
+            "containers": [container], "volumes": [volume],
+            "securityContext": security, "restartPolicy": "Never",
+        }  # fmt: skip
         self.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
 
     def pod_output(self, stage: str, claim: str, *command: str) -> str:

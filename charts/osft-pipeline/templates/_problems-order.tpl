@@ -13,8 +13,8 @@
 {{- if and $skipped (not .Values.runId) -}}
 {{- $found = append $found (printf "%s.enabled is false, so later stages need the records of an earlier run, and runId is empty. Set runId to that run's folder below <workspace>/runs/, such as %s." (join ".enabled and " $skipped) (include "osft-pipeline.runId" .)) -}}
 {{- end -}}
-{{- if eq .Values.data.runAs "initContainer" -}}
-{{- if and .Values.data.enabled (not .Values.train.enabled) -}}
+{{- if include "osft-pipeline.downloads" (dict "root" . "stage" "train") -}}
+{{- if not .Values.train.enabled -}}
 {{- $found = append $found "data.runAs is initContainer and train.enabled is false: there is no training pod to download in. Set data.runAs to job." -}}
 {{- end -}}
 {{- $own := list -}}
