@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
-from osft_cluster import host, lifecycle, node
+from osft_cluster import host, keeper, lifecycle, node
 from osft_cluster.places import BIN, NETWORK, ROOT, Cluster
 from osft_cluster.services import S3_KEYS
-from osft_local.servers import Failed, start_ticks
+from osft_local.servers import Failed
 
 HOURS = 4.0
 STOP_SECONDS = 120
@@ -43,7 +43,7 @@ def main(context: click.Context, name: str, network: str) -> None:
 @click.pass_obj
 def up(cluster: Cluster, hours: float) -> None:
     """Start it, unless it runs; returns when pods can be placed."""
-    if lifecycle.keeper(cluster):
+    if keeper.runs(cluster):
         click.echo(f"runs already; export KUBECONFIG={cluster.kubeconfig}")
         return
     cluster.home.mkdir(parents=True, exist_ok=True)
@@ -55,11 +55,16 @@ def up(cluster: Cluster, hours: float) -> None:
             [*command, f"--network={cluster.network}", "serve", f"--hours={hours}"],
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
-    with log.open() as lines:
-        while process.poll() is None and not lifecycle.keeper(cluster):
-            click.echo(lines.read(), nl=False)
-            time.sleep(0.1)
-        click.echo(lines.read().removesuffix("ready\n"), nl=False)
+    try:
+        with log.open() as lines:
+            while process.poll() is None and not keeper.runs(cluster):
+                click.echo(lines.read(), nl=False)
+                time.sleep(0.1)
+            click.echo(lines.read().removesuffix("ready\n"), nl=False)
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        raise
     if process.poll() is not None:
         sys.exit(process.returncode)
     click.echo(f"ready after {time.monotonic() - start:.0f} s; it ends by itself in {hours:g} hours")
@@ -70,18 +75,18 @@ def up(cluster: Cluster, hours: float) -> None:
 @click.pass_obj
 def down(cluster: Cluster) -> None:
     """End it and undo what it changed, also after one that was killed. Images and registered models stay."""
-    number = lifecycle.keeper(cluster)
-    if number:
-        started, deadline = start_ticks(number), time.monotonic() + STOP_SECONDS
-        os.kill(number, signal.SIGTERM)
-        while start_ticks(number) == started:
+    who = keeper.signed(cluster)
+    if who and who.alive:
+        os.kill(who.pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        while who.alive:
             if time.monotonic() > deadline:
-                raise Failed(f"process {number} does not end. Look at {cluster.logs}.")
+                raise Failed(f"process {who.pid} does not end. Look at {who.place(cluster).logs}.")
             time.sleep(0.1)
     elif not host.in_use(cluster):
         click.echo("not running")
         return
-    host.give_back(cluster)
+    host.give_back(who.place(cluster) if who else cluster)
     click.echo("stopped")
 
 
@@ -89,8 +94,9 @@ def down(cluster: Cluster) -> None:
 @click.pass_obj
 def status(cluster: Cluster) -> None:
     """Say whether it runs, and where what is; exit code 1 when it does not."""
-    if not lifecycle.keeper(cluster):
-        click.echo("not running")
+    if not keeper.runs(cluster):
+        who = keeper.signed(cluster)
+        click.echo(f"not running here, but for {who.home}" if who and who.alive else "not running")
         sys.exit(1)
     for name, place in (
         ("kubeconfig", cluster.kubeconfig), ("images", cluster.images),
@@ -107,7 +113,7 @@ def status(cluster: Cluster) -> None:
 @click.pass_obj
 def kubeconfig(cluster: Cluster) -> None:
     """Print the path of the administrator's kubeconfig."""
-    if not lifecycle.keeper(cluster):
+    if not keeper.runs(cluster):
         raise Failed("not running. `scripts/dev-cluster up` starts it.")
     click.echo(cluster.kubeconfig)
 
@@ -117,7 +123,7 @@ def kubeconfig(cluster: Cluster) -> None:
 @click.pass_obj
 def load(cluster: Cluster, stages: tuple[str, ...]) -> None:
     """Build the stage images where they changed and push them; the node takes the new ones from then on."""
-    if not lifecycle.keeper(cluster):
+    if not keeper.runs(cluster):
         raise Failed("not running. `scripts/dev-cluster up` starts it.")
     command = [str(ROOT / "scripts" / "build-images"), "--push", cluster.images, *stages]
     code = subprocess.run(command).returncode

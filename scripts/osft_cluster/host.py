@@ -50,7 +50,8 @@ def cgroups(cluster: Cluster) -> list[Path]:
 
 def take(cluster: Cluster) -> None:
     """Make what the servers need, and keep the kernel parameters that they will change."""
-    cluster.run.mkdir(mode=0o711)
+    # A cluster whose /run is gone, such as after a restart of the machine, may have left its data.
+    clear(cluster.live)
     kept = {name: (PROC_SYS / name).read_text() for name in SYSCTLS if (PROC_SYS / name).exists()}
     (cluster.run / "sysctls.json").write_text(json.dumps(kept))
     for address in addresses(cluster):
@@ -68,15 +69,14 @@ def give_back(cluster: Cluster) -> None:
     end_servers(cluster)
     end_shims(cluster)
     end_cgroups(cluster)
-    unmount(cluster)
     commands = [["address", "delete", f"{address}/32", "dev", "lo"] for address in addresses(cluster)]
     for command in (["link", "delete", cluster.bridge], *commands):
         subprocess.run(["ip", *command], capture_output=True, check=False)
     with contextlib.suppress(OSError, ValueError):
         for name, value in json.loads((cluster.run / "sysctls.json").read_text()).items():
             (PROC_SYS / name).write_text(value)
-    for folder in (cluster.run, cluster.live):
-        shutil.rmtree(folder, ignore_errors=True)
+    clear(cluster.run)
+    clear(cluster.live)
 
 
 def end_servers(cluster: Cluster) -> None:
@@ -124,10 +124,10 @@ def members(cluster: Cluster) -> set[int]:
     return found
 
 
-def unmount(cluster: Cluster) -> None:
-    """Unmount what lies below the cluster's folders, the last mounted first."""
-    ours = tuple(f"{folder}/" for folder in (cluster.run, cluster.home))
+def clear(folder: Path) -> None:
+    """Remove a folder, after unmounting what lies below it, the last mounted first."""
     for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
         point = line.split()[1].encode().decode("unicode_escape")
-        if point.startswith(ours):
+        if point.startswith(f"{folder}/"):
             subprocess.run(["umount", "--lazy", point], capture_output=True, check=False)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,19 +1,17 @@
 """One life of the cluster: everything in the order of its start, and back."""
 
 import contextlib
-import json
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
 
-from osft_cluster import control_plane, host, kubeflow, node, pki, services, storage
+from osft_cluster import control_plane, host, keeper, kubeflow, node, pki, services, storage
 from osft_cluster.api import Api
 from osft_cluster.places import Cluster
 from osft_cluster.servers import Servers
-from osft_local.servers import Failed, start_ticks
+from osft_local.servers import Failed
 
 ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
 GPUS = "2"
@@ -59,15 +57,30 @@ def stop(cluster: Cluster, servers: Servers) -> None:
     servers.stop(*servers.running)
 
 
-@contextlib.contextmanager
-def living(cluster: Cluster) -> Iterator[Servers]:
-    """The whole cluster, ready for pods. Raises Failed when it cannot start; then nothing of it is left."""
+def make_room(cluster: Cluster) -> None:
+    """Clear up after one that was killed. Raises Failed when another is alive or may be."""
+    who = keeper.signed(cluster)
+    if who and not who.alive:
+        host.give_back(who.place(cluster))
+        print("cleared up after one that was killed", flush=True)
+    elif who:
+        raise Failed(
+            f"process {who.pid} keeps a cluster of this name for {who.home}. "
+            "End it there with `scripts/dev-cluster down`, or give --name and --network for a second one."
+        )
     if found := host.in_use(cluster):
         raise Failed(
             f"something of this cluster's is there already: {', '.join(found)}. "
-            "`scripts/dev-cluster down` removes what an earlier one left; for a second cluster beside it, "
+            "`scripts/dev-cluster down` removes what is this cluster's; for a second cluster beside it, "
             "give --name and --network."
         )
+
+
+@contextlib.contextmanager
+def living(cluster: Cluster) -> Iterator[Servers]:
+    """The whole cluster, ready for pods. Raises Failed when it cannot start; then nothing of it is left."""
+    make_room(cluster)
+    keeper.sign(cluster)
     servers = Servers(cluster)
     try:
         host.take(cluster)
@@ -80,7 +93,7 @@ def living(cluster: Cluster) -> Iterator[Servers]:
             print(f"{time.monotonic() - start:5.1f} s  {words}", flush=True)
         if dead := servers.dead():
             raise Failed(f"{dead[0]} ended by itself; see {servers.log(dead[0])}.")
-        write_state(cluster)
+        (cluster.run / keeper.READY).touch()
         yield servers
     finally:
         # A second signal must not leave half of it standing.
@@ -88,23 +101,6 @@ def living(cluster: Cluster) -> Iterator[Servers]:
             signal.signal(number, signal.SIG_IGN)
         stop(cluster, servers)
         host.give_back(cluster)
-
-
-def write_state(cluster: Cluster) -> None:
-    """Who keeps the cluster; whoever finds this file finds it ready."""
-    state = {"pid": os.getpid(), "started": start_ticks(os.getpid())}
-    fresh = cluster.run / "state.new"
-    fresh.write_text(json.dumps(state))
-    fresh.rename(cluster.run / "state.json")
-
-
-def keeper(cluster: Cluster) -> int | None:
-    """Process number of the one that keeps a running cluster."""
-    try:
-        state = json.loads((cluster.run / "state.json").read_text())
-    except (OSError, ValueError):
-        return None
-    return state["pid"] if start_ticks(state["pid"]) == state["started"] else None
 
 
 def end(signum: int, frame: FrameType | None) -> NoReturn:

@@ -90,14 +90,21 @@ def test_it_leaves_the_machine_as_it_was() -> None:
     assert "not running" in call(DEV_CLUSTER, *SECOND, "down").stdout
 
 
-def test_down_clears_up_after_one_that_was_killed() -> None:
-    before = machine()
-    run_a_pod(start())
+def kill_its_keeper() -> None:
     listed = subprocess.run(["pgrep", "-f", "dev-cluster --name=osft-two"], capture_output=True, text=True)
     for number in listed.stdout.split():
         os.kill(int(number), signal.SIGKILL)
-    refused = call(DEV_CLUSTER, *SECOND, "up")
-    assert refused.returncode == 2 and "dev-cluster down" in refused.stderr + refused.stdout
+
+
+def test_one_that_was_killed_is_cleared_up_by_up_and_by_down() -> None:
+    before = machine()
+    run_a_pod(start())
+    kill_its_keeper()
+    assert call(DEV_CLUSTER, *SECOND, "status").returncode == 1
+    up = call(DEV_CLUSTER, *SECOND, "up")
+    assert up.returncode == 0 and "cleared up after one that was killed" in up.stdout, up.stdout + up.stderr
+    run_a_pod(call(DEV_CLUSTER, *SECOND, "kubeconfig").stdout.strip())
+    kill_its_keeper()
     assert call(DEV_CLUSTER, *SECOND, "down").returncode == 0
     assert eventually(lambda: machine() == before, 30), machine()
 
