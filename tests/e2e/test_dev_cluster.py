@@ -1,6 +1,7 @@
 """The development cluster itself: it starts beside another one and leaves nothing behind."""
 
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -88,6 +89,22 @@ def test_it_leaves_the_machine_as_it_was() -> None:
     assert machine() == before
     assert call(DEV_CLUSTER, *SECOND, "status").returncode == 1
     assert "not running" in call(DEV_CLUSTER, *SECOND, "down").stdout
+
+
+def test_another_checkout_leaves_a_running_one_alone(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    (tmp_path / ".cache").mkdir()
+    for built in (".venvs", ".cache/bin"):
+        (tmp_path / built).symlink_to(ROOT / built)
+    elsewhere = (tmp_path / "scripts" / "dev-cluster", *SECOND)
+    kubeconfig = start()
+    try:
+        up = call(*elsewhere, "up")
+        assert up.returncode == 2 and f"for {ROOT}/.cache/cluster-osft-two" in up.stdout, up.stdout
+        assert "not running here" in call(*elsewhere, "status").stdout
+        run_a_pod(kubeconfig)
+    finally:
+        call(DEV_CLUSTER, *SECOND, "down")
 
 
 def kill_its_keeper() -> None:
