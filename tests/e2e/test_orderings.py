@@ -10,6 +10,7 @@ from tests.e2e.harness import CHART, HOOKS, ORDERINGS, ROOT, WAITING, Release, S
 from tests.support.registry import Registry
 
 DEMO = CHART / "examples" / "demo.yaml"
+DEMO_CLAIM = ROOT / ".cache" / "demo" / "claim"
 
 
 def test_cluster_ordering_with_the_demo(space: Space, registry: Registry) -> None:
@@ -26,6 +27,8 @@ def test_cluster_ordering_with_the_demo(space: Space, registry: Registry) -> Non
     [version] = registry.versions(space.name)
     assert version["name"] == release.run
     assert release.record("eval")["metrics"]["holdout_loss_tuned"] > 0
+    held_out = release.read(f"runs/{release.run}/download/eval.jsonl")
+    assert held_out == (DEMO_CLAIM / "holdout.jsonl").read_text(), "what data.evalUri names"
     tested = release.command("test", "--timeout=5m")
     assert tested.returncode == 0, tested.stdout + tested.stderr
     for command in noted(release):
@@ -36,11 +39,10 @@ def test_cluster_ordering_with_the_demo(space: Space, registry: Registry) -> Non
 
 def fill_demo_claim(space: Space) -> None:
     """What `make demo` keeps in a folder, in a claim."""
-    folder = ROOT / ".cache" / "demo" / "claim"
-    if not (folder / "model").exists():
+    if not (DEMO_CLAIM / "model").exists():
         for script in ("demo-model", "demo-data"):
             assert call(ROOT / "scripts" / script).returncode == 0
-    space.fill("osft-demo", folder, "1Gi")
+    space.fill("osft-demo", DEMO_CLAIM, "1Gi")
 
 
 def demo_values(space: Space) -> dict[str, object]:
