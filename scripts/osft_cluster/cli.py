@@ -83,7 +83,7 @@ def down(cluster: Cluster) -> None:
             if time.monotonic() > deadline:
                 raise Failed(f"process {who.pid} does not end. Look at {who.place(cluster).logs}.")
             time.sleep(0.1)
-    elif not host.in_use(cluster):
+    elif not host.left(cluster):
         click.echo("not running")
         return
     host.give_back(who.place(cluster) if who else cluster)
@@ -96,7 +96,9 @@ def status(cluster: Cluster) -> None:
     """Say whether it runs, and where what is; exit code 1 when it does not."""
     if not keeper.runs(cluster):
         who = keeper.signed(cluster)
-        click.echo(f"not running here, but for {who.home}" if who and who.alive else "not running")
+        click.echo(
+            f"not running; process {who.pid} is at one for {who.home}" if who and who.alive else "not running"
+        )
         sys.exit(1)
     for name, place in (
         ("kubeconfig", cluster.kubeconfig), ("images", cluster.images),

@@ -38,8 +38,12 @@ def in_use(cluster: Cluster) -> list[str]:
     found = [
         f"address {a} on {words[1]}" for words in links for a in words if a.startswith(f"{cluster.network}.")
     ]
-    found += [str(path) for path in (cluster.run, *cgroups(cluster)) if path.exists()]
-    return found
+    return [*found, *left(cluster)]
+
+
+def left(cluster: Cluster) -> list[str]:
+    """What is there under the cluster's own name. Addresses have none: they may be another cluster's."""
+    return [str(path) for path in (cluster.run, *cgroups(cluster)) if path.exists()]
 
 
 def cgroups(cluster: Cluster) -> list[Path]:

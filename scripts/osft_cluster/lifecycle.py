@@ -71,8 +71,8 @@ def make_room(cluster: Cluster) -> None:
     if found := host.in_use(cluster):
         raise Failed(
             f"something of this cluster's is there already: {', '.join(found)}. "
-            "`scripts/dev-cluster down` removes what is this cluster's; for a second cluster beside it, "
-            "give --name and --network."
+            f"`scripts/dev-cluster down` removes what is named {cluster.name}; "
+            "for a second cluster beside it, give --name and --network."
         )
 
 

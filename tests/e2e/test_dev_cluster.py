@@ -12,8 +12,9 @@ from osft_cluster.places import Cluster
 from osft_cluster.services import push_busybox
 from tests.e2e.harness import BIN, DEV_CLUSTER, ROOT, call, eventually
 
-SECOND = ("--name=osft-two", "--network=10.197")
-WORD = "10.197.0.2:5000/word:1"
+TWO = Cluster("osft-two", "10.197", ROOT / ".cache" / "cluster-osft-two")
+SECOND = (f"--name={TWO.name}", f"--network={TWO.network}")
+WORD = "word:1"
 SYSCTLS = ("kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory", "net/ipv4/ip_forward")
 
 pytestmark = pytest.mark.alone
@@ -48,14 +49,19 @@ def processes() -> list[str]:
 
 def push_word(word: str) -> None:
     """An image that says a word, under the one tag that all words share."""
-    push_busybox(Cluster("osft-two", "10.197", ROOT / ".cache" / "cluster-osft-two"), "word:1", "echo", word)
+    push_busybox(TWO, WORD, "echo", word)
 
 
 def said(kubeconfig: str, name: str) -> str:
     """What a pod of that image says."""
     kubectl = (BIN / "kubectl", f"--kubeconfig={kubeconfig}")
     done = call(
-        *kubectl, "run", name, f"--image={WORD}", "--restart=Never", "--image-pull-policy=IfNotPresent"
+        *kubectl,
+        "run",
+        name,
+        f"--image={TWO.images}/{WORD}",
+        "--restart=Never",
+        "--image-pull-policy=IfNotPresent",
     )
     assert done.returncode == 0, done.stderr
     ended = "--for=jsonpath={.status.phase}=Succeeded"
@@ -66,7 +72,7 @@ def said(kubeconfig: str, name: str) -> str:
 def run_a_pod(kubeconfig: str) -> None:
     """Something that mounts, holds a network and runs."""
     kubectl = (BIN / "kubectl", f"--kubeconfig={kubeconfig}")
-    words = ("run", "one", "--image=10.197.0.2:5000/pause:1", "--restart=Never")
+    words = ("run", "one", f"--image={TWO.images}/pause:1", "--restart=Never")
     assert call(*kubectl, *words).returncode == 0
     assert call(*kubectl, "wait", "--for=condition=Ready", "pod/one", "--timeout=60s").returncode == 0
 
@@ -85,6 +91,8 @@ def test_it_leaves_the_machine_as_it_was() -> None:
     assert again.returncode == 0 and "runs already" in again.stdout
     taken = call(DEV_CLUSTER, "--name=osft-three", SECOND[1], "up")
     assert taken.returncode == 2 and "address 10.197.0.1/32" in taken.stderr + taken.stdout
+    assert "not running" in call(DEV_CLUSTER, "--name=osft-three", SECOND[1], "down").stdout
+    assert call(DEV_CLUSTER, *SECOND, "status").returncode == 0, "another one's down leaves the addresses"
     assert call(DEV_CLUSTER, *SECOND, "down").returncode == 0
     assert machine() == before
     assert call(DEV_CLUSTER, *SECOND, "status").returncode == 1
@@ -100,11 +108,20 @@ def test_another_checkout_leaves_a_running_one_alone(tmp_path: Path) -> None:
     kubeconfig = start()
     try:
         up = call(*elsewhere, "up")
-        assert up.returncode == 2 and f"for {ROOT}/.cache/cluster-osft-two" in up.stdout, up.stdout
-        assert "not running here" in call(*elsewhere, "status").stdout
+        assert up.returncode == 2 and f"for {TWO.home}" in up.stdout, up.stdout
+        assert f"for {TWO.home}" in call(*elsewhere, "status").stdout
         run_a_pod(kubeconfig)
     finally:
         call(DEV_CLUSTER, *SECOND, "down")
+
+
+def test_ctrl_c_ends_what_up_has_begun() -> None:
+    before = machine()
+    with subprocess.Popen([DEV_CLUSTER, *SECOND, "up"], stdout=subprocess.PIPE) as up:
+        assert up.stdout and b"etcd" in up.stdout.readline()
+        up.send_signal(signal.SIGINT)
+    assert up.returncode == 1
+    assert machine() == before
 
 
 def kill_its_keeper() -> None:
