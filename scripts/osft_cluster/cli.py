@@ -48,6 +48,9 @@ def up(cluster: Cluster, hours: float) -> None:
         return
     cluster.home.mkdir(parents=True, exist_ok=True)
     log = cluster.home / "dev-cluster.log"
+    # Also where somebody ignores Ctrl-C for us, as shells do for what they start in the background.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     start = time.monotonic()
     command = [sys.executable, str(ROOT / "scripts" / "dev-cluster"), f"--name={cluster.name}"]
     with log.open("wb") as output:

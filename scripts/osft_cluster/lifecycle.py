@@ -4,8 +4,6 @@ import contextlib
 import signal
 import time
 from collections.abc import Callable, Iterator
-from types import FrameType
-from typing import NoReturn
 
 from osft_cluster import control_plane, host, keeper, kubeflow, node, pki, services, storage
 from osft_cluster.api import Api
@@ -78,10 +76,15 @@ def make_room(cluster: Cluster) -> None:
 
 @contextlib.contextmanager
 def living(cluster: Cluster) -> Iterator[Servers]:
-    """The whole cluster, ready for pods. Raises Failed when it cannot start; then nothing of it is left."""
+    """The whole cluster, ready for pods. Raises Failed when it cannot start; then nothing of it is left.
+
+    SIGTERM and SIGINT end it; a second one changes nothing, so that no half of it stays.
+    """
     make_room(cluster)
-    keeper.sign(cluster)
     servers = Servers(cluster)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, servers.on_signal)
+    keeper.sign(cluster)
     try:
         host.take(cluster)
         cluster.logs.mkdir(parents=True, exist_ok=True)
@@ -96,22 +99,12 @@ def living(cluster: Cluster) -> Iterator[Servers]:
         (cluster.run / keeper.READY).touch()
         yield servers
     finally:
-        # A second signal must not leave half of it standing.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
         stop(cluster, servers)
         host.give_back(cluster)
 
 
-def end(signum: int, frame: FrameType | None) -> NoReturn:
-    """Leave through every `finally`."""
-    raise SystemExit(128 + signum)
-
-
 def serve(cluster: Cluster, hours: float) -> None:
     """Keep the cluster until a signal, until a server of it dies, or until its time is up."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
     with living(cluster) as servers:
         print("ready", flush=True)
         servers.watch(time.monotonic() + hours * 3600)
