@@ -18,7 +18,7 @@ SECOND = (f"--name={TWO.name}", f"--network={TWO.network}")
 WORD = "word:1"
 SYSCTLS = ("kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory", "net/ipv4/ip_forward")
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
 
 
 def machine() -> dict[str, object]:
