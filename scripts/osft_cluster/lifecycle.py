@@ -1,7 +1,6 @@
 """One life of the cluster: everything in the order of its start, and back."""
 
 import contextlib
-import signal
 import time
 from collections.abc import Callable, Iterator
 
@@ -9,6 +8,7 @@ from osft_cluster import control_plane, host, keeper, kubeflow, node, pki, servi
 from osft_cluster.api import Api
 from osft_cluster.places import Cluster
 from osft_cluster.servers import Servers
+from osft_local import ending
 from osft_local.servers import Failed
 
 ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
@@ -81,10 +81,9 @@ def living(cluster: Cluster) -> Iterator[Servers]:
     SIGTERM and SIGINT end it; a second one changes nothing, so that no half of it stays.
     """
     make_room(cluster)
-    servers = Servers(cluster)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, servers.on_signal)
+    ending.hear()
     keeper.sign(cluster)
+    servers = Servers(cluster)
     try:
         host.take(cluster)
         cluster.logs.mkdir(parents=True, exist_ok=True)

@@ -4,9 +4,9 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 from osft_cluster.places import BIN, Cluster
+from osft_local.ending import leave_if_asked
 from osft_local.servers import Failed, spawn, start_ticks, stop_process, wait_until
 
 NEVER = 1e9
@@ -14,21 +14,11 @@ STARTED = "servers"
 
 
 class Servers:
-    """The processes of a cluster, in the order of their start, until a signal says that it shall end."""
+    """The processes of a cluster, in the order of their start."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.running: dict[str, subprocess.Popen[bytes]] = {}
-        self.signal: int | None = None
-
-    def on_signal(self, number: int, frame: FrameType | None) -> None:
-        """Only remember it: what a handler raises is lost when it comes while `spawn` forks."""
-        self.signal = number
-
-    def leave_if_asked(self) -> None:
-        """Leave through every `finally` after a signal."""
-        if self.signal is not None:
-            raise SystemExit(128 + self.signal)
 
     def log(self, name: str) -> Path:
         """Where a server writes."""
@@ -36,7 +26,7 @@ class Servers:
 
     def start(self, name: str, *command: str, env: dict[str, str] | None = None) -> None:
         """Start a server; a name without a folder is one of ours or the system's."""
-        self.leave_if_asked()
+        leave_if_asked()
         program = BIN / command[0]
         words = [str(program if program.exists() else command[0]), *command[1:]]
         if env:
@@ -49,12 +39,7 @@ class Servers:
 
     def wait(self, name: str, ready: Callable[[], bool]) -> None:
         """Wait until a server answers. Raises Failed with the end of its log when that does not happen."""
-
-        def ready_or_leave() -> bool:
-            self.leave_if_asked()
-            return ready()
-
-        wait_until(ready_or_leave, self.running[name], self.log(name))
+        wait_until(ready, self.running[name], self.log(name))
 
     def stop(self, *names: str) -> None:
         """End servers, the last started first."""
@@ -69,7 +54,7 @@ class Servers:
     def watch(self, until: float = NEVER) -> None:
         """Stay until a time of the monotonic clock. Raises Failed when a server ends by itself."""
         while time.monotonic() < until:
-            self.leave_if_asked()
+            leave_if_asked()
             if dead := self.dead():
                 tail = "\n".join(self.log(dead[0]).read_text(errors="replace").splitlines()[-8:])
                 raise Failed(f"{dead[0]} ended by itself. The end of {self.log(dead[0])}:\n{tail}")

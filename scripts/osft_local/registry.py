@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -140,14 +141,29 @@ def database(data: Path) -> Iterator[Path]:
             f"--pid-file={short / 'pid'}",
             f"--init-file={folder / 'create.sql'}",
         ]
-        process = spawn([*command, *DATABASE_OPTIONS], log)
+        process = start_database([*command, *DATABASE_OPTIONS], short / "s", log)
         try:
-            wait_until(lambda: database_ready(short / "s"), process, log)
             yield short / "s"
         finally:
             stop_process(process)
     finally:
         forget_socket(data)
+
+
+def start_database(command: list[str], path: Path, log: Path) -> subprocess.Popen[bytes]:
+    """MariaDB once it greets on its socket.
+
+    A signal to end while it starts is lost, or even makes it deaf to all later ones; so until then it is
+    killed, which its data survive.
+    """
+    process = spawn(command, log, when_we_die=signal.SIGKILL)
+    try:
+        wait_until(lambda: database_ready(path), process, log)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    return process
 
 
 @contextlib.contextmanager

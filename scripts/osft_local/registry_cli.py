@@ -11,11 +11,13 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from osft_local import ending
 from osft_local.guard import die_with_parent
 from osft_local.registry import DATA, ROOT, SERVER, running, serving
 from osft_local.servers import STOP_SECONDS, Failed, start_ticks
 
 VARIABLE = "OSFT_LOCAL_REGISTRY"
+LOOK_SECONDS = 0.2
 
 
 def end(signum: int, frame: FrameType | None) -> NoReturn:
@@ -24,10 +26,12 @@ def end(signum: int, frame: FrameType | None) -> NoReturn:
 
 def serve(data: Path, server: Path, listen: str | None) -> int:
     """Serve until a signal comes."""
+    ending.hear()
     with serving(data, server, listen) as address:
         print(address, flush=True)
         while True:
-            signal.pause()
+            ending.leave_if_asked()
+            time.sleep(LOOK_SECONDS)
 
 
 def start(data: Path, server: Path) -> int:
@@ -77,6 +81,7 @@ def run(data: Path, server: Path, command: list[str]) -> int:
     """Run a command beside the servers and return its code; servers that ran before are left alone."""
     if not command:
         raise Failed("run needs a command: scripts/local-registry run -- COMMAND ...")
+    ending.hear()
     die_with_parent(os.getppid(), signal.SIGTERM)
     with contextlib.ExitStack() as stack:
         state = running(data)
@@ -90,6 +95,8 @@ def run(data: Path, server: Path, command: list[str]) -> int:
         # A terminal sends Ctrl-C to the command as well: it decides, and we end after it.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+        if ending.asked():
+            child.terminate()
         code = child.wait()
         return code if code >= 0 else 128 - code
 

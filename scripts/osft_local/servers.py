@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from osft_local.ending import leave_if_asked
 from osft_local.guard import die_with_parent
 
 START_SECONDS = 90.0
@@ -18,7 +19,9 @@ class Failed(Exception):
     """One sentence for the user."""
 
 
-def spawn(command: list[str], log: Path) -> subprocess.Popen[bytes]:
+def spawn(
+    command: list[str], log: Path, when_we_die: signal.Signals = signal.SIGTERM
+) -> subprocess.Popen[bytes]:
     """Start a server in a session of its own, so that Ctrl-C does not stop it before its client."""
     parent = os.getpid()
     with log.open("ab") as output:
@@ -28,7 +31,7 @@ def spawn(command: list[str], log: Path) -> subprocess.Popen[bytes]:
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=lambda: die_with_parent(parent, signal.SIGTERM),
+            preexec_fn=lambda: die_with_parent(parent, when_we_die),
         )
 
 
@@ -54,9 +57,13 @@ def stop_process(process: subprocess.Popen[bytes]) -> None:
 
 
 def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until a server answers. Raises Failed with the end of its log when it ends or takes too long."""
+    """Wait until a server answers. Raises Failed with the end of its log when it ends or takes too long.
+
+    Leaves after a signal that `ending` remembers.
+    """
     deadline = time.monotonic() + START_SECONDS
     while not ready():
+        leave_if_asked()
         if process.poll() is not None or time.monotonic() > deadline:
             what = "ended" if process.poll() is not None else f"did not answer in {START_SECONDS:.0f} s"
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])

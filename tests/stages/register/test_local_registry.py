@@ -76,15 +76,37 @@ def test_nothing_outlives_a_stopped_run(data: Path, number: signal.Signals) -> N
         assert httpx.get(address).status_code == 404
         process.send_signal(number)
         process.communicate(timeout=60)
-        deadline = time.monotonic() + 30
-        while users_of(data) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert users_of(data) == []
+        wait_until_gone(data)
         with pytest.raises(httpx.ConnectError):
             httpx.get(address)
     finally:
         process.kill()
     assert call(data, "status").returncode == 1
+
+
+@pytest.mark.parametrize("signals", [(signal.SIGKILL,), (signal.SIGTERM, signal.SIGINT)])
+def test_nothing_outlives_a_start_that_was_cut_off(data: Path, signals: tuple[signal.Signals, ...]) -> None:
+    """At several moments of MariaDB's start, in which it may not hear a signal to end."""
+    assert call(data, "run", "true").returncode == 0, "the database is made"
+    for moment in range(6):
+        process = subprocess.Popen([SCRIPT, "serve", "--data", str(data)], stdout=subprocess.DEVNULL)
+        log = (data / "mariadb.log").stat().st_size
+        while (data / "mariadb.log").stat().st_size == log:
+            time.sleep(0.005)
+        time.sleep(moment * 0.03)
+        for number in signals:
+            process.send_signal(number)
+            time.sleep(0.02)
+        assert process.wait(60) != 0
+        wait_until_gone(data)
+    assert call(data, "run", "true").returncode == 0
+
+
+def wait_until_gone(data: Path) -> None:
+    deadline = time.monotonic() + 30
+    while users_of(data) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert users_of(data) == []
 
 
 def test_a_missing_server_program_is_named(data: Path) -> None:
