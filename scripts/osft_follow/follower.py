@@ -7,8 +7,8 @@ from osft_follow.kubectl import Away, Problem
 from osft_follow.look import Look
 from osft_follow.model import Run, duration
 
-FIRST_SECONDS = 10.0
-"""How long a run is looked for at first: helm may be about to make it."""
+FIRST_SECONDS = 30.0
+"""How long a run is looked for at first: a helm on a busy machine may be about to make it."""
 GONE_SECONDS = 30.0
 """How long a run may be out of sight: an upgrade takes objects away before it makes new ones."""
 AWAY_SECONDS = 300.0

@@ -35,8 +35,8 @@ def stage_of(name: str, job: Json, pods: Sequence[Pod], said: Said) -> Stage:
     choose_pods(stage, pods)
     stage.attempt = attempt(job, pods, nodes)
     failed = condition(job, "Failed") or condition(job, "FailureTarget")
-    if condition(job, "Complete") or condition(job, "SuccessCriteriaMet"):
-        set_done(stage, job, said)
+    if done := condition(job, "Complete") or condition(job, "SuccessCriteriaMet"):
+        set_done(stage, job, done, said)
     elif failed:
         set_failed(stage, failed, pods, said)
     elif job["spec"].get("suspend"):
@@ -69,10 +69,11 @@ def attempt(job: Json, pods: Sequence[Pod], nodes: int) -> int:
     return max(counted, 1) if over else counted + 1
 
 
-def set_done(stage: Stage, job: Json, said: Said) -> None:
+def set_done(stage: Stage, job: Json, done: Json, said: Said) -> None:
     """Done, with the stage's own summary."""
     stage.state, stage.exit_code = "done", 0
-    stage.finished = when(job.get("status", {}).get("completionTime"))
+    # For a moment a Job has met its criteria and no time of completion yet.
+    stage.finished = when(job.get("status", {}).get("completionTime") or done.get("lastTransitionTime"))
     if stage.pod is None:
         stage.message = said.summaries.get(stage.owner, "its pods are gone")
         return

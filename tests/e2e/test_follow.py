@@ -44,7 +44,7 @@ def test_a_stage_that_fails_gives_its_code_its_sentence_and_what_to_do(space: Sp
     assert installed.result().returncode == (1 if ordering == "hooks" else 0)
     assert done.returncode == 2, done.stdout + done.stderr
     sentence = re.search(r"\ndownload failed\n  (.*)\n", done.stdout)
-    assert sentence and "tiny/nothing" in sentence[1]
+    assert sentence and "tiny/nothing" in sentence[1], done.stdout + done.stderr
     assert "Exit code 2, for you" in done.stdout
     assert re.search(rf"\n    kubectl -n {space.name} logs \S+download\S+$", done.stdout.rstrip())
 

@@ -211,6 +211,12 @@ def test_the_exit_code_is_known_from_the_job_when_the_pod_is_gone() -> None:
     assert (run.exit_code, run.message) == (2, message)
 
 
+def test_a_job_that_has_met_its_criteria_says_when_before_it_is_complete() -> None:
+    met = condition("SuccessCriteriaMet", 7)
+    download = Cluster().trainjob().job("download", 1, met).pod(1, ended(0)).read().stages[0]
+    assert (download.state, download.seconds(download.started)) == ("done", 6)
+
+
 def test_done_stages_whose_pods_are_gone_stay_done() -> None:
     run = Cluster(stages=("download",)).trainjob().job("download", 1, condition("Complete", 9)).read()
     assert (run.state, run.stages[0].message) == ("done", "its pods are gone")
