@@ -60,7 +60,7 @@ class Kubectl:
         """Start the command."""
         (self.folder / "answers").write_text(json.dumps(self.answers))
         return subprocess.Popen(
-            [sys.executable, ROOT / "scripts" / "follow", *words, "--every=0s"],
+            [sys.executable, ROOT / "scripts" / "follow", "--every=0s", *words],
             env={**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -243,6 +243,16 @@ def test_a_release_without_a_run_is_told_where_there_is_one(kubectl: Kubectl) ->
     kubectl.answers["objects"] = [(0, nothing, ""), (0, finished().listed(), "")]
     done = kubectl.follow("run9", "--once", "-n", "team")
     assert "release run9 has no run in namespace team. Releases with a run there: run1." in done.stderr
+
+
+def test_a_run_that_helm_makes_late_is_waited_for(kubectl: Kubectl) -> None:
+    """A busy machine's helm needs more than ten seconds before it makes anything."""
+    kubectl.objects(finished())
+    nothing = (0, json.dumps({"kind": "List", "items": []}), "")
+    kubectl.answers["objects"][:0] = [nothing] * 12
+    done = kubectl.follow("run1", "--every=1s")
+    assert done.returncode == 0, done.stderr
+    assert "release run1 has no run here yet; looking for" in done.stdout
 
 
 def test_a_run_that_is_not_there_is_told_which_are(kubectl: Kubectl) -> None:
