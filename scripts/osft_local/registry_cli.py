@@ -29,6 +29,7 @@ def serve(data: Path, server: Path, listen: str | None) -> int:
     ending.hear()
     with serving(data, server, listen) as address:
         print(address, flush=True)
+        # Not signal.pause(): it would sleep through a signal that came a moment before.
         while True:
             ending.leave_if_asked()
             time.sleep(LOOK_SECONDS)

@@ -89,9 +89,9 @@ def test_nothing_outlives_a_start_that_was_cut_off(data: Path, signals: tuple[si
     """At several moments of MariaDB's start, in which it may not hear a signal to end."""
     assert call(data, "run", "true").returncode == 0, "the database is made"
     for moment in range(6):
+        written = (data / "mariadb.log").stat().st_size
         process = subprocess.Popen([SCRIPT, "serve", "--data", str(data)], stdout=subprocess.DEVNULL)
-        log = (data / "mariadb.log").stat().st_size
-        while (data / "mariadb.log").stat().st_size == log:
+        while (data / "mariadb.log").stat().st_size == written:
             time.sleep(0.005)
         time.sleep(moment * 0.03)
         for number in signals:
