@@ -29,6 +29,19 @@ class Look:
 
     def once(self) -> Run | None:
         """The run as it stands now; None while it has no objects. Raises Problem or Away."""
+        run = self.see()
+        if run and run.abandoned:
+            # Helm may have gone on between the objects and its word, or since it was asked: its word comes first.
+            self.ask_helm()
+            run = self.see()
+        if run:
+            run.notes += [
+                f"you may not list {kind} here, so what they say is missing" for kind in self.kubectl.refused
+            ]
+        return run
+
+    def see(self) -> Run | None:
+        """The run as the objects of this moment and all that was said tell it."""
         things = self.kubectl.objects(self.release)
         began = runs_of(things)
         self.known = sorted(began, key=lambda run: began[run], reverse=True)
@@ -40,9 +53,6 @@ class Look:
         run = run_of(self.release, run_id, things, self.said, datetime.now(UTC))
         if self.ask(run):
             run = run_of(self.release, run_id, things, self.said, datetime.now(UTC))
-        run.notes += [
-            f"you may not list {kind} here, so what they say is missing" for kind in self.kubectl.refused
-        ]
         return run
 
     def ask(self, run: Run) -> bool:
@@ -57,10 +67,14 @@ class Look:
             self.said.workloads = self.kubectl.workloads()
             asked.append(True)
         if self.helm_matters(run):
-            self.helm_asked = time.monotonic()
-            self.said.helm = self.kubectl.helm_status(self.release)
+            self.ask_helm()
             asked.append(True)
         return any(asked)
+
+    def ask_helm(self) -> None:
+        """Helm's own word for the release."""
+        self.helm_asked = time.monotonic()
+        self.said.helm = self.kubectl.helm_status(self.release)
 
     def ask_log(self, stage: Stage) -> bool:
         """Read the end of a pod's log: always while it runs, once after."""

@@ -287,6 +287,19 @@ def test_an_end_that_an_upgrade_is_about_to_replace_is_none(kubectl: Kubectl) ->
     assert done.returncode == 0, done.stdout
 
 
+def test_what_helm_did_since_the_objects_were_read_counts(kubectl: Kubectl) -> None:
+    """Helm may make the TrainJob and be done between a look at preflight and the question how helm stands."""
+    before = Cluster().running("preflight", 0)
+    after = Cluster().trainjob(2).failed("download", 3, 2, "data.uri answers 404")
+    kubectl.objects(before, after)
+    row = "sh.helm.release.v1.run1.v1 helm.sh/release.v1 1 5s name=run1,owner=helm,status=deployed,version=1"
+    kubectl.answers["get secrets"] = [(0, row, "")]
+    done = kubectl.follow("run1")
+    assert done.returncode == 2
+    assert "\ndownload failed\n  data.uri answers 404\n" in done.stdout
+    assert "helm gave up" not in done.stdout
+
+
 def test_events_are_read_only_where_a_pod_says_nothing_itself(kubectl: Kubectl) -> None:
     waiting = {"waiting": {"reason": "ContainerCreating"}}
     kubectl.objects(Cluster().trainjob().job("download", 1).pod(1, waiting))
