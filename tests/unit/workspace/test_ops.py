@@ -23,6 +23,7 @@ from osft_workspace.ops.kube import Api
 from osft_workspace.ops.wait import wait_trainjob
 
 OPS = Path(sys.executable).with_name("osft-ops")
+PODS = "/api/v1/namespaces/team/pods"
 TRAINJOB = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/team/trainjobs/run1"
 
 
@@ -140,6 +141,13 @@ def trainjob(kind: str, **more: str) -> dict[str, Any]:
     return {"status": {"conditions": [{"type": kind, "status": "True", **more}]}}
 
 
+def ended_pod(
+    name: str, code: int, message: str, where: str = "containerStatuses", at: str = "2026-01-01T00:00:00Z"
+) -> dict[str, Any]:
+    state = {"terminated": {"exitCode": code, "finishedAt": at, "message": message}}
+    return {"metadata": {"name": name}, "status": {where: [{"state": state}]}}
+
+
 def test_the_waiter_survives_a_restarting_api_server(api: tuple[Api, type[Objects]]) -> None:
     client, handler = api
     handler.failures[:] = [503, 429]
@@ -154,23 +162,27 @@ def test_the_waiter_ends_with_the_failed_stage_s_sentence_and_code(
 ) -> None:
     client, handler = api
     handler.store[TRAINJOB] = trainjob("Failed", reason="FailedJobs", message="jobset failed")
-    ended = {"exitCode": 3, "finishedAt": "2026-01-01T00:00:00Z", "message": "capitals fell by 5 points"}
-    handler.store["/api/v1/namespaces/team/pods"] = {
-        "items": [
-            {
-                "metadata": {"name": "run1-eval-0-0-x"},
-                "status": {where: [{"state": {"terminated": ended}}]},
-            }
-        ]
-    }
+    handler.store[PODS] = {"items": [ended_pod("run1-eval-0-0-x", 3, "capitals fell by 5 points", where)]}
     with pytest.raises(
         Refused, match="pod run1-eval-0-0-x ended with exit code 3: capitals fell by 5 points"
     ):
         wait_trainjob(client, "run1", poll_seconds=0.01, timeout_seconds=0)
-    del handler.store["/api/v1/namespaces/team/pods"]
+    del handler.store[PODS]
     with pytest.raises(StageError, match="jobset failed") as error:
         wait_trainjob(client, "run1", poll_seconds=0.01, timeout_seconds=0)
     assert error.value.exit_code == 1
+
+
+def test_the_waiter_names_the_node_that_failed_and_not_the_one_that_lost_it(
+    api: tuple[Api, type[Objects]],
+) -> None:
+    client, handler = api
+    handler.store[TRAINJOB] = trainjob("Failed", reason="FailedJobs", message="jobset failed")
+    first = ended_pod("run1-node-0-0-x", 2, "no row is left to train on")
+    other = ended_pod("run1-node-0-1-x", 75, "the processes lost each other", at="2026-01-01T00:00:05Z")
+    handler.store[PODS] = {"items": [first, other]}
+    with pytest.raises(UserError, match="pod run1-node-0-0-x ended with exit code 2: no row is left"):
+        wait_trainjob(client, "run1", poll_seconds=0.01, timeout_seconds=0)
 
 
 def test_the_waiter_says_that_a_stage_s_time_ran_out(api: tuple[Api, type[Objects]]) -> None:

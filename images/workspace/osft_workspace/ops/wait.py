@@ -24,7 +24,8 @@ def condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:
 def failed_sentence(api: Api, name: str) -> tuple[str, type[StageError]]:
     """The failed stage's own sentence and the error for its exit code, from its newest failed pod.
 
-    Of a stage whose time ran out no pod is left.
+    Of a stage whose time ran out no pod is left. Of several nodes that one counts which ended the Job, not
+    those that lost it.
     """
     selector = f"jobset.sigs.k8s.io/jobset-name={name}"
     for job in api.list("job", selector):
@@ -41,7 +42,7 @@ def failed_sentence(api: Api, name: str) -> tuple[str, type[StageError]]:
     ]
     if not ends:
         return "", StageError
-    _, state, pod_name = max(ends, key=lambda end: str(end[0]))
+    _, state, pod_name = max(ends, key=lambda end: (end[1]["exitCode"] in ENDS, str(end[0])))
     what = state.get("message", "").strip() or state.get("reason", "no reason given")
     kind = ENDS.get(state["exitCode"], StageError)
     return f"pod {pod_name} ended with exit code {state['exitCode']}: {what}", kind
