@@ -39,7 +39,7 @@ exit codes
   message, started, finished, seconds, notes, and stages: a list, in order, of
     name, state, alreadyDone, attempt, attempts, pod, node, started, finished, seconds, exitCode,
     reason, message, progress {what, done, total, unit, percent, left, fields},
-    pods [{name, rank, state, node, exitCode}]
+    pods [{name, rank, state, node, exitCode}], log: its last lines while it runs and when it failed
   states: waiting queued pending running retrying done failed refused stopped "not started"; times are
   UTC. Keys are only added. What is not known is null.
 

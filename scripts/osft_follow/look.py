@@ -31,7 +31,7 @@ class Look:
         """The run as it stands now; None while it has no objects. Raises Problem or Away."""
         run = self.see()
         if run and run.abandoned:
-            # Helm may have gone on between the objects and its word, or since it was asked: its word comes first.
+            # Helm may have gone on between the objects and its word, or since that: its word comes first now.
             self.ask_helm()
             run = self.see()
         if run:

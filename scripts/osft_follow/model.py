@@ -141,6 +141,7 @@ class Stage:
             "reason": self.reason or None,
             "message": self.message or None,
             "progress": self.progress.to_json() if self.progress and self.state == "running" else None,
+            "log": [plain(line) for line in self.log],
         }
 
 

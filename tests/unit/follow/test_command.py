@@ -167,6 +167,13 @@ def test_json_holds_every_documented_key(kubectl: Kubectl) -> None:
     assert found["exitCode"] is None and train["started"] == "2026-11-21T16:00:12Z"
 
 
+def test_json_holds_the_last_lines_of_a_stage_that_failed(kubectl: Kubectl) -> None:
+    kubectl.objects(Cluster().trainjob().failed("download", 1, 2, "data.uri answers 403"))
+    kubectl.answers["logs"] = [(0, "fetching\x1b[31m\nError: data.uri answers 403\n", "")]
+    download, train, *_ = json.loads(kubectl.follow("run1", "--once", "--json").stdout)["stages"]
+    assert download["log"] == ["fetching", "Error: data.uri answers 403"] and train["log"] == []
+
+
 def test_namespace_context_and_kubeconfig_reach_kubectl(kubectl: Kubectl) -> None:
     kubectl.objects(finished())
     kubectl.follow("run1", "--once", "-n", "team", "--context", "lab", "--kubeconfig", "/tmp/k")
