@@ -40,8 +40,9 @@ def test_cluster_ordering_with_the_demo(space: Space, registry: Registry) -> Non
 def fill_demo_claim(space: Space) -> None:
     """What `make demo` keeps in a folder, in a claim."""
     if not (DEMO_CLAIM / "model").exists():
-        for script in ("demo-model", "demo-data"):
-            assert call(ROOT / "scripts" / script).returncode == 0
+        for stage, script in (("train", "demo-model"), ("download", "demo-data")):
+            made = call(ROOT / ".venvs" / stage / "bin" / "python", ROOT / "scripts" / script)
+            assert made.returncode == 0, made.stderr
     space.fill("osft-demo", DEMO_CLAIM, "1Gi")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from osft_eval.settings import Settings
 from osft_workspace import Run, UserError
-from osft_workspace.cpus import usable_cpus
+from osft_workspace.cpus import tame_torch, usable_cpus
 
 CPU_ROWS, GPU_ROWS = 16, 32
 """Rows generated at once; scoring batches by tokens (see `scoring`)."""
@@ -182,8 +182,7 @@ def release(inner: Any) -> None:
 def prepare_environment() -> None:
     """Set what libraries read when they are imported."""
     os.environ["TQDM_DISABLE"] = "1"
-    # Threads that spin while they wait take the processor from those they wait for when others use it too.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    tame_torch(os.environ)
 
 
 def quiet(verbosity: str) -> None:

@@ -6,14 +6,14 @@ Flags decide what they can; every other choice is said with its reason.
 import importlib.util
 import logging
 import os
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from osft_train import trackers
 from osft_train.base import Base
 from osft_workspace import Run, UserError
-from osft_workspace.cpus import usable_cpus
+from osft_workspace.cpus import tame_torch, usable_cpus
 
 KEEP_BYTES = 1.5 * 2**30
 """Activations that may stay in memory on a CPU; more are computed again in the backward pass."""
@@ -118,22 +118,13 @@ def prepare_process(options: Mapping[str, Any]) -> None:
     trackers.hide_unused([name for name, value in asked.items() if value])
     logging.basicConfig(level=logging.WARNING)  # before mini-trainer, which would log its whole command line
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    share_cores(os.environ)
+    tame_torch(os.environ)
     # The request to stop goes through a file in /dev/shm, which all runs on a machine would share.
     os.environ["CHECKPOINT_TRIGGER_FILENAME"] = f"osft-train-{os.getpid()}"
     if options["nnodes"] == 1:
         for name in ("MASTER_ADDR", "MASTER_PORT"):
             os.environ.pop(f"PET_{name}", None)  # one node needs no name service
             os.environ.pop(name, None)
-
-
-def share_cores(env: MutableMapping[str, str]) -> None:
-    """Let waiting threads sleep; must be in the environment before torch is imported.
-
-    Threads that spin while they wait take the cores from those that work wherever a core is shared or
-    throttled: five to fifteen times the time was seen.
-    """
-    env.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def worker_env(device: Device) -> dict[str, str]:

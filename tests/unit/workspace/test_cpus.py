@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from osft_workspace.cpus import usable_cpus
+from osft_workspace.cpus import tame_torch, usable_cpus
 
 ALL = len(os.sched_getaffinity(0))
 
@@ -22,3 +22,13 @@ def test_a_limit_counts_where_it_is_less_than_the_machine(tmp_path: Path, text: 
 
 def test_without_a_limit_all_count(tmp_path: Path) -> None:
     assert usable_cpus(tmp_path / "none") == ALL
+
+
+def test_torch_keeps_few_kernels_and_what_a_user_set_stays() -> None:
+    env = {"LRU_CACHE_CAPACITY": "1024"}
+    tame_torch(env)
+    assert env == {
+        "OMP_WAIT_POLICY": "passive",
+        "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",
+        "LRU_CACHE_CAPACITY": "1024",
+    }
