@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.e2e.harness import ORDERINGS, ROOT, WAITING, Space, call
+from tests.e2e.harness import ORDERINGS, ROOT, WAITING, Space, call, eventually
 
 FOLLOW = ROOT / "scripts" / "follow"
 STAGES = ("download", "train", "eval", "register")
@@ -60,7 +60,8 @@ def test_a_preflight_that_refuses_is_shown_with_all_it_said(space: Space) -> Non
 def test_a_run_that_waits_for_a_gpu_says_so_and_is_left_alone(space: Space) -> None:
     release = space.release(train={"gpus": 64}, eval={"gpus": 0}, preflight={"clusterFacts": False})
     assert release.install().returncode == 0
-    done = call(FOLLOW, release.name, "-n", space.name, "--timeout=60s", **space.env)
+    assert eventually(lambda: release.pods("train"), 180), release.story()
+    done = call(FOLLOW, release.name, "-n", space.name, "--timeout=20s", **space.env)
     assert done.returncode == 75
     assert re.search(
         r"Z train pending pod=\S+ reason=Unschedulable message=.*Insufficient nvidia.com/gpu", done.stdout
