@@ -1,5 +1,6 @@
 """What the values say of pods holds for every pod of a run, whoever makes it: helm, a Job or the TrainJob."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,17 +15,28 @@ PLACE: dict[str, Any] = {
     "affinity": {
         "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [ON_LINUX]}}
     },
-    "priorityClassName": "system-cluster-critical",
 }
 TAINT = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
 WHERE = {"name": "WHERE", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "spec.nodeName"}}}
 NOTE = "a,b and c=d"
 
 
+@pytest.fixture
+def priority(space: Space) -> Iterator[str]:
+    """A priority class of the scenario's own, which belongs to no namespace."""
+    kind = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass"}
+    space.apply({**kind, "metadata": {"name": space.name}, "value": 1})
+    yield space.name
+    space.kubectl("delete", "priorityclass", space.name)
+
+
 @pytest.mark.parametrize("ordering", ORDERINGS)
-def test_every_pod_is_what_the_values_say(space: Space, registry: Registry, hub: Hub, ordering: str) -> None:
+def test_every_pod_is_what_the_values_say(
+    space: Space, registry: Registry, hub: Hub, priority: str, ordering: str
+) -> None:
     """Its node, its labels, its environment; a token from a secret that helm made; and no claim is kept."""
     hub.repos["models/team/secret"] = Repo(hub.repos["models/tiny/chat"].files, private=True)
+    place = {**PLACE, "priorityClassName": priority}
     release = space.release(
         **ORDERINGS[ordering],
         model={"uri": "hf://team/secret"},
@@ -33,7 +45,7 @@ def test_every_pod_is_what_the_values_say(space: Space, registry: Registry, hub:
         workspace={"keep": False},
         secrets={"hf": {"create": {"token": GOOD_TOKEN}}},
         stageDefaults={
-            **PLACE, "tolerations": [TAINT], "labels": {"team": "research"}, "annotations": {"why": NOTE},
+            **place, "tolerations": [TAINT], "labels": {"team": "research"}, "annotations": {"why": NOTE},
             "env": {"LIST": NOTE, "WHERE": {"valueFrom": WHERE["valueFrom"]}},
         },
     )  # fmt: skip
@@ -43,7 +55,7 @@ def test_every_pod_is_what_the_values_say(space: Space, registry: Registry, hub:
     for stage in ("download", "train", "register"):
         [pod] = release.pods(stage)
         spec, meta = pod["spec"], pod["metadata"]
-        assert {key: spec[key] for key in PLACE} == PLACE, stage
+        assert {key: spec[key] for key in place} == place, stage
         assert TAINT in spec["tolerations"], stage
         assert (meta["labels"]["team"], meta["annotations"]["why"]) == ("research", NOTE), stage
         [container] = spec["containers"]
