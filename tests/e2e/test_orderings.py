@@ -1,5 +1,6 @@
 """A run from `helm install` to the registered model, as the cluster or as Helm keeps the order."""
 
+import json
 import re
 import time
 
@@ -146,19 +147,29 @@ def test_two_nodes_train_what_one_node_trains(space: Space) -> None:
     assert len(pods) == 2
     logs = [space.kubectl("logs", pod["metadata"]["name"]).stdout for pod in pods]
     assert sorted("tokenised" in log for log in logs) == [False, True], "rows are prepared once"
-    one, two = (release.record("train", run)["metrics"]["steps"] for run in ("one", "two"))
-    assert one == two
-    assert largest_difference(space, release) < 1e-4
+    for step, same in zip(trained(release, "one"), trained(release, "two"), strict=True):
+        assert same == pytest.approx(step, rel=0.01), "loss and gradient of a step"
+    # What bfloat16 rounds differently in other batches, Adam makes large where a gradient is nearly nothing.
+    assert difference(space, release) < 0.05
 
 
-def largest_difference(space: Space, release: Release) -> float:
-    """Between the weights of both runs."""
+def trained(release: Release, run: str) -> list[tuple[float, float]]:
+    """Loss and gradient norm of every step."""
+    steps = map(json.loads, release.read(f"runs/{run}/train/metrics.jsonl").splitlines())
+    return [(step["loss"], step["grad_norm"]) for step in steps]
+
+
+def difference(space: Space, release: Release) -> float:
+    """Between the weights of both runs, as a share of what training changed."""
     code = (
-        "from safetensors.torch import load_file as load; a, b = (load(f'/workspace/runs/{run}/train/model/"
-        "model.safetensors') for run in ('one', 'two')); "
-        "print(max((a[key].float() - b[key].float()).abs().max().item() for key in a))"
+        "import sys; from safetensors.torch import load_file as load; "
+        "one, two, base = (load(f'/workspace/{path}/model.safetensors') for path in sys.argv[1:]); "
+        "size = lambda of: sum((of(key).double() ** 2).sum().item() for key in one) ** 0.5; "
+        "print(size(lambda key: one[key] - two[key]) / size(lambda key: one[key] - base[key]))"
     )
-    return float(space.pod_output("train", release.claim, "python", "-c", code))
+    base = release.record("train", "one")["details"]["base"]["path"]
+    paths = ("runs/one/train/model", "runs/two/train/model", base)
+    return float(space.pod_output("train", release.claim, "python", "-c", code, *paths))
 
 
 @pytest.mark.alone
