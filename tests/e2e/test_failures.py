@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import ORDERINGS, ROOT, WAITING, Release, Space, call, ended, eventually
+from tests.e2e.harness import ORDERINGS, ROOT, WAITING, Release, Space, call, ended, eventually, merged
 from tests.support.registry import Registry, Request, proxy
 
 LONG = {"train": {"epochs": 20, "checkpoints": {"everyMinutes": 0.05}}}
@@ -74,6 +74,28 @@ def survive(release: Release, how: str) -> None:
         else:
             space.kubectl("delete", "pod", name, "--wait=false")
     release.complete()
+
+
+def test_another_node_of_the_training_is_lost(space: Space) -> None:
+    """The first cannot go on alone: both start again, and go on from the state that they saved together."""
+    nodes = merged(LONG, {"train": {"nodes": 2}, "workspace": {"accessModes": ["ReadWriteMany"]}})
+    release = space.release(**nodes, eval={"enabled": False}, register={"enabled": False})
+    assert release.install().returncode == 0
+    assert eventually(lambda: "full state saved" in rank(release, 0)[1], 240), release.story()
+    space.kubectl("delete", "pod", rank(release, 1)[0], "--wait=false")
+    release.complete()
+    assert [rank(release, number)[1].count("chose resume value=") for number in (0, 1)] == [1, 0]
+    assert "train done node=1" in rank(release, 1)[1]
+    steps = release.read(f"runs/{release.run}/train/metrics.jsonl").splitlines()
+    assert len(steps) == release.record("train")["metrics"]["steps"] == 80, "none is lost, none counts twice"
+
+
+def rank(release: Release, number: int) -> tuple[str, str]:
+    """Name and log of the newest training pod of one node."""
+    index = "batch.kubernetes.io/job-completion-index"
+    pods = [pod["metadata"] for pod in release.pods("train")]
+    names = [meta["name"] for meta in pods if meta["annotations"][index] == str(number)]
+    return (names[-1], release.space.kubectl("logs", names[-1]).stdout) if names else ("", "")
 
 
 def test_what_a_user_must_fix_is_never_retried(space: Space) -> None:
