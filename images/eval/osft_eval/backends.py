@@ -11,7 +11,7 @@ from typing import Any
 
 from osft_eval.settings import Settings
 from osft_workspace import Run, UserError
-from osft_workspace.cpus import tame_torch, usable_cpus
+from osft_workspace.cpus import set_torch_defaults, usable_cpus
 
 CPU_ROWS, GPU_ROWS = 16, 32
 """Rows generated at once; scoring batches by tokens (see `scoring`)."""
@@ -182,7 +182,7 @@ def release(inner: Any) -> None:
 def prepare_environment() -> None:
     """Set what libraries read when they are imported."""
     os.environ["TQDM_DISABLE"] = "1"
-    tame_torch(os.environ)
+    set_torch_defaults(os.environ)
 
 
 def quiet(verbosity: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from osft_train import trackers
 from osft_train.base import Base
 from osft_workspace import Run, UserError
-from osft_workspace.cpus import tame_torch, usable_cpus
+from osft_workspace.cpus import set_torch_defaults, usable_cpus
 
 KEEP_BYTES = 1.5 * 2**30
 """Activations that may stay in memory on a CPU; more are computed again in the backward pass."""
@@ -118,7 +118,7 @@ def prepare_process(options: Mapping[str, Any]) -> None:
     trackers.hide_unused([name for name, value in asked.items() if value])
     logging.basicConfig(level=logging.WARNING)  # before mini-trainer, which would log its whole command line
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    tame_torch(os.environ)
+    set_torch_defaults(os.environ)
     # The request to stop goes through a file in /dev/shm, which all runs on a machine would share.
     os.environ["CHECKPOINT_TRIGGER_FILENAME"] = f"osft-train-{os.getpid()}"
     if options["nnodes"] == 1:

@@ -1,11 +1,13 @@
 """Processors that a container may use."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from osft_workspace.cpus import tame_torch, usable_cpus
+from osft_workspace.cpus import set_torch_defaults, usable_cpus
 
 ALL = len(os.sched_getaffinity(0))
 
@@ -26,9 +28,25 @@ def test_without_a_limit_all_count(tmp_path: Path) -> None:
 
 def test_torch_keeps_few_kernels_and_what_a_user_set_stays() -> None:
     env = {"LRU_CACHE_CAPACITY": "1024"}
-    tame_torch(env)
+    set_torch_defaults(env)
     assert env == {
         "OMP_WAIT_POLICY": "passive",
         "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",
         "LRU_CACHE_CAPACITY": "1024",
     }
+
+
+NO_TRACKERS = {"mlflow_tracking_uri": "", "wandb_project": "", "nnodes": 1}
+PREPARE = {
+    "train": f"from osft_train.devices import prepare_process; prepare_process({NO_TRACKERS})",
+    "eval": "from osft_eval.backends import prepare_environment; prepare_environment()",
+}
+
+
+@pytest.mark.parametrize("stage", PREPARE)
+def test_stages_set_that_before_they_import_torch(stage: str) -> None:
+    show = "import os, sys; print(os.environ['LRU_CACHE_CAPACITY'], 'torch' in sys.modules)"
+    env = {name: value for name, value in os.environ.items() if name != "LRU_CACHE_CAPACITY"}
+    command = [sys.executable, "-c", f"{PREPARE[stage]}; {show}"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.stdout == "128 False\n", done.stderr
