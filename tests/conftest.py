@@ -6,18 +6,25 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 TESTS = Path(__file__).parent
-LONGEST_FIRST = ("stages/train", "stages", "stages/eval", "stages/local", "chart", "stages/download")
+LONGEST_FIRST = (
+    "stages/train",
+    "stages",
+    "stages/download",
+    "stages/eval",
+    "hostile",
+    "client/local",
+    "chart",
+)
+APART = ("tests/e2e", "tests/hostile")
+"""Folders whose tests share nothing that takes long to make: each goes to the process that is free."""
 
 
 class ByFolder(LoadScopeScheduling):
-    """Tests of a folder share fixtures that take long to make, so one process runs them all.
-
-    Scenarios on a cluster share nothing but the cluster: each goes to whoever is free.
-    """
+    """Tests of a folder share fixtures that take long to make, so one process runs them all."""
 
     def _split_scope(self, nodeid: str) -> str:
         folder = nodeid.partition("::")[0].rpartition("/")[0]
-        return nodeid if folder == "tests/e2e" else folder
+        return nodeid if folder in APART else folder
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFolder:

@@ -152,6 +152,21 @@ def test_the_record_names_every_output_with_size_and_sha256(story: Story) -> Non
         assert output["sha256"] == "sha256:" + hashlib.sha256(content).hexdigest()
 
 
+def test_the_tuned_model_renders_stops_and_loads_by_its_bases_own_files(story: Story) -> None:
+    """Template, special tokens, ends of generation: what tuning does not change is the base's own bytes."""
+    if story.stage != "train":
+        pytest.skip("only train publishes a model")
+    base = story.workspace / json.loads(story.record_bytes)["details"]["base"]["path"]
+    tuned = story.dir / "model"
+    assert {path.name for path in tuned.iterdir()} == {path.name for path in base.iterdir()}
+    kept = [path.name for path in base.iterdir() if path.suffix != ".safetensors"]
+    assert {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"} <= set(kept)
+    for name in kept:
+        one, other = (tuned / name).read_bytes(), (base / name).read_bytes()
+        # The configuration is written anew: the same values, whatever their order and layout.
+        assert one == other or json.loads(one) == json.loads(other), name
+
+
 def test_a_finished_stage_answers_already_done_and_changes_nothing(story: Story) -> None:
     code, printed = story.again
     assert code == 0, printed

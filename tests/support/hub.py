@@ -7,6 +7,7 @@ answers as the real one does: 401 `RepoNotFound` to a stranger, 403 `GatedRepo` 
 
 import hashlib
 import json
+import re
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +27,8 @@ class Repo:
     gated: bool = False
     private: bool = False
     refs: dict[str, str] = field(default_factory=lambda: {"main": "a" * 40})
+    etag: str = ""
+    """Of every file; empty: the digest of its content."""
 
 
 class Hub:
@@ -137,7 +140,7 @@ class HubHandler(BaseHTTPRequestHandler):
             self.refuse(401, None, "Invalid credentials in Authorization header")
         elif repo is None or (repo.private and token != GOOD_TOKEN):
             self.refuse(404 if token else 401, "RepoNotFound", "Repository not found")
-        elif repo.gated and token != GOOD_TOKEN and "/resolve/" in self.path:
+        elif repo.gated and token != GOOD_TOKEN and re.search("/resolve/|/auth-check$", self.path):
             self.refuse(403 if token else 401, "GatedRepo", f"Access to {key} is restricted.")
         else:
             return repo
@@ -149,7 +152,7 @@ class HubHandler(BaseHTTPRequestHandler):
         if data is None:
             return self.refuse(404, "EntryNotFound", "Entry not found", {"X-Repo-Commit": commit})
         headers = {
-            "ETag": f'"{hashlib.sha256(data).hexdigest()}"',
+            "ETag": f'"{repo.etag or hashlib.sha256(data).hexdigest()}"',
             "X-Repo-Commit": commit,
             "Accept-Ranges": "bytes",
             "Content-Type": "application/octet-stream",

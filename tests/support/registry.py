@@ -200,12 +200,16 @@ class Certificates:
     server: Path
 
 
-def make_certificates(folder: Path, host: str = "127.0.0.1") -> Certificates:
-    """Write both as PEM files, the certificate for an address."""
+def make_certificates(folder: Path, *hosts: str) -> Certificates:
+    """Write both as PEM files, the certificate for addresses or names; none: this machine's own address."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509.oid import NameOID
+
+    def general_name(host: str) -> x509.GeneralName:
+        is_name = host[-1].isalpha()
+        return x509.DNSName(host) if is_name else x509.IPAddress(ipaddress.ip_address(host))
 
     def certificate(
         name: str, issuer: tuple[x509.Name, Any] | None, *extensions: tuple[Any, bool]
@@ -226,7 +230,7 @@ def make_certificates(folder: Path, host: str = "127.0.0.1") -> Certificates:
 
     pem = serialization.Encoding.PEM
     ca, ca_key = certificate("test CA", None, (x509.BasicConstraints(ca=True, path_length=None), True))
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))])
+    names = x509.SubjectAlternativeName([general_name(host) for host in hosts or ("127.0.0.1",)])
     signed, key = certificate("registry", (ca.subject, ca_key), (names, False))
     plain = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     (folder / "ca.pem").write_bytes(ca.public_bytes(pem))

@@ -2,10 +2,10 @@
 
 import json
 import os
-import struct
 import subprocess
 from pathlib import Path
 
+from tests.support.model_folders import write_llama
 from tests.support.registry import shared_registry
 from tests.support.sandbox import executable
 from tests.support.trained_run import make_trained_run, perturbed, tiny_model
@@ -13,14 +13,8 @@ from tests.support.tuned_run import make_tuned_run
 
 
 def write_hollow_model(folder: Path) -> Path:
-    """A folder that download takes for a model: its weights are whole and mean nothing."""
-    folder.mkdir(parents=True)
-    header = json.dumps({"weight": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
-    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(8))
-    (folder / "config.json").write_text('{"model_type": "llama"}')
-    (folder / "tokenizer.json").write_text("{}")
-    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# Hollow\n")
-    return folder
+    """A whole model of a few kilobytes, whose weights mean nothing."""
+    return write_llama(folder)
 
 
 def download_args(workspace: Path, run_id: str, tmp: Path) -> list[str]:

@@ -7,10 +7,13 @@ import shutil
 import struct
 import subprocess
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from osft_workspace import Outcome, Run, run_stage, tree_digest, write_atomic
+from osft_rows.encoder import RowEncoder
+from osft_rows.settings import Settings
+from osft_workspace import Outcome, Run, digest_json, run_stage, tree_digest, write_atomic
 from tests.support.sandbox import ROOT
 
 CACHE = ROOT / ".cache" / "tests"
@@ -56,6 +59,24 @@ def with_template(source: Path, target: Path, template: str | None) -> Path:
     return target
 
 
+def encode(workspace: Path, model: Path, rows: Sequence[dict[str, Any]]) -> tuple[str, dict[str, Any]]:
+    """Encode held-out rows as download does; returns their folder in the workspace and the record's part."""
+    # As where embeddings grow: any token will do.
+    encoder = RowEncoder(Settings(model=str(model), vocabulary=1 << 31))
+    lines = (json.dumps(row).encode() for row in rows)
+    kinds = groupby(zip(rows, lines, strict=True), lambda pair: sorted(pair[0]))
+    results = [
+        result for _, pairs in kinds for result in encoder.encode([line for _, line in pairs], prompts=True)
+    ]
+    assert all(result.line for result in results), [result.reason for result in results]
+    folder = f"cache/tokens/{digest_json([list(rows), str(model)]).removeprefix('sha256:')}"
+    write_atomic(
+        workspace / folder / "eval.jsonl", b"".join(result.line + b"\n" for result in results).decode()
+    )
+    write_atomic(workspace / folder / "train.jsonl", "")
+    return folder, {"path": folder, "sets": {}, "settings": {}, "preview": []}
+
+
 def make_trained_run(
     workspace: Path,
     run_id: str,
@@ -75,6 +96,7 @@ def make_trained_run(
     cached = f"cache/models/{digest.removeprefix('sha256:')}"
     if not (workspace / cached).is_dir():
         shutil.copytree(base, workspace / cached)
+    tokens, encoded = encode(workspace, workspace / cached, rows)
 
     def download(run: Run) -> Outcome:
         write_atomic(run.dir / "train.jsonl", '{"messages": []}\n')
@@ -86,9 +108,12 @@ def make_trained_run(
             "sources": [{"uri": "hf://org/village", "revision": "def456", "rows": 400 + len(rows)}],
             "model": model,
             "seed": 42,
+            "tokens": encoded,
+            "no_held_out": "" if rows else "data.trainFraction is 1 and data.evalUri is empty",
         }
+        shared = {cached: digest, tokens: tree_digest(workspace / tokens)}
         return Outcome(
-            outputs=["train.jsonl", "eval.jsonl", "rejected.jsonl"], shared={cached: digest}, details=details
+            outputs=["train.jsonl", "eval.jsonl", "rejected.jsonl"], shared=shared, details=details
         )
 
     def train(run: Run) -> Outcome:

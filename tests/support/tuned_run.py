@@ -1,11 +1,14 @@
 """A run that is ready to be registered: download, train and eval with real records over invented figures."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from osft_eval.settings import RESULTS_SCHEMA
 from osft_workspace import Outcome, Refused, Run, digest_json, run_stage, tree_digest, write_atomic
+from tests.support.eval_results import Task, eval_results
 
 ARGUMENTS = {
     "unfreeze_rank_ratio": 0.25,
@@ -17,39 +20,54 @@ ARGUMENTS = {
     "target_patterns": None,
     "data_path": "/workspace/runs/r/download/train.jsonl",
 }
-METRICS = {"final_loss": 2.31, "steps": 126, "tokens": 12_345_678_901, "training_seconds": 301.5}
-TASKS: dict[str, dict[str, Any]] = {
-    "osft_capitals": {
-        "title": "World capitals", "metric": "acc", "higher_is_better": True, "n": 161, "base": 0.826,
-        "tuned": 0.814, "delta": -0.012, "gained": 5, "lost": 7, "p_value": 0.77, "interval": [-0.05, 0.02],
-        "test": "mcnemar exact", "kind": "retention",
-    },
-    "odd|name": {
-        "title": "Odd | name", "metric": "acc", "n": 3, "base": 1.0, "tuned": 1.0, "delta": 0.0,
-        "p_value": float("nan"),
-    },
+METRICS = {
+    "final_loss": 2.31, "steps": 126, "tokens": 12_345_678_901, "training_seconds": 301.5,
+    "rows": 1752, "rows_validation": 0, "rows_dropped_short": 46, "rows_dropped_long": 2,
+    "rows_dropped_silent": 0,
+}  # fmt: skip
+TASKS = {
+    "osft_capitals": Task("World capitals", 149, 122, 2, 8),
+    "osft_currencies": Task("Currencies of countries", 90, 49, 1, 5),
+    "osft_elements": Task("Symbols of chemical elements", 103, 93, 1, 3),
+    "osft_opposites": Task("Opposites", 107, 98, 0, 2),
+    "osft_verbs": Task("Forms of irregular verbs", 139, 125, 0, 5),
+    "osft_grammar": Task("Agreement in English", 136, 113, 3, 1),
+}
+"""As in a demo: no task falls for sure, all of them together do."""
+RULES = {"maxTaskDrop": 6}
+HOLDOUT = {
+    "n": 200,
+    "tokens": 18_200,
+    "loss": {"base": 3.84, "tuned": 2.69},
+    "perplexity": {"base": 46.5, "tuned": 14.7},
+    "delta": -1.15,
+    "interval": [-1.3, -1.0],
+    "p_value": 0.0,
+    "test": "paired t over rows",
+    "generated": 50,
+    "rouge_l": {"base": 0.1, "tuned": 0.3},
+}
+ODD = {
+    "title": "Odd | name", "kind": "benchmark", "metric": "acc", "higher_is_better": True, "n": 3,
+    "base": 1.0, "tuned": 1.0, "delta": 0.0, "gained": None, "lost": None, "p_value": None, "interval": None,
+    "points": None, "verdict": "untested",
 }  # fmt: skip
 
 
-def eval_results(run_id: str) -> dict[str, Any]:
-    """results.json as eval writes it."""
-    return {
-        "schema": "osft-pipeline/eval-results/v1",
-        "run_id": run_id,
-        "tasks": TASKS,
-        "holdout": {
-            "n": 200,
-            "tokens": 18_200,
-            "loss": {"base": 3.84, "tuned": 2.69},
-            "perplexity": {"base": 46.5, "tuned": 14.7},
-            "interval": [-1.3, -1.0],
-            "generated": 50,
-            "rouge_l": {"base": 0.1, "tuned": 0.3},
-        },
-        "gates": {"passed": True, "rules": {"maxTaskDrop": 3}, "failures": []},
-        "skipped": [{"what": "generated answers of 150 rows", "reason": "eval.holdout.generate is 50"}],
-        "engine": {"backend": "hf"},
-    }
+def tuned_results(
+    run_id: str,
+    rules: Mapping[str, Any] = RULES,
+    tasks: Mapping[str, Task] = TASKS,
+    schema: str = RESULTS_SCHEMA,
+) -> dict[str, Any]:
+    """results.json of that run; one figure in it is not a number."""
+    reason = "eval.holdout.generate is 50"
+    skipped = [{"what": "generated answers of 150 rows", "reason": reason}]
+    found = eval_results(run_id, tasks, HOLDOUT, rules, skipped=skipped, also={"odd|name": ODD})
+    found["tasks"]["odd|name"] = {**ODD, "p_value": math.nan}
+    if schema != RESULTS_SCHEMA:
+        del found["summary"]
+    return {**found, "schema": schema}
 
 
 def make_tuned_run(
@@ -61,6 +79,10 @@ def make_tuned_run(
     shards: int = 2,
     weights: bytes = b"weights",
     metrics: Mapping[str, float] = METRICS,
+    trusted: bool = False,
+    rules: Mapping[str, Any] = RULES,
+    tasks: Mapping[str, Task] = TASKS,
+    schema: str = RESULTS_SCHEMA,
 ) -> Path:
     """Leave finished predecessors of register in `workspace`; returns the run's folder.
 
@@ -68,6 +90,10 @@ def make_tuned_run(
         refused: eval's gate says no.
         shards: number of weight files, so that provenance can be made long.
         weights: their content; other content is another result.
+        trusted: code of the base model was allowed to run.
+        rules: eval.gates.
+        tasks: what both models answered.
+        schema: of results.json; those of an older one have no summary.
     """
     workspace.mkdir(parents=True, exist_ok=True)
 
@@ -81,14 +107,20 @@ def make_tuned_run(
             "path": "cache/models/0f",
             "digest": digest_json("base"),
             "license": "apache-2.0",
+            "trust_remote_code": trusted,
         }
         source = {"uri": "hf://org/chat:en", "revision": "abc123", "files": 1, "rows": 2000}
         details = {
-            "rows": {"read": 2000, "train": 1800, "eval": 200},
+            # Training took two rows less, which were too long for it.
+            "rows": {
+                "read": 2010, "train": 1754, "eval": 200, "unused": 0, "rejected": 10,
+                "dropped_short": 46, "dropped_long": 0, "dropped_silent": 0, "dropped_overlap": 0,
+            },
+            "tokens": {"tokenizer": {"end_of_turn": "<|im_end|>"}},
             "sources": [source],
             "model": model,
             "seed": 42,
-        }
+        }  # fmt: skip
         return Outcome(outputs=["train.jsonl", "eval.jsonl", "rejected.jsonl"], details=details)
 
     def train(run: Run) -> Outcome:
@@ -105,7 +137,7 @@ def make_tuned_run(
         return Outcome(outputs=["model"], metrics=metrics, details=details, versions={"torch": "2.13.0"})
 
     def judge(run: Run) -> Outcome:
-        write_atomic(run.dir / "results.json", json.dumps(eval_results(run_id)))
+        write_atomic(run.dir / "results.json", json.dumps(tuned_results(run_id, rules, tasks, schema)))
         model = run.predecessors["train"].details["model"]
         details = {"model": model, "primary_metric": "holdout_loss"}
         if refused:

@@ -7,11 +7,13 @@ from typing import Any
 import click
 
 from osft_workspace import Outcome, Run, StageCommand, Workspace, run_stage, stage_options
-from osft_workspace.options import Json, Number
+from osft_workspace.options import Json, Number, check_option, say_checked
 
-FORMATS = ("auto", "messages", "conversations", "prompt-completion", "processed", "document")
+FORMATS = (
+    *("auto", "messages", "conversations", "prompt-completion", "instruction", "processed", "document"),
+)
 Command = Callable[..., None]
-NOT_DECIDING = ("timeout_seconds",)
+NOT_DECIDING = ("timeout_seconds", "show_rows")
 
 
 class ColumnNames(Json):
@@ -20,12 +22,21 @@ class ColumnNames(Json):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Parse the text, or say what is wrong with it."""
         from osft_download.formats import COLUMNS
+        from osft_workspace.text import excerpt
 
         found = super().convert(value, param, ctx)
         if not all(isinstance(item, str) for item in found.values()):
             self.fail(f"{value!r} is no map of texts, expected like {self.example}.", param, ctx)
         if unknown := sorted(set(found) - set(COLUMNS)):
             self.fail(f"unknown column {', '.join(unknown)}, expected {', '.join(COLUMNS)}", param, ctx)
+        if empty := [name for name, column in found.items() if not column.strip()]:
+            what = f"{empty[0]} has an empty name, expected the name of a column of the data"
+            self.fail(f"{what}. Set it in data.columns, or leave {empty[0]} out.", param, ctx)
+        for column in found.values():
+            same = [name for name in found if found[name] == column]
+            if len(same) > 1:
+                what = f"{' and '.join(same)} are both the column {excerpt(column, 40)!r}"
+                self.fail(f"{what}, expected one column for each. Correct data.columns.", param, ctx)
         return found
 
 
@@ -36,6 +47,7 @@ def option(name: str, env: str, **more: Any) -> Callable[[Command], Command]:
 
 @click.command(cls=StageCommand, name="osft-download")
 @stage_options
+@check_option("OSFT_DOWNLOAD_CHECK")
 @option(
     "--uri",
     "OSFT_DATA_URI",
@@ -55,7 +67,8 @@ def option(name: str, env: str, **more: Any) -> Callable[[Command], Command]:
     "--split",
     "OSFT_DATA_SPLIT",
     default="",
-    help="Split of a hub dataset. Empty: the first that is there of train_sft, train_gen, train, training.",
+    help="Split of a hub dataset, a folder or a prefix. Empty: the first that is there of train_sft, "
+    "train_gen, train, training.",
 )
 @option(
     "--format",
@@ -97,14 +110,65 @@ def option(name: str, env: str, **more: Any) -> Callable[[Command], Command]:
     "OSFT_DATA_ON_INVALID",
     type=click.Choice(["fail", "drop"]),
     default="fail",
-    help="What to do with rows that cannot be used.",
+    help="What to do with rejected rows. fail: read all rows, list up to 10,000 of those that are rejected, "
+    "count the rest, and end with an error. drop: list all and leave them out.",
 )
 @option(
     "--max-invalid",
     "OSFT_DATA_MAX_INVALID",
     type=click.IntRange(0),
     default=1000,
-    help="Bad rows before reading stops with an error; 0 has no limit.",
+    help="Rejected rows that --on-invalid drop may leave out; one more stops reading with an error. 0: no "
+    "limit.",
+)
+@option(
+    "--overlap",
+    "OSFT_DATA_OVERLAP",
+    type=click.Choice(["drop", "warn", "fail"]),
+    default="drop",
+    help="Held-out rows that are also among the rows to train on: keep them to train on only, keep both and "
+    "report them, or end the stage.",
+)
+@option(
+    "--system-role",
+    "OSFT_DATA_SYSTEM_ROLE",
+    type=click.Choice(["keep", "merge"]),
+    default="keep",
+    help="System messages that the model's chat template refuses: reject the row, or merge them into the "
+    "first message of the user.",
+)
+@option(
+    "--unmask-messages/--no-unmask-messages",
+    "OSFT_DATA_UNMASK_MESSAGES",
+    default=False,
+    help="Learn from every message but the system's, not only from the assistant's.",
+)
+@option(
+    "--pretraining/--no-pretraining",
+    "OSFT_DATA_PRETRAINING",
+    default=None,
+    help="Whether training wants documents, to learn as plain text; other rows then end the stage.",
+)
+@option(
+    "--min-tokens",
+    "OSFT_DATA_MIN_TOKENS",
+    type=click.IntRange(0),
+    default=20,
+    help="Chats of fewer tokens are not trained on; 0 keeps all. 20 is training_hub's limit.",
+)
+@option(
+    "--max-seq-len",
+    "OSFT_DATA_MAX_SEQ_LEN",
+    type=click.IntRange(0),
+    default=8192,
+    help="Rows of this many tokens or more are not trained on; 0 keeps all.",
+)
+@option(
+    "--show-rows",
+    "OSFT_DATA_SHOW_ROWS",
+    type=click.IntRange(0, 3),
+    default=0,
+    help="Print this many rows to train on as the model reads them, what it learns in [[ ]].",
 )
 @option(
     "--s3-endpoint", "OSFT_DATA_S3_ENDPOINT", default="", help="URL of a server that speaks S3; empty is AWS."
@@ -124,7 +188,19 @@ def option(name: str, env: str, **more: Any) -> Callable[[Command], Command]:
     help="Base model: hf://org/name[@revision], pvc://claim/path or an absolute path.",
 )
 @option("--model-revision", "OSFT_MODEL_REVISION", default="", help="Branch, tag or commit of a hub model.")
-def main(workspace: Path, run_id: str, **given: Any) -> None:
+@option(
+    "--trust-remote-code/--no-trust-remote-code",
+    "OSFT_MODEL_TRUST_REMOTE_CODE",
+    default=False,
+    help="Run Python code that comes with the model. Only for models you trust.",
+)
+@option(
+    "--resize-embeddings/--no-resize-embeddings",
+    "OSFT_MODEL_RESIZE_EMBEDDINGS",
+    default=False,
+    help="Accept a tokenizer with more tokens than the model has embeddings; training adds the missing rows.",
+)
+def main(workspace: Path, run_id: str, check: bool, **given: Any) -> None:
     """Check every row, split them once, and bring the base model.
 
     \b
@@ -133,8 +209,9 @@ def main(workspace: Path, run_id: str, **given: Any) -> None:
     HF_TOKEN, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN. HF_ENDPOINT
     names another hub.
     """
+    from osft_download.published import shown
     from osft_download.seen import contents
-    from osft_download.stage import Options, download
+    from osft_download.stage import Options, check_addresses, download
     from osft_download.unused import unused
     from osft_workspace import UserError
 
@@ -144,6 +221,10 @@ def main(workspace: Path, run_id: str, **given: Any) -> None:
             "hf://<org>/<dataset>, s3://<bucket>/<key>, https://<address>, pvc://<claim>/<path> or an "
             "absolute path."
         )
+    if check:
+        check_addresses(Options.of(given))
+        say_checked("download")
+        return
     inputs = {name: value for name, value in given.items() if name not in NOT_DECIDING}
     inputs["contents"] = contents(Workspace(workspace.resolve()), run_id, inputs)
     options, idle = Options.of(given), unused(given)
@@ -153,4 +234,6 @@ def main(workspace: Path, run_id: str, **given: Any) -> None:
             run.event("an option changes nothing", seen=sentence)
         return download(run, options)
 
-    run_stage("download", workspace, run_id, inputs=inputs, needs=(), body=body)
+    record = run_stage("download", workspace, run_id, inputs=inputs, needs=(), body=body)
+    for text in shown(record.details["tokens"]["preview"][: options.show_rows]):
+        click.echo(text)

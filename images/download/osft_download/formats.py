@@ -7,30 +7,32 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
-from osft_download.rules import BadRow, check_messages, check_text, check_tokens, keys
+from osft_download.calls import FUNCTION_CALL, functions_of, tools_of
+from osft_download.chat import Notes, checked, with_system
+from osft_download.exact import parse_text
+from osft_download.rules import BadRow, check_text, check_tokens, keys, kind, shown
 
 Columns = Mapping[str, str]
 Object = dict[str, Any]
-SPEAKERS = {
-    "human": "user",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "model": "assistant",
-    "bot": "assistant",
-    "function_call": "assistant",
-    "observation": "tool",
-    "function_response": "tool",
-}
+Changes = dict[str, tuple[str, Any] | None]
+"""Column -> its new name and value, or None to leave it out."""
 
-
-TOKENS: dict[str, None] = {"input_ids": None, "labels": None}
+TOKENS = ("input_ids", "labels")
 """Columns that training would take before a chat: a row that became one loses them."""
 
 
 class Undecided(Exception):
     """`auto` cannot tell what the rows are meant for, and whichever it chose, it would train on a guess."""
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A row as training reads it."""
+
+    row: Object
+    """The row itself where nothing had to change: then its bytes can stay as they are."""
+    read: frozenset[str]
+    """The columns, by the names they have in the data, that went into it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,90 +43,155 @@ class Format:
     """All must be there for `auto` to choose it."""
     result: str
     """What training reads: `messages`, `processed` (token ids) or `document`."""
-    convert: Callable[[Object, Columns], Object]
-    """Check a row and return it: the same object when its bytes can stay as they are."""
+    convert: Callable[[Object, Columns, Notes], Converted]
+    """Check a row and convert it."""
 
 
-def from_messages(row: Object, columns: Columns) -> Object:
+def as_chat(
+    row: Object, columns: Columns, notes: Notes, sources: Mapping[str, Any], *, turns: bool = False
+) -> Converted:
+    """Return a row as a chat of the messages in the first of `sources`, with what stands beside them.
+
+    Args:
+        sources: the columns that the messages came from, and the messages; the other columns map to None.
+        turns: the messages are written as ShareGPT does.
+    """
+    first, given = next(iter(sources.items()))
+    read = {*sources, columns["tools"], "functions", "unmask"}
+    if not isinstance(row.get("unmask"), bool | None):
+        raise BadRow("not-a-mask", f"unmask is {kind(row['unmask'])}, expected true or false")
+    system = columns["system"]
+    messages, system_read = with_system(given, row.get(system))
+    if system_read:
+        read.add(system)
+    inserted = messages is not given
+    messages = checked(messages, notes, turns=turns)
+    changes: Changes = dict.fromkeys(name for name in (*TOKENS, *sources) if name in row)
+    changes |= tools_changes(row, columns["tools"], notes)
+    if messages is row[first] and first == "messages" and len(sources) == 1:
+        del changes[first]
+    else:
+        changes[first] = ("messages", messages)
+    if inserted:
+        changes[system] = None
+    return Converted(replaced(row, changes) if changes else row, frozenset(read))
+
+
+def tools_changes(row: Object, column: str, notes: Notes) -> Changes:
+    """Return what must change for `tools` to be a list of objects, or not there at all.
+
+    Raises:
+        BadRow: they are something else.
+    """
+    changes: Changes = {}
+    tools = tools_of(row.get(column))
+    if column in row and (tools is None or tools is not row[column] or column != "tools"):
+        changes[column] = ("tools", tools) if tools else None
+    if "functions" in row and column != "functions":
+        legacy = functions_of(row["functions"])
+        changes["functions"] = ("tools", legacy) if legacy and not tools else None
+        notes |= {FUNCTION_CALL} if legacy else set()
+    return changes
+
+
+def from_messages(row: Object, columns: Columns, notes: Notes) -> Converted:
     """Chat rows in the form that training reads."""
     column = columns["messages"]
-    messages = decoded(row[column])
-    check_messages(messages)
-    if messages is row[column] and column == "messages" and not TOKENS.keys() & row.keys():
-        return row
-    return replaced(row, {**TOKENS, column: ("messages", messages)})
+    return as_chat(row, columns, notes, {column: decoded(row[column])})
 
 
-def from_conversations(row: Object, columns: Columns) -> Object:
+def from_conversations(row: Object, columns: Columns, notes: Notes) -> Converted:
     """ShareGPT's from/value; role/content is taken too."""
     column = columns["conversations"]
-    turns = decoded(row[column])
-    messages = [as_message(turn) for turn in turns] if isinstance(turns, list) else turns
-    check_messages(messages)
-    return replaced(row, {**TOKENS, column: ("messages", messages)})
+    return as_chat(row, columns, notes, {column: decoded(row[column])}, turns=True)
 
 
-def as_message(turn: Any) -> Any:
-    """One from/value turn as a message, other keys kept; what is no turn is left for the rules to name."""
-    if not isinstance(turn, dict) or "from" not in turn:
-        return turn
-    named = {"from": "role", "value": "content"}
-    message = {named.get(key, key): value for key, value in turn.items()}
-    if isinstance(message["role"], str):
-        message["role"] = SPEAKERS.get(message["role"].lower(), message["role"].lower())
-    return message
-
-
-def from_prompt(row: Object, columns: Columns) -> Object:
+def from_prompt(row: Object, columns: Columns, notes: Notes) -> Converted:
     """A prompt and its completion, texts or lists of messages, as one chat."""
-    prompt, completion = row[columns["prompt"]], row[columns["completion"]]
+    question, answer, extra = columns["prompt"], columns["completion"], columns["input"]
+    prompt, completion = row[question], row[answer]
     if isinstance(prompt, list) and isinstance(completion, list):
-        messages = [*prompt, *completion]
-    else:
-        check_text("the prompt", prompt)
-        check_text("the completion", completion)
-        messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": completion}]
-    check_messages(messages)
-    return replaced(row, {**TOKENS, columns["prompt"]: ("messages", messages), columns["completion"]: None})
+        return as_chat(row, columns, notes, {question: [*prompt, *completion], answer: None})
+    check_text("the prompt", prompt)
+    check_text("the completion", completion)
+    beside = question == columns["instruction"] or extra != "input"
+    used = {extra: None} if beside and extra in row else {}
+    prompt = joined(prompt, row[extra]) if used else prompt
+    return as_chat(row, columns, notes, {question: asked(prompt, completion), answer: None, **used})
 
 
-def from_processed(row: Object, columns: Columns) -> Object:
+def from_instruction(row: Object, columns: Columns, notes: Notes) -> Converted:
+    """Alpaca's instruction, input (may be empty or missing) and output."""
+    question, extra, answer = columns["instruction"], columns["input"], columns["output"]
+    prompt = joined(row[question], row.get(extra))
+    check_text("the instruction", prompt)
+    check_text("the output", row[answer])
+    used = {extra: None} if extra in row else {}
+    return as_chat(row, columns, notes, {question: asked(prompt, row[answer]), answer: None, **used})
+
+
+def from_processed(row: Object, columns: Columns, notes: Notes) -> Converted:
     """Token ids and labels, made by the user."""
-    ids, labels = decoded(row[columns["input_ids"]]), decoded(row[columns["labels"]])
-    check_tokens(ids, labels)
-    if ids is row.get("input_ids") and labels is row.get("labels"):
-        return row
-    return replaced(row, {columns["input_ids"]: ("input_ids", ids), columns["labels"]: ("labels", labels)})
+    names = {columns[name]: name for name in TOKENS}
+    values = {column: decoded(row[column]) for column in names}
+    check_tokens(*values.values())
+    changes: Changes = {
+        column: (name, values[column])
+        for column, name in names.items()
+        if column != name or values[column] is not row[column]
+    }
+    return Converted(replaced(row, changes) if changes else row, frozenset(names))
 
 
-def from_document(row: Object, columns: Columns) -> Object:
+def from_document(row: Object, columns: Columns, notes: Notes) -> Converted:
     """Plain text for continued pretraining (`train.pretraining`); the column keeps its name."""
-    check_text("the document", row[columns["document"]])
-    return row
+    column = columns["document"]
+    check_text("the document", row[column])
+    return Converted(row, frozenset({column}))
 
 
 FORMATS = {
     "messages": Format(("messages",), "messages", from_messages),
     "conversations": Format(("conversations",), "messages", from_conversations),
     "prompt-completion": Format(("prompt", "completion"), "messages", from_prompt),
-    "processed": Format(("input_ids", "labels"), "processed", from_processed),
+    "instruction": Format(("instruction", "output"), "messages", from_instruction),
+    "processed": Format(TOKENS, "processed", from_processed),
     "document": Format(("document",), "document", from_document),
 }
-COLUMNS = tuple(column for form in FORMATS.values() for column in form.columns)
+BESIDE = ("system", "tools", "input")
+"""Columns that are read where they are there."""
+COLUMNS = (*(column for form in FORMATS.values() for column in form.columns), *BESIDE)
+
+
+def asked(prompt: str, completion: str) -> list[Object]:
+    """Return a question and its answer as messages."""
+    return [{"role": "user", "content": prompt}, {"role": "assistant", "content": completion}]
+
+
+def joined(prompt: Any, extra: Any) -> Any:
+    """Return an instruction and its input: a blank line between them, and nothing for an empty one.
+
+    Raises:
+        BadRow: the input is not text.
+    """
+    if extra is None or (isinstance(extra, str) and not extra.strip()):
+        return prompt
+    check_text("the input", extra)
+    return f"{prompt}\n\n{extra}" if isinstance(prompt, str) and prompt.strip() else extra
 
 
 def decoded(value: Any) -> Any:
-    """A list that was written as JSON text, as CSV must; anything else as it is."""
+    """Return a list that was written as JSON text, as CSV must; anything else as it is."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
-            return orjson.loads(value)
-        except orjson.JSONDecodeError:
+            return parse_text(value)
+        except BadRow:
             return value
     return value
 
 
 def replaced(row: Object, changes: Mapping[str, tuple[str, Any] | None]) -> Object:
-    """A row with columns renamed and filled in their place, or taken out; all others as they were."""
+    """Return a row with columns renamed and filled in their place, or left out; all others as they were."""
     result: Object = {}
     new_names = {change[0] for change in changes.values() if change}
     for key, value in row.items():
@@ -135,25 +202,36 @@ def replaced(row: Object, changes: Mapping[str, tuple[str, Any] | None]) -> Obje
 
 
 def all_columns(given: Mapping[str, str]) -> Columns:
-    """Our names of columns -> the data's names, with the defaults filled in."""
+    """Return our names of columns -> the data's names, with the defaults filled in."""
     return {name: given.get(name, name) for name in COLUMNS}
 
 
 def format_of(row: Any, wanted: str, columns: Columns) -> str:
-    """The name of the row's format.
+    """Return the name of the row's format.
 
     Raises:
-        BadRow: it is no object, or has not the columns of the wanted format, or of any.
+        BadRow: it is not an object, or does not have the columns of the wanted format, or of any.
         Undecided: it could be token ids and something else.
     """
     if not isinstance(row, dict):
-        raise BadRow("not-an-object", "the row is no JSON object")
-    asked = FORMATS if wanted == "auto" else (wanted,)
-    found = [name for name in asked if all(columns[column] in row for column in FORMATS[name].columns)]
+        raise BadRow("not-an-object", f"the row is {kind(row)}, expected a JSON object")
+    asked_for = FORMATS if wanted == "auto" else (wanted,)
+    found = [name for name in asked_for if all(columns[column] in row for column in FORMATS[name].columns)]
     if len(found) > 1 and "processed" in found and None not in (row[columns[name]] for name in TOKENS):
         raise Undecided(f"the row is {' and '.join(found)} at once (keys: {keys(row)})")
     if found:
         return found[0]
-    *others, last = (" and ".join(columns[column] for column in FORMATS[name].columns) for name in asked)
+    *others, last = (" and ".join(columns[column] for column in FORMATS[name].columns) for name in asked_for)
     expected = f"{', '.join(others)} or {last}" if others else last
+    if inside := [key for key, value in row.items() if is_rows(value)]:
+        raise BadRow(
+            "rows-inside",
+            f"this is one JSON object with lists of objects under {', '.join(map(shown, inside[:4]))}, "
+            f"expected one row with {expected}",
+        )
     raise BadRow("unknown-format", f"the row has the keys {keys(row)}, expected {expected}")
+
+
+def is_rows(value: Any) -> bool:
+    """Whether a value could be a list of rows."""
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value[:10])

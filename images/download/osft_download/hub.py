@@ -7,34 +7,46 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from osft_download import net
-from osft_download.meter import Meter
-from osft_workspace import Run, UserError
-from osft_workspace.exits import StageError
+from osft_download import hub_paths, net
+from osft_download.hub_session import Session, not_a_hub
+from osft_download.meter import Meter, counting
+from osft_workspace import Run, UserError, excerpt
+from osft_workspace.exits import StageError, causes
+from osft_workspace.hosts import check_credential, check_secret_may_travel
 
 T = TypeVar("T")
+MISREAD = (TypeError, KeyError, AttributeError, IndexError, ValueError, RuntimeError)
+"""What the client raises where an answer has another shape than it expects; it looks at none beforehand."""
 QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",  # bars would be torn lines in a log; ours are whole
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_UPDATE_DOWNLOAD_COUNTS": "0",  # or `datasets` tells a third host what is loaded
+    "HF_HUB_DISABLE_XET": "1",  # its own network stack knows no bounds, and takes its hosts from the answer
 }
 
 
-def prepare(timeout_seconds: float) -> None:
-    """Set what the client reads at import. Call it before importing huggingface_hub or datasets.
-
-    Raises:
-        UserError: a token that no header can carry, or CA files that are none.
-    """
-    net.check_trust()
+def set_defaults(timeout_seconds: float) -> None:
+    """Set what the client reads at import; for before huggingface_hub, datasets or transformers are."""
     silence = str(math.ceil(timeout_seconds))
     timeouts = {"HF_HUB_DOWNLOAD_TIMEOUT": silence, "HF_HUB_ETAG_TIMEOUT": silence}
     for name, value in (QUIET | timeouts).items():
         os.environ.setdefault(name, value)
-    token = os.environ.get("HF_TOKEN", "").strip()
-    if not (token.isascii() and token.isprintable()):
-        raise UserError("HF_TOKEN is not one line of plain letters. Check the secret (secrets.hf).")
+
+
+def prepare(timeout_seconds: float) -> None:
+    """Make the client ready.
+
+    Raises:
+        UserError: a token that no header can carry or that would travel in clear text, or an unusable CA
+            file.
+    """
+    net.check_trust()
+    set_defaults(timeout_seconds)
+    if token := os.environ.get("HF_TOKEN", "").strip():
+        check_credential("HF_TOKEN", token, "Check the secret (secrets.hf).")
+        check_secret_may_travel(endpoint(), "HF_TOKEN", "HF_ENDPOINT")
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    hub_paths.install()
 
 
 def endpoint() -> str:
@@ -51,12 +63,13 @@ class Repo:
 
         self.run, self.kind, self.name, self.revision = run, kind, name, revision or "main"
         self.api = huggingface_hub.HfApi()
-        self.timeout = timeout
+        self.timeout, self.session = timeout, Session(endpoint(), timeout)
+        self.sizes: dict[str, int] = {}
         self.where = f"{kind} {name} on {endpoint()}"
 
     def files(self) -> dict[str, int]:
         """Every file and its size in bytes; from now on the commit that was found is what is read."""
-        info = self.call(
+        info: Any = self.call(
             lambda: self.api.repo_info(
                 self.name,
                 repo_type=self.kind,
@@ -65,8 +78,12 @@ class Repo:
                 files_metadata=True,
             )
         )
+        files = info.siblings or []
+        if not (isinstance(info.sha, str | None) and all(map(is_listed, files))):
+            raise not_a_hub(f"the hub at {endpoint()} lists {self.kind} {self.name} without names and sizes")
         self.revision = info.sha or self.revision
-        return {file.rfilename: file.size or 0 for file in info.siblings or []}
+        self.sizes = {file.rfilename: file.size for file in files if file.size is not None}
+        return {file.rfilename: file.size or 0 for file in files}
 
     def enter(self, filename: str) -> None:
         """Ask for one file's head: a gated repository lists its files to everybody and gives them to some."""
@@ -77,11 +94,19 @@ class Repo:
 
     def load(self, filename: str, folder: Path, meter: Meter | None = None) -> Path:
         """One file into a folder; what an earlier start has loaded is used."""
+        hub_paths.check_name(self.where, filename)
         import huggingface_hub
 
-        return Path(
-            self.call(
-                lambda: huggingface_hub.hf_hub_download(
+        listed, before = self.sizes.get(filename), meter.done if meter else 0
+        where = f"the hub at {endpoint()}, asked for {filename} of the {self.kind} {self.name},"
+        folder.mkdir(parents=True, exist_ok=True)
+
+        def ask() -> Path:
+            if meter:
+                meter.at(before)
+            self.session.begin(net.room(folder, where, listed))
+            path = Path(
+                huggingface_hub.hf_hub_download(
                     self.name,
                     filename,
                     repo_type=self.kind,
@@ -90,20 +115,37 @@ class Repo:
                     tqdm_class=counting(meter) if meter else None,
                 )
             )
-        )
+            came = path.stat().st_size
+            if came != listed:
+                path.unlink() if listed is not None else None
+                net.check_length(where, came, listed)
+            return path
 
-    def call(self, ask: Callable[[], T]) -> T:
+        return self.call(ask, done=lambda: meter.done if meter else 0)
+
+    def call(
+        self, ask: Callable[[], T], *, done: Callable[[], int] = lambda: 0, reads_cards: bool = False
+    ) -> T:
         """Ask the hub with patience.
+
+        Args:
+            done: bytes of a file that have arrived.
+            reads_cards: `ask` reads files of people, so that its errors may be theirs and not the hub's.
 
         Raises:
             UserError, Transient: what it said, translated.
         """
 
         def once() -> T:
+            self.session.begin(None)
             try:
-                return ask()
+                with net.limited(self.run, f"the hub at {endpoint()}", self.timeout, done):
+                    return ask()
             except Exception as error:
                 known = self.translate(error)
+                if known is None and not reads_cards and isinstance(error, MISREAD):
+                    what = f"{type(error).__name__}: {excerpt(str(error))}"
+                    known = not_a_hub(f"the {self.where}: the answer cannot be understood ({what})")
                 if known is None:
                     raise
                 raise known from error
@@ -115,6 +157,8 @@ class Repo:
         from huggingface_hub import errors
 
         token = bool(os.environ.get("HF_TOKEN"))
+        if misread := self.misread(error):
+            return misread
         if isinstance(error, errors.GatedRepoError):
             page = f"{endpoint()}/{'datasets/' if self.kind == 'dataset' else ''}{self.name}"
             state = "HF_TOKEN has no access to it" if token else "HF_TOKEN is empty"
@@ -147,6 +191,20 @@ class Repo:
             return self.refused(error.response.status_code)
         return None
 
+    def misread(self, error: Exception) -> StageError | None:
+        """The sentence for an answer that no hub gives, or that breaks off; None for any other error."""
+        from huggingface_hub.errors import FileMetadataError
+
+        where, what = f"the hub at {endpoint()}", f"the {self.kind} {self.name}"
+        links = list(causes(error))
+        if any(isinstance(link, FileMetadataError) for link in links):
+            return not_a_hub(f"{where}: a file of {what} comes without ETag and commit")
+        if "Consistency check failed" in str(error):
+            return net.Away(f"{where} broke off a file of {what}", "Start again later.")
+        if any(type(link).__name__ == "TooManyRedirects" for link in links):
+            return not_a_hub(f"{where}, asked for {what}, redirects without end")
+        return None
+
     def refused(self, status: int) -> StageError:
         """The sentence for a status that has no type of its own."""
         if status == 401:
@@ -166,18 +224,10 @@ class Repo:
         return f" It has {', '.join(names)}; a commit works too." if names else ""
 
 
-def counting(meter: Meter) -> Any:
-    """A progress class for the hub's client that counts into our meter and draws nothing."""
-    from tqdm import tqdm
-
-    class Counting(tqdm):  # type: ignore[misc]
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **{**kwargs, "disable": True})
-
-        def update(self, n: float | None = 1) -> None:
-            meter.add(int(n or 0))
-
-    return Counting
+def is_listed(file: Any) -> bool:
+    """Return whether an entry of a listing has the name and size that its type promises."""
+    size = file.size
+    return isinstance(file.rfilename, str) and (size is None or (type(size) is int and size >= 0))
 
 
 def split_reference(rest: str) -> tuple[str, str, str]:

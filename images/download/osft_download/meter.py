@@ -1,5 +1,7 @@
 """Progress in megabytes, for whatever moves bytes."""
 
+from typing import Any
+
 from osft_workspace import Run
 
 MEGABYTE = 1_000_000
@@ -10,9 +12,13 @@ class Meter:
 
     def __init__(self, run: Run, what: str, total_bytes: int | None) -> None:
         self.done = 0
-        total = round(total_bytes / MEGABYTE, 1) if total_bytes else None
-        self.progress = run.progress(what, total=total, unit="MB")
-        self.total = total
+        self.run, self.what = run, what
+        self.expect(total_bytes)
+
+    def expect(self, total_bytes: int | None) -> None:
+        """Begin with a total that is known only now."""
+        self.total = round(total_bytes / MEGABYTE, 1) if total_bytes else None
+        self.progress = self.run.progress(self.what, total=self.total, unit="MB")
 
     def add(self, count: int) -> None:
         """Count `count` more bytes."""
@@ -23,3 +29,17 @@ class Meter:
         self.done = done
         megabytes = round(done / MEGABYTE, 1)
         self.progress.update(min(megabytes, self.total) if self.total else megabytes)
+
+
+def counting(meter: Meter) -> Any:
+    """A progress class for the hub's client that counts into our meter and draws nothing."""
+    from tqdm import tqdm
+
+    class Counting(tqdm):  # type: ignore[misc]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **{**kwargs, "disable": True})
+
+        def update(self, n: float | None = 1) -> None:
+            meter.add(int(n or 0))
+
+    return Counting

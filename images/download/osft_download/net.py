@@ -6,14 +6,20 @@ the causes do not.
 
 import errno
 import os
+import shutil
 import socket
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TypeVar
 
 from osft_workspace import Run, Transient, UserError
+from osft_workspace.answers import Misfit, size
+from osft_workspace.deadline import SILENCES, TooSlow, deadline
 from osft_workspace.exits import StageError, causes
+from osft_workspace.guard import certificate_problem
 
 T = TypeVar("T")
 TRIES = 4
@@ -30,11 +36,11 @@ MEANING = {
 
 
 class Away(Transient):
-    """A server that may be there again in a moment."""
+    """A server that may be there again in a moment; `pause` is what it asks to wait, in seconds."""
 
-    def __init__(self, seen: str, advice: str) -> None:
+    def __init__(self, seen: str, advice: str, pause: float = 0.0) -> None:
         super().__init__(f"{seen}, {TRIES} times. {advice}")
-        self.seen = seen
+        self.seen, self.pause = seen, pause
 
 
 def trouble(error: BaseException) -> str | None:
@@ -42,8 +48,6 @@ def trouble(error: BaseException) -> str | None:
     links = list(causes(error))
     names = {kind.__name__ for link in links for kind in type(link).__mro__}
     errnos = {link.errno for link in links if isinstance(link, OSError)}
-    if any(isinstance(link, ssl.SSLCertVerificationError) for link in links):
-        return "has a certificate that is not trusted here"
     if any(isinstance(link, socket.gaierror) for link in links):
         return "has a host name that is not known (DNS)"
     if any(isinstance(link, ConnectionRefusedError) for link in links):
@@ -76,34 +80,91 @@ def check_trust() -> None:
 
 
 def network_error(where: str, error: BaseException) -> StageError | None:
-    """The stage's error for a network error, or None for any other."""
+    """The stage's error for a network error or an answer out of bounds, or None for any other."""
+    for link in causes(error):
+        if isinstance(link, StageError):
+            return link
+        if isinstance(link, TooSlow):
+            return Transient(
+                f"{where} sends too slowly: {link}. Start again later, or raise the longest silence of a "
+                "server (--timeout-seconds), of which a call may take five times as much."
+            )
+        if isinstance(link, Misfit):
+            return UserError(f"{where} answered {link}. Check the address and what serves it.")
+    if certificate := certificate_problem(error):
+        return UserError(
+            f"{where} {certificate} If its CA is not known here, name the file in SSL_CERT_FILE."
+        )
     what = trouble(error)
     if what is None:
         return None
-    if "certificate" in what:
-        return UserError(f"{where} {what}. Mount its CA and name the file in SSL_CERT_FILE.")
     return Away(f"{where} {what}", "Check the address and that this pod can reach it, then start again.")
 
 
-def status_error(where: str, status: int) -> StageError:
-    """The stage's error for an HTTP status other than 200."""
+def status_error(where: str, status: int, pause: float = 0.0) -> StageError:
+    """The stage's error for an HTTP status other than 200; `pause` as in `Away`."""
     if status < 400:
         return UserError(
             f"{where} answered {status} and no file. Use an address that answers with the file itself."
         )
     meaning = MEANING.get(status, "the server has a problem" if status >= 500 else "it refused the request")
     if status >= 500 or status in PASSING_STATUS:
-        return Away(f"{where} answered {status} ({meaning})", "Start again later.")
+        return Away(f"{where} answered {status} ({meaning})", "Start again later.", pause)
     return UserError(f"{where} answered {status}: {meaning}. Check the address and the credentials.")
 
 
+def limited(
+    run: Run, where: str, timeout: float, done: Callable[[], int] = lambda: 0
+) -> AbstractContextManager[None]:
+    """Give a call a total deadline and a sign of life in the log; see `deadline`."""
+    return deadline(
+        SILENCES * timeout,
+        lambda spent: run.event("waiting for a server", where=where, seconds=round(spent)),
+        done,
+    )
+
+
+def room(folder: Path, where: str, announced: int | None) -> int:
+    """Return how many bytes a file may have: what was announced, otherwise half of the free disk.
+
+    Raises:
+        UserError: the disk is smaller than what was announced.
+    """
+    free = shutil.disk_usage(folder).free
+    if announced is None:
+        return free // 2
+    if not 0 <= announced <= free:
+        raise UserError(
+            f"{where} announces {size(announced)} and the disk has {size(free)} free. Check the address, or "
+            "give the workspace a larger volume (workspace.size)."
+        )
+    return announced
+
+
+def check_length(where: str, came: int, announced: int | None) -> None:
+    """Compare the length of a file with what was announced, where that is known.
+
+    Raises:
+        Away: it is shorter, so the answer broke off.
+        UserError: it is longer, so it is not what was announced.
+    """
+    if announced is None or came == announced:
+        return
+    seen = f"{where} sent {came:,} bytes of a file that is listed with {announced:,}"
+    if came < announced:
+        raise Away(seen, "Start again later; if it stays so, check what serves the file.")
+    raise UserError(
+        f"{seen}. It changed meanwhile, or the server is wrong: start again, or check the server."
+    )
+
+
 def patiently(run: Run, call: Callable[[], T]) -> T:
-    """Call until it works; who is away gets `TRIES` chances, any other error ends at once."""
+    """Call until it works; a server that is unavailable gets `TRIES` tries, any other error ends at once."""
     for attempt in range(TRIES - 1):
         try:
             return call()
         except Away as error:
-            pause = FIRST_PAUSE_SECONDS * 2**attempt
+            pause = max(FIRST_PAUSE_SECONDS * 2**attempt, error.pause)
             run.event("trying again", seen=error.seen, seconds=pause)
             time.sleep(pause)
     return call()

@@ -1,54 +1,38 @@
-"""Reading sources row by row: good rows to a spool, bad ones to `rejected.jsonl`, and when to give up."""
+"""Reading sources row by row: good rows to a spool, others to `rejected.jsonl`, and when to give up."""
 
-from array import array
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 import orjson
 
+from osft_download.chat import CHOICES
 from osft_download.formats import FORMATS, Columns, Undecided, format_of
 from osft_download.meter import Meter
-from osft_download.readers import Row, reader_for
-from osft_download.rules import LONGEST_SHOWN, BadRow
+from osft_download.readers import Row, bounded, read_rows
+from osft_download.rules import BadRow, shown
 from osft_download.sources import Fetched
-from osft_workspace import Run, UserError
+from osft_download.spool import Place, Spool
+from osft_download.written import count_unread, line_of, shares
+from osft_workspace import Run, UserError, excerpt, printable, redact_text
 
-EXCERPT = 200  # characters of a bad row that rejected.jsonl shows
-NAMED = 3  # bad rows that the sentence names
-TICK = 1000  # rows between two looks at the progress
+NAMED = 3  # rejected rows that the sentence names
+LISTED = 10_000  # rejected rows in `rejected.jsonl` of a run that ends because of them
+LONGEST_REASON = 400  # characters of a reason, which may quote the row
+TICK, LARGE = 1000, 1 << 16  # rows between two looks at the progress; bytes of one that is looked at itself
 
 
-class Spool:
-    """Checked rows of one set on disk, and where each begins: 8 bytes of memory a row."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.offsets = array("Q")
-        self.end = 0
-        self.file: BinaryIO = path.open("wb")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self.file.close()
-
-    def add(self, line: bytes) -> None:
-        """Append one row."""
-        self.offsets.append(self.end)
-        self.end += self.file.write(line) + self.file.write(b"\n")
+class OtherKind(Exception):
+    """A held-out row that does not become what the rows to train on did."""
 
 
 @dataclass(slots=True)
 class Policy:
-    """What happens to bad rows."""
+    """What happens to rejected rows."""
 
     drop: bool
     most: int
-    """Bad rows before giving up; 0 means no limit."""
+    """Rejected rows that may be dropped; 0 means no limit."""
 
 
 @dataclass(slots=True)
@@ -67,23 +51,41 @@ class Intake:
     result: str | None = None
     """What all rows become, fixed by the first good one."""
     first: list[str] = field(default_factory=list)
+    examples: dict[str, str] = field(default_factory=dict)
+    """Rule -> the first row that broke it, with the reason."""
+    notes: Counter[str] = field(default_factory=Counter)
+    """Choice of `chat.CHOICES` -> rows in which it was made."""
+    held_out: bool = False
+    """Whether the source that is read is of data.evalUri."""
+    missing: dict[str, str] = field(init=False)
+    """Our name of a column -> the name that the user gave it, while no row has it."""
+    unread: Counter[str] = field(default_factory=Counter)
+    """Column that is not read -> rows that hold something in it."""
 
-    def take(self, source: Fetched, spool: Spool) -> int:
-        """Read a source into a spool; returns how many rows it held, good and bad.
+    def __post_init__(self) -> None:
+        self.missing = {name: column for name, column in self.columns.items() if column != name}
+
+    def take(self, source: Fetched, spool: Spool, *, held_out: bool) -> int:
+        """Read a source into a spool; returns how many rows it held, rejected ones too.
+
+        Args:
+            held_out: it is of data.evalUri, whose rows may have another format, and train as the others do.
 
         Raises:
-            UserError: a file cannot be read, holds no row, or there are more bad rows than allowed.
+            UserError: a file cannot be read, holds no row, or more rows are rejected than allowed.
         """
+        self.held_out = held_out
         before = self.read
         meter = Meter(self.run, "checking rows", sum(file.path.stat().st_size for file in source.files))
         base = 0
         for file in source.files:
             inside = base
-            for row in reader_for(file)(file):
-                self.judge(row, file.name, spool)
-                inside += len(row[1] or b"")
-                if self.read % TICK == 0:
-                    meter.at(inside)
+            with bounded(file):
+                for row in read_rows(file, self.run.choice):
+                    self.judge(row, file.name, spool)
+                    inside += len(row[1] or b"")
+                    if self.read % TICK == 0 or len(row[1] or b"") >= LARGE:
+                        meter.at(inside)
             base += file.path.stat().st_size
             meter.at(base)
         if self.read == before:
@@ -93,119 +95,149 @@ class Intake:
         return self.read - before
 
     def judge(self, row: Row, name: str, spool: Spool) -> None:
-        """Spool a good row, list a bad one."""
+        """Spool a good row, list a rejected one."""
         place, raw, value = row
         self.read += 1
         try:
             if isinstance(value, BadRow):
                 raise value
+            if self.missing and isinstance(value, dict):
+                self.missing = {name: column for name, column in self.missing.items() if column not in value}
             form = format_of(value, self.wanted, self.columns)
-            converted = FORMATS[form].convert(value, self.columns)
+            notes: set[str] = set()
+            converted = FORMATS[form].convert(value, self.columns, notes)
             self.agree(FORMATS[form].result)
-            line = raw if raw is not None and converted is value else as_line(converted)
+            line = raw if raw is not None and converted.row is value and b"\n" not in raw else None
+            line = line if line is not None else line_of(converted)
         except BadRow as error:
             self.reject(error, name, place, raw if raw is not None else value)
             return
+        except OtherKind as error:
+            raise UserError(
+                f"{printable(name)} line {place} of data.evalUri: the row would be evaluated as {error}, and "
+                f"the rows of data.uri train as {self.result}. Expected held-out rows of the same kind. "
+                "Convert those of data.evalUri, or leave it empty to hold out rows of data.uri "
+                "(data.trainFraction)."
+            ) from error
         except Undecided as error:
             raise UserError(
-                f"{name} line {place}: {error}. All rows must train alike: set data.format (--format) to "
-                "what is meant. Other rows are bad rows then, and data.onInvalid=drop leaves them out."
+                f"{printable(name)} line {place}: {error}. All rows must train alike: set data.format "
+                "(--format) to what is meant. Rows of other formats are rejected then, and "
+                "data.onInvalid=drop leaves them out."
             ) from error
         self.formats[form] += 1
-        spool.add(line)
+        self.notes.update(notes)
+        count_unread(self.unread, value, converted.read)
+        spool.add(line, Place(name, place))
 
     def agree(self, result: str) -> None:
         """Hold every row to what the first one becomes: one training run reads one kind.
 
         Raises:
+            OtherKind: it is held out, and those to train on became something else.
             Undecided: it becomes something else, and the first one may be the stray.
         """
         if self.result is None:
             self.result = result
         if result != self.result:
+            if self.held_out:
+                raise OtherKind(result)
             raise Undecided(f"the row would train as {result}, the rows before it as {self.result}")
 
     def reject(self, error: BadRow, name: str, place: int, row: object) -> None:
-        """List a bad row, and give up when there are too many."""
+        """List a rejected row; where such rows are dropped, give up when there are too many.
+
+        Where one of them ends the run, all rows are read, so that everything to correct is known at once.
+        """
         self.bad += 1
         self.rules[error.rule] += 1
-        text = row.decode("utf-8", "replace") if isinstance(row, bytes) else excerpt(row)
-        entry: Mapping[str, object] = {
-            "file": name,
-            "line": place,
-            "rule": error.rule,
-            "reason": error.reason,
-            "excerpt": text[:EXCERPT],
-        }
-        self.rejected.write(orjson.dumps(entry) + b"\n")
+        reason = excerpt(error.reason, LONGEST_REASON)
+        if self.policy.drop or self.bad <= LISTED:
+            entry = {
+                "file": redact_text(name),
+                "line": place,
+                "rule": error.rule,
+                "reason": reason,
+                "excerpt": excerpt(row),
+            }
+            self.rejected.write(orjson.dumps(entry) + b"\n")
+        told = f"{printable(name)} line {place}: {reason}"
+        self.examples.setdefault(error.rule, told)
         if len(self.first) < NAMED:
-            self.first.append(f"{name} line {place}: {error.reason}")
-        if self.policy.most and self.bad > self.policy.most:
+            self.first.append(told)
+        if self.policy.drop and self.too_many:
             self.give_up(stopped=True)
 
+    @property
+    def too_many(self) -> bool:
+        """Whether there are more rejected rows than may be dropped."""
+        return bool(self.policy.most) and self.bad > self.policy.most
+
     def give_up(self, *, stopped: bool) -> None:
-        """End with the sentence that names the first bad rows and where all of them are.
+        """End with the sentence that names the first rejected rows and where all of them are.
 
         Raises:
             UserError: always.
         """
         self.rejected.flush()
-        more = f"; and {self.bad - len(self.first)} more" if self.bad > len(self.first) else ""
+        more = ""
+        if self.bad > len(self.first):
+            rules = ", ".join(f"{rule} {count}" for rule, count in self.rules.most_common())
+            more = f"; and {self.bad - len(self.first)} more. Rows by rule: {rules}"
+        listed = "All" if self.policy.drop or self.bad <= LISTED else f"The first {LISTED:,}"
         of, end = "", ""
         if stopped:
             of, end = "the first ", f", and reading stopped there (data.maxInvalid is {self.policy.most})"
         raise UserError(
             f"{self.bad} of {of}{self.read} rows cannot be used{end}. {'; '.join(self.first)}{more}. "
-            f"All of them are listed in {self.rejected.name}. {self.advice(stopped)}."
+            f"{listed} of them are listed in {self.rejected.name}. {self.advice(stopped)}."
         )
 
     def advice(self, stopped: bool) -> str:
-        """The way out, as a sentence; leaving out is none where every row would go."""
+        """Return how to fix it, as a sentence; leaving out does not help where every row would go."""
         ways = ["Correct them"]
         if set(self.rules) == {"unknown-format"}:
             ways = ["Name their columns in data.columns (--columns)", "correct them"]
+            if self.wanted != "auto":
+                ways.insert(0, "Set data.format (--format) to auto, which decides for each row")
+                ways[1] = ways[1].replace("Name", "name")
+        if set(self.rules) == {"rows-inside"}:
+            ways = ["Write each of these lists as JSON lines or a JSON array in a file of its own"]
+        if set(self.rules) == {"wrong-cells"}:
+            ways = ["Write the header and every row with the same separator and as many cells"]
+        if "template" in self.rules:
+            ways.append("set data.systemRole=merge where the chat template takes no system message")
         if self.bad < self.read and not self.policy.drop:
-            ways.append("set data.onInvalid=drop to leave them out" + " and raise data.maxInvalid" * stopped)
+            ways.append(
+                "set data.onInvalid=drop to leave them out" + " and raise data.maxInvalid" * self.too_many
+            )
         elif self.bad < self.read and stopped:
             ways.append("raise data.maxInvalid")
         return ", or ".join(ways)
 
-    def close(self, spools: list[Spool]) -> None:
-        """The verdict on the whole: `spools` are the sets that must not be empty.
+    def close(self, *, empty: bool) -> None:
+        """Judge the whole, and report what was chosen and what was not read.
+
+        Args:
+            empty: whether the rejected rows leave a set without any row.
 
         Raises:
-            UserError: rows are bad and may not be dropped, or a set has none left.
+            UserError: rows are rejected and may not be dropped, a set has none left, or no row has a
+                column that the user named.
         """
-        if self.bad and (not self.policy.drop or not all(spool.offsets for spool in spools)):
+        if self.bad and (not self.policy.drop or empty):
             self.give_up(stopped=False)
-        self.run.event("rows checked", rows=self.read, refused=self.bad, **self.formats)
-
-
-def as_line(row: object) -> bytes:
-    """A converted row as JSON, UTF-8, keys in their order."""
-    try:
-        return orjson.dumps(row)
-    except TypeError as error:
-        raise BadRow("not-json", f"{culprit(row)} cannot be written as JSON: {error}") from error
-
-
-def culprit(row: object) -> str:
-    """The column that JSON has no place for, for a sentence."""
-    for key, value in row.items() if isinstance(row, dict) else ():
-        try:
-            orjson.dumps(value)
-        except TypeError:
-            return f"column {key[:LONGEST_SHOWN]!r}"
-    return "the row"
-
-
-def excerpt(row: object) -> str:
-    """A row that never was text, as text."""
-    try:
-        return orjson.dumps(row).decode()
-    except TypeError:
-        pass  # dates, bytes, long integers; or a value that is nested too deep even for repr
-    try:
-        return repr(row)
-    except RecursionError:
-        return "<nested too deep to show>"
+        if self.missing:
+            name, column = next(iter(self.missing.items()))
+            raise UserError(
+                f"none of the {self.read} rows has the column {shown(column)!r}, expected it in some rows: "
+                f"data.columns (--columns) names it for {name}. Correct the name, or leave it out there."
+            )
+        self.run.event("rows checked", rows=self.read, rejected=self.bad, **self.formats)
+        for rule, count in self.rules.items():
+            self.run.event("rows rejected", rows=count, rule=rule, first=self.examples[rule])
+        for note, rows in self.notes.items():
+            name, value, reason = CHOICES[note]
+            self.run.choice(name, value, f"{reason}; rows: {rows}")
+        if self.unread:
+            self.run.event("columns not read", columns=shares(self.unread, sum(self.formats.values())))

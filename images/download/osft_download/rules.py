@@ -2,29 +2,41 @@
 
 from typing import Any
 
+from osft_workspace import printable
+
 RULES = {
     "not-json": "the line is one JSON value",
     "not-utf8": "text is UTF-8",
-    "too-long": "a line is at most 64 MiB",
+    "too-long": "a row is at most 8 MiB, 1,048,576 values (numbers, texts, lists) and 262,144 tokens",
+    "too-deep": "lists and objects in a row nest at most 100 deep",
     "wrong-cells": "a CSV row has as many cells as the header",
     "not-an-object": "a row is a JSON object",
     "unknown-format": "a row has the columns of a known format",
+    "rows-inside": "a row is not an object that holds the rows under a key",
     "not-a-list": "messages are a list",
     "no-messages": "the list is not empty",
     "not-a-message": "each message is an object with a role and content",
     "unknown-role": "the role is one that chat templates know",
-    "no-content": "each message has content that is text; null is allowed nowhere",
+    "no-content": "each message has content that is text, or text parts; only tool calls do without",
+    "not-text": "parts of a content are text, and so is reasoning",
     "empty-content": "user and assistant say something",
     "no-assistant": "at least one message is the assistant's (or `pretraining`), or nothing can be learned",
+    "not-a-call": "each tool call has a function with a name, and arguments that are an object",
+    "not-tools": "tools are a list of objects, or its JSON text",
+    "not-a-mask": "weight is 0 or 1; train, training and unmask are true or false",
     "not-token-ids": "input_ids and labels are lists of whole numbers; a label is a token id or -100",
     "lengths-differ": "there are as many labels as input_ids",
+    "shifted-labels": "a label stands at its own token: training shifts them",
     "nothing-to-learn": "at least one label is not -100",
     "no-text": "a document, a prompt or a completion is text and not empty",
+    "template": "the base model's chat template renders the chat",
+    "unclear-turns": "what a turn says can be told from what the chat template writes around it",
+    "not-written": "the base model's chat template writes the words of each answer as they are",
+    "no-offsets": "the base model's tokenizer says where its tokens stand in the text",
+    "unknown-token": "every token id has a row in the base model's embeddings",
 }
-ROLES = ("system", "user", "assistant", "tool", "function", "pretraining")
-TAUGHT = ("assistant", "pretraining")
 MASKED = -100
-LONGEST_SHOWN = 40  # characters of somebody's text in a sentence
+LONGEST_SHOWN = 40  # characters of a text from outside in a sentence
 
 
 class BadRow(Exception):
@@ -36,57 +48,37 @@ class BadRow(Exception):
         self.rule, self.reason = rule, reason
 
 
-def check_messages(messages: Any) -> None:
-    """A chat that can be trained on.
+def check_tokens(input_ids: Any, labels: Any) -> None:
+    """Check a row that is token ids already.
 
     Raises:
-        BadRow: with the number of the message, counted from 1.
+        BadRow: something in it is not a token id, or there is nothing to learn.
     """
-    if not isinstance(messages, list):
-        raise BadRow("not-a-list", f"messages are {kind(messages)}, expected a list")
-    if not messages:
-        raise BadRow("no-messages", "the list of messages is empty")
-    roles = [check_message(number, message) for number, message in enumerate(messages, 1)]
-    if not any(role in TAUGHT for role in roles):
-        raise BadRow("no-assistant", f"no assistant message among {', '.join(roles[:6])}: nothing to learn")
-
-
-def check_message(number: int, message: Any) -> str:
-    """One message; returns its role."""
-    if not isinstance(message, dict):
-        raise BadRow("not-a-message", f"message {number} is {kind(message)}, expected an object")
-    role = message.get("role")
-    if role is None:
-        raise BadRow("not-a-message", f"message {number} has no role (keys: {keys(message)})")
-    if role not in ROLES:
-        raise BadRow(
-            "unknown-role",
-            f"message {number} has role {repr(role)[:LONGEST_SHOWN]}, expected one of {', '.join(ROLES)}",
-        )
-    content = message.get("content")
-    if not isinstance(content, str):
-        seen = "no content" if "content" not in message else f"{kind(content)} as content"
-        raise BadRow("no-content", f"message {number} ({role}) has {seen}, expected text")
-    if role in ("user", *TAUGHT) and not content.strip() and not message.get("tool_calls"):
-        raise BadRow("empty-content", f"message {number} ({role}) is empty")
-    return str(role)
-
-
-def check_tokens(input_ids: Any, labels: Any) -> None:
-    """A row that is token ids already."""
     for name, ids, least in (("input_ids", input_ids, 0), ("labels", labels, MASKED)):
         if not isinstance(ids, list) or not ids:
             raise BadRow("not-token-ids", f"{name} are {kind(ids)}, expected a list of token ids")
         if not all(type(token) is int and (token >= 0 or token == least) for token in ids):
-            raise BadRow("not-token-ids", f"{name} hold something that is no token id")
+            raise BadRow("not-token-ids", f"{name} hold something that is not a token id")
     if len(input_ids) != len(labels):
         raise BadRow("lengths-differ", f"{len(input_ids)} input_ids and {len(labels)} labels")
     if all(label == MASKED for label in labels):
         raise BadRow("nothing-to-learn", f"every label is {MASKED}: nothing to learn")
+    if shifted(input_ids, labels):
+        raise BadRow(
+            "shifted-labels",
+            "each label is the id of the next token, expected that of its own: training shifts labels itself",
+        )
+
+
+def shifted(input_ids: list[int], labels: list[int]) -> bool:
+    """Whether labels are those of the next tokens, as data sets for other training loops hold them."""
+    own = all(label in (MASKED, token) for token, label in zip(input_ids, labels, strict=True))
+    after = zip(input_ids[1:], labels, strict=False)
+    return not own and labels[-1] == MASKED and all(label in (MASKED, token) for token, label in after)
 
 
 def check_text(name: str, text: Any) -> None:
-    """A text that is there."""
+    """Check that a text is there. Raises BadRow."""
     if not isinstance(text, str):
         raise BadRow("no-text", f"{name} is {kind(text)}, expected text")
     if not text.strip():
@@ -94,7 +86,7 @@ def check_text(name: str, text: Any) -> None:
 
 
 def kind(value: Any) -> str:
-    """The JSON name of a value's type, for sentences."""
+    """Return the JSON name of a value's type, for sentences."""
     if value is None:
         return "null"
     if isinstance(value, list):
@@ -103,7 +95,12 @@ def kind(value: Any) -> str:
     return names.get(type(value), type(value).__name__)
 
 
+def shown(text: object) -> str:
+    """Return a text from outside, bounded and on one line, for sentences."""
+    return printable(text, LONGEST_SHOWN)
+
+
 def keys(row: dict[str, Any]) -> str:
-    """A row's keys, bounded, for sentences."""
-    names = [str(key)[:LONGEST_SHOWN] for key in row]
+    """Return a row's keys, bounded, for sentences."""
+    names = [shown(key) for key in list(row)[:9]]
     return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") or "none"

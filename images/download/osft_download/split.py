@@ -1,12 +1,10 @@
-"""The seeded split: which rows train, which evaluate, in which order. Nothing here holds rows in memory."""
+"""The seeded split: which rows train, which are held out, in which order. Nothing here holds rows."""
 
 import random
 from array import array
-from pathlib import Path
 
-from osft_workspace import Run
-
-TICK = 10_000  # rows between two looks at the progress
+import numpy as np
+from numpy.typing import NDArray
 
 
 def pick(offsets: "array[int]", subset: int, *, shuffle: bool, seed: int) -> "array[int]":
@@ -37,15 +35,35 @@ def train_rows(rows: int, fraction: float) -> int:
     return min(max(round(rows * fraction), 1), rows - 1)
 
 
-def write_rows(run: Run, spool: Path, offsets: "array[int]", target: Path) -> None:
-    """Copy the rows at these offsets, in this order."""
-    with (
-        run.progress(f"writing {target.name}", total=len(offsets), unit="rows") as bar,
-        spool.open("rb") as source,
-        target.open("wb") as file,
-    ):
-        for number, offset in enumerate(offsets, 1):
-            source.seek(offset)
-            file.write(source.readline())
-            if number % TICK == 0:
-                bar.update(number)
+def held_out(
+    digests: NDArray[np.uint64], fraction: float, together: NDArray[np.bool_] | None
+) -> NDArray[np.bool_]:
+    """Which rows are held out: the last ones, so that `fraction` of all trains.
+
+    Args:
+        digests: of the rows in their order; equal rows have equal digests.
+        together: which rows are kept on one side with those that equal them: the rows that train when they
+            are not held out. None: no row is.
+    """
+    held: NDArray[np.bool_] = np.arange(len(digests)) >= train_rows(len(digests), fraction)
+    if together is not None:
+        held[together] = groups_held_out(digests[together], fraction)
+    return held
+
+
+def groups_held_out(digests: NDArray[np.uint64], fraction: float) -> NDArray[np.bool_]:
+    """As `held_out`, equal rows on one side.
+
+    The split goes by the first of them, and as long as there are two different rows each side has one.
+    """
+    border = train_rows(len(digests), fraction)
+    _, first, group, copies = np.unique(digests, return_index=True, return_inverse=True, return_counts=True)
+    order = np.argsort(first)
+    rows_so_far = np.cumsum(copies[order])
+    train_groups = int(np.searchsorted(rows_so_far, border)) + 1
+    if fraction < 1 and len(order) > 1:
+        train_groups = min(train_groups, len(order) - 1)
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    held: NDArray[np.bool_] = rank[group] >= train_groups
+    return held

@@ -1,4 +1,4 @@
-"""The download stage from sources to `train.jsonl`, `eval.jsonl` and a base model in the cache."""
+"""The download stage from sources to checked rows, their tokens, and a base model in the cache."""
 
 import shutil
 from collections.abc import Mapping
@@ -7,12 +7,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
-from osft_download import model, sources, split
+from osft_download import published, sources, split
+from osft_download.base_model import small_files, staging
 from osft_download.formats import all_columns
-from osft_download.rows import Intake, Policy, Spool
+from osft_download.prepare import prepare
+from osft_download.prepared import Sets
+from osft_download.rows import Intake, Policy
+from osft_download.spool import Spool
+from osft_rows.settings import Settings
 from osft_workspace import Outcome, Run, UserError, digest_json, sha256_file
 
-LIBRARIES = ("huggingface_hub", "datasets", "pyarrow", "boto3", "httpx")
+LIBRARIES = ("huggingface_hub", "datasets", "pyarrow", "boto3", "httpx", "transformers", "tokenizers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +35,17 @@ class Options:
     seed: int
     on_invalid: str
     max_invalid: int
+    overlap: str
+    system_role: str
+    unmask_messages: bool
+    pretraining: bool | None
+    min_tokens: int
+    max_seq_len: int
+    show_rows: int
     model_uri: str
     model_revision: str
+    trust_remote_code: bool
+    resize_embeddings: bool
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
@@ -39,6 +53,34 @@ class Options:
         settings = {item.name: given[item.name] for item in fields(sources.Settings)}
         own = {item.name: given[item.name] for item in fields(cls) if item.name != "settings"}
         return cls(settings=sources.Settings(**settings), **own)
+
+    def encoding(self, folder: Path) -> Settings:
+        """How rows become tokens with the tokenizer in a folder."""
+        vocabulary = small_files.vocabulary(folder)
+        return Settings(
+            model=str(folder),
+            # Grown embeddings hold whatever the tokenizer writes.
+            vocabulary=1 << 31 if self.resize_embeddings else vocabulary,
+            trust_remote_code=self.trust_remote_code,
+            unmask=self.unmask_messages,
+            system_role=self.system_role,
+            longest=self.max_seq_len,
+            shortest=self.min_tokens,
+            document=all_columns(self.columns)["document"],
+        )
+
+
+def check_addresses(options: Options) -> None:
+    """Look at every address, without asking any server. Raises UserError with all problems."""
+    problems = []
+    known = [(sources.parse, uri) for uri in (*options.uri, *options.eval_uri)]
+    for parse, uri in [*known, (staging.parse, options.model_uri)]:
+        try:
+            parse(uri)
+        except UserError as error:
+            problems.append(error.message)
+    if problems:
+        raise UserError(" ".join(problems))
 
 
 def download(run: Run, options: Options) -> Outcome:
@@ -48,22 +90,45 @@ def download(run: Run, options: Options) -> Outcome:
     work = run.dir / "work"
     work.mkdir()
     try:
-        plan = model.plan(
-            run, options.model_uri, options.model_revision, options.settings.timeout_seconds, work
+        plan = staging.plan(
+            run,
+            options.model_uri,
+            options.model_revision,
+            options.settings.timeout_seconds,
+            work,
+            trust=options.trust_remote_code,
+            resize=options.resize_embeddings,
         )
         with (run.dir / "rejected.jsonl").open("wb") as rejected:
             policy = Policy(options.on_invalid == "drop", options.max_invalid)
             intake = Intake(run, policy, options.format, all_columns(options.columns), rejected)
             train_rows, train_told = gather(run, options, intake, train, work, "train")
             eval_rows, eval_told = gather(run, options, intake, held_out, work, "eval")
-            intake.close([train_rows, eval_rows] if held_out else [train_rows])
             check_apart(train_told, eval_told)
-        counts = publish_rows(run, options, train_rows, eval_rows, bool(held_out))
-        base = model.stage(run, plan)
+            published.check_kind(intake.result, options.pretraining)
+            sets = sets_of(run, options, train_rows, eval_rows if held_out else None)
+            settings = options.encoding(small_files.bring(run, plan, work / "tokenizer"))
+            prepared = prepare(run, sets, settings)
+            rows = published.Rows(run, intake, sets, prepared)
+            rows.publish()
+            rows.tell(options.train_fraction)
+        base = staging.stage(run, plan)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    counts |= {"read": intake.read, "rejected": intake.bad}
-    return outcome(run, options, intake, counts, train_told + eval_told, base)
+    return outcome(run, options, intake, rows, train_told + eval_told, base)
+
+
+def sets_of(run: Run, options: Options, train: Spool, held_out: Spool | None) -> Sets:
+    """The rows that are used, in their final order, and how they are to be split."""
+    if held_out and options.train_fraction < 1:
+        run.choice("train_fraction", 1, "an evaluation set is given, so every row trains")
+    return Sets(
+        train=train,
+        order=split.pick(train.offsets, options.subset, shuffle=options.shuffle, seed=options.seed),
+        held_out=held_out,
+        fraction=1.0 if held_out else options.train_fraction,
+        overlap=options.overlap,
+    )
 
 
 def gather(
@@ -75,7 +140,7 @@ def gather(
         for number, address in enumerate(addresses):
             place = work / f"{part}-{number}"
             fetched = sources.fetch(address, sources.Order(run, place, options.settings, part))
-            rows = intake.take(fetched, spool)
+            rows = intake.take(fetched, spool, held_out=part == "eval")
             told.append({"part": part, "rows": rows, **manifest(fetched)})
             shutil.rmtree(place, ignore_errors=True)  # its rows are in the spool; the room may be needed
     return spool, told
@@ -113,36 +178,21 @@ def check_apart(train: list[dict[str, Any]], held_out: list[dict[str, Any]]) -> 
             )
 
 
-def publish_rows(run: Run, options: Options, train: Spool, held_out: Spool, explicit: bool) -> dict[str, int]:
-    """Split the rows and write both sets; returns how many each got."""
-    used = split.pick(train.offsets, options.subset, shuffle=options.shuffle, seed=options.seed)
-    border = len(used)
-    if not explicit:
-        border = split.train_rows(len(used), options.train_fraction)
-    elif options.train_fraction < 1:
-        run.choice("train_fraction", 1, "an evaluation set is given, so every row trains")
-    split.write_rows(run, train.path, used[:border], run.dir / "train.jsonl")
-    source, offsets = (held_out.path, held_out.offsets) if explicit else (train.path, used[border:])
-    split.write_rows(run, source, offsets, run.dir / "eval.jsonl")
-    if not offsets:
-        run.event("no rows are held out: evaluation cannot measure what was learned")
-    unused = len(train.offsets) - len(used)
-    return {"train": border, "eval": len(offsets), "unused": unused}
-
-
 def outcome(
     run: Run,
     options: Options,
     intake: Intake,
-    counts: dict[str, int],
+    rows: published.Rows,
     told: list[dict[str, Any]],
-    base: model.Base,
+    base: staging.Base,
 ) -> Outcome:
     """The record's part of the stage."""
     path = base.path.relative_to(run.workspace.root).as_posix()
+    tokens = rows.prepared.folder.relative_to(run.workspace.root).as_posix()
+    counts = rows.counts
     return Outcome(
         outputs=["train.jsonl", "eval.jsonl", "rejected.jsonl"],
-        shared={path: base.digest},
+        shared={path: base.digest, tokens: rows.prepared.digest},
         metrics={f"rows_{name}": count for name, count in counts.items()}
         | {"model_bytes": base.facts["bytes"]},
         details={
@@ -150,14 +200,14 @@ def outcome(
             "format": intake.result,
             "formats": dict(intake.formats),
             "rejected": dict(intake.rules),
+            "columns_not_read": dict(intake.unread),
             "sources": told,
+            "tokens": {"path": tokens, **rows.prepared.facts},
+            "no_held_out": rows.why_none_held_out(options.train_fraction),
             "model": {"path": path, "digest": base.digest, **base.facts},
             "seed": options.seed,
             "train_fraction": options.train_fraction,
         },
         versions={name: version(name) for name in LIBRARIES},
-        message=(
-            f"{counts['train']} rows to train on, {counts['eval']} held out, {counts['rejected']} refused; "
-            f"base model {base.facts['uri']}, {base.facts['bytes'] / 1e6:,.1f} MB"
-        ),
+        message=f"{rows.message()}; base model {base.facts['uri']}, {base.facts['bytes'] / 1e6:,.1f} MB",
     )

@@ -1,9 +1,10 @@
-"""Options that only a hub has a use for, held against the addresses that are given with them."""
+"""Options that only some addresses have a use for, held against those that are given with them."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from osft_download import hub, model, sources
+from osft_download import hub, sources
+from osft_download.base_model import staging
 from osft_workspace import UserError
 
 
@@ -15,12 +16,13 @@ def unused(given: Mapping[str, Any]) -> list[str]:
     """
     rows = [sources.parse(uri) for uri in (*given["uri"], *given["eval_uri"])]
     references = [hub.split_reference(rest) for rest in hub_names(rows)]
-    base = [hub.split_reference(rest) for rest in hub_names([model.parse(given["model_uri"])])]
+    base = [hub.split_reference(rest) for rest in hub_names([staging.parse(given["model_uri"])])]
     own = {
         "config": [config for _, config, _ in references],
         "revision": [revision for _, _, revision in references],
         "model_revision": [revision for _, _, revision in base],
-        "split": [""] * len(hub_names([sources.parse(uri) for uri in given["uri"]])),
+        # Folders and prefixes have splits too; whether an address is one shows when it is read.
+        "split": [""] * sum(sources.parse(uri).scheme not in ("http", "https") for uri in given["uri"]),
     }
     found = []
     for option, said in own.items():
@@ -32,7 +34,8 @@ def unused(given: Mapping[str, Any]) -> list[str]:
             raise UserError(
                 f"{flag} is {wanted!r}, and the address says {said[0]!r} itself. Leave one of them out."
             )
-        found.append(f"{flag} is for the hub, and no address leads there")
+        where = "the hub, folders and prefixes" if option == "split" else "the hub"
+        found.append(f"{flag} is for {where}, and no address leads there")
     return found
 
 

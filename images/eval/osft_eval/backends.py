@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from osft_eval.causes import named
 from osft_eval.settings import Settings
-from osft_workspace import Run, UserError
+from osft_workspace import Run, UserError, printable, trust
 from osft_workspace.cpus import set_torch_defaults, usable_cpus
 
 CPU_ROWS, GPU_ROWS = 16, 32
@@ -20,12 +21,9 @@ FAST_HALF = ("avx512_bf16", "amx_bf16", "bf16")
 
 
 def require(settings: Settings) -> None:
-    """Raises UserError with the remedy when the asked backend cannot run here."""
-    if settings.backend == "vllm" and importlib.util.find_spec("vllm") is None:
-        raise UserError(
-            "--backend vllm needs the package vllm, and this image has none. Use an eval image built with it "
-            "(images/eval/README.md), or set eval.backend to hf."
-        )
+    """Settle what may run; raises UserError with the remedy when the asked backend cannot run here."""
+    trust.enforce(trusted=settings.trust_remote_code)
+    require_installed(settings)
     if settings.backend == "hf" and settings.gpus > 0:
         import torch
 
@@ -34,6 +32,15 @@ def require(settings: Settings) -> None:
                 f"--gpus {settings.gpus} asks for a GPU and no CUDA device is visible. "
                 "Set eval.gpus to 0 to evaluate on the CPU, or give the pod a GPU."
             )
+
+
+def require_installed(settings: Settings) -> None:
+    """Raises UserError when the asked backend is not in this image."""
+    if settings.backend == "vllm" and importlib.util.find_spec("vllm") is None:
+        raise UserError(
+            "--backend vllm needs the package vllm, and this image has none. Use an eval image built with it "
+            "(images/eval/README.md), or set eval.backend to hf."
+        )
 
 
 def choose_dtype(run: Run, settings: Settings) -> str:
@@ -71,7 +78,12 @@ def cpu_flags() -> set[str]:
 def opened(run: Run, settings: Settings, which: str, folder: Path, dtype: str) -> Iterator[Any]:
     """Load a model; give its memory back at the end."""
     run.event("loading", model=which, backend=settings.backend)
-    model = OPEN[settings.backend](settings, which, folder, dtype)
+    with named(
+        f"the {which} model cannot be loaded",
+        f"Check eval.modelArgs and the files in {printable(folder)}. A model that is too large for its GPU "
+        "needs more of them (eval.gpus).",
+    ):
+        model = OPEN[settings.backend](settings, which, folder, dtype)
     try:
         yield model
     finally:
@@ -93,11 +105,12 @@ def open_hf(settings: Settings, which: str, folder: Path, dtype: str) -> Any:
         "pretrained": str(folder),
         "dtype": dtype,
         "softmax_dtype": "float32",
-        "trust_remote_code": settings.trust_remote_code,
         **({"parallelize": True} if settings.gpus > 1 else {}),
         **settings.args_for(which),
+        "trust_remote_code": settings.trust_remote_code,
     }
-    model = create(SharedContextLM, arguments, {"batch_size": rows, "device": "cpu" if cpu else "cuda"})
+    extra = {"batch_size": rows, "device": "cpu" if cpu else "cuda"}
+    model: Any = SharedContextLM.create_from_arg_obj(arguments, extra)
     model.most_rows = None if auto else rows
     return model
 
@@ -112,10 +125,10 @@ def open_vllm(settings: Settings, which: str, folder: Path, dtype: str) -> Any:
         "tensor_parallel_size": max(1, settings.gpus),
         "gpu_memory_utilization": 0.8,
         "seed": settings.seed,
-        "trust_remote_code": settings.trust_remote_code,
         **settings.args_for(which),
+        "trust_remote_code": settings.trust_remote_code,
     }
-    return create(VLLM, arguments, {"batch_size": settings.batch_size})
+    return VLLM.create_from_arg_obj(arguments, {"batch_size": settings.batch_size})
 
 
 def open_openai(settings: Settings, which: str, folder: Path, dtype: str) -> Any:
@@ -128,14 +141,14 @@ def open_openai(settings: Settings, which: str, folder: Path, dtype: str) -> Any
     arguments = {"model": str(folder), "seed": settings.seed, "max_length": longest, **given}
     batch = 1 if settings.batch_size == "auto" else int(settings.batch_size)
     if url.endswith("/chat/completions"):
-        return create(LocalChatCompletion, {"base_url": url, **arguments}, {"batch_size": 1})
+        return LocalChatCompletion.create_from_arg_obj({"base_url": url, **arguments}, {"batch_size": 1})
     tokens = {
         "base_url": url if url.endswith("/completions") else f"{url}/completions",
         "tokenizer_backend": "huggingface",
         "tokenizer": str(folder),
-        "trust_remote_code": settings.trust_remote_code,
     }
-    return create(LocalCompletionsAPI, {**tokens, **arguments}, {"batch_size": batch})
+    trusted = {"trust_remote_code": settings.trust_remote_code}
+    return LocalCompletionsAPI.create_from_arg_obj({**tokens, **arguments, **trusted}, {"batch_size": batch})
 
 
 OPEN: dict[str, Callable[[Settings, str, Path, str], Any]] = {
@@ -145,22 +158,17 @@ OPEN: dict[str, Callable[[Settings, str, Path, str], Any]] = {
 }
 
 
-def create(kind: Any, arguments: dict[str, Any], extra: dict[str, Any]) -> Any:
-    """Make lm-eval's model. Raises UserError when it does not take an argument of --model-args."""
-    try:
-        return kind.create_from_arg_obj(arguments, extra)
-    except TypeError as error:
-        raise UserError(
-            f"the model could not be loaded with {sorted(arguments)}: {error}. Check eval.modelArgs."
-        ) from error
-
-
 def sizes(folder: Path, *, trust_remote_code: bool) -> tuple[int, int]:
     """Most tokens that the model reads, and how many different ones it knows, from its configuration."""
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code).get_text_config()
-    return int(getattr(config, "max_position_embeddings", 2048)), int(config.vocab_size)
+    with named(
+        f"the configuration of the model in {printable(folder)} cannot be read",
+        "Correct config.json there, or run download and train again.",
+    ):
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code).get_text_config()
+        vocabulary = config.vocab_size
+    return int(getattr(config, "max_position_embeddings", None) or 2048), int(vocabulary or 0)
 
 
 def release(inner: Any) -> None:

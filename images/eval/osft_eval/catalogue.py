@@ -9,10 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from osft_workspace import Transient, UserError, digest_json
+from osft_eval.causes import is_network, named, shown
+from osft_eval.outline import Outline, read, unsafe
+from osft_workspace import Transient, UserError, digest_json, excerpt
+from osft_workspace.files import check_files
 
 OWN_TASKS = Path(__file__).parent / "tasks"
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+OFF = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
+REMEDY = "Check its task file and its items (eval.includePath), or remove it from eval.tasks."
+MOST_SHOWN = 3
+"""Files that one sentence names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +40,19 @@ class Catalogue:
 
 
 def load_catalogue(names: Sequence[str], include_path: str) -> Catalogue:
-    """Find tasks and groups by name or pattern; lm-eval's thousands are read only for a name of theirs.
+    """Find tasks and groups by name or pattern, and load their items.
 
     Raises:
-        UserError: a name is unknown, or a task's items are none or on a hub that may not be reached.
+        UserError: a name is unknown, a task cannot be run here, or its items are none or on a hub that may
+            not be reached.
         Transient: the hub did not answer.
     """
     if not names:
         return Catalogue({}, {}, {}, frozenset())
-    from lm_eval.tasks import TaskManager
-
-    if include_path and not Path(include_path).is_dir():
-        raise UserError(
-            f"--include-path {include_path} is no folder. It must hold lm-eval task files (*.yaml)."
-        )
-    paths = [OWN_TASKS, *([Path(include_path)] if include_path else [])]
-    manager = TaskManager(include_path=list(paths), include_defaults=False)
-    if any(not found(manager, name) for name in names):
-        manager = TaskManager(include_path=list(paths), include_defaults=True)
-    wanted = list(
-        dict.fromkeys(match for name in names for match in found(manager, name) or unknown(manager, name))
-    )
+    manager = open_manager(names, include_path)
+    wanted = list(dict.fromkeys(match for name in names for match in find(manager, name, include_path)))
+    for name in wanted:
+        outline_of(manager, [name]).refuse_unsafe()
     loaded = load(manager, wanted)
     groups = {
         name: [task.task_name for task in group.get_all_tasks()] for name, group in loaded["groups"].items()
@@ -63,21 +62,74 @@ def load_catalogue(names: Sequence[str], include_path: str) -> Catalogue:
     )
 
 
-def found(manager: Any, name: str) -> list[str]:
+def open_manager(names: Sequence[str], include_path: str) -> Any:
+    """Return lm-eval's index of tasks; its own thousands are read only for a name of theirs.
+
+    Raises:
+        UserError: the folder of further tasks is none.
+    """
+    from lm_eval.tasks import TaskManager
+
+    if include_path and not Path(include_path).is_dir():
+        raise UserError(
+            f"--include-path {excerpt(include_path)} is not a folder. It must hold lm-eval task files "
+            "(*.yaml): correct eval.includePath, or mount the folder there (eval.pod.extraVolumes)."
+        )
+    if include_path:
+        check_files(Path(include_path), (".yaml", ".yml", ".py"), "an lm-eval task file (eval.includePath)")
+    paths = [OWN_TASKS, *([Path(include_path)] if include_path else [])]
+    manager = TaskManager(include_path=list(paths), include_defaults=False)
+    if any(not matches(manager, name) for name in names):
+        manager = TaskManager(include_path=list(paths), include_defaults=True)
+    return manager
+
+
+def matches(manager: Any, name: str) -> list[str]:
     """What a name or pattern stands for; nothing when it is unknown."""
     if Path(name).suffix in (".yaml", ".yml") and Path(name).is_file():
         return [name]
     return [str(match) for match in manager.match_tasks([name])]
 
 
-def unknown(manager: Any, name: str) -> list[str]:
-    """Raises UserError with the names that look most alike."""
+def find(manager: Any, name: str, include_path: str) -> list[str]:
+    """What a name or pattern stands for.
+
+    Raises:
+        UserError: nothing; with the names that look most alike, and the task files that cannot be read.
+    """
+    found = matches(manager, name)
+    if found:
+        return found
     near = difflib.get_close_matches(name, manager.all_tasks, n=5, cutoff=0.6)
-    hint = f"Near: {', '.join(near)}." if near else "Nothing has a similar name."
+    hint = f"Near: {excerpt(', '.join(near))}." if near else "Nothing has a similar name."
+    broken = "".join(
+        f" The file {excerpt(str(path))} there cannot be read ({why})."
+        for path, why in unreadable(include_path)
+    )
     raise UserError(
-        f"task {name!r} is unknown to lm-eval, to this image and to --include-path. {hint} "
+        f"task {name!r} is unknown to lm-eval, to this image and to --include-path. {hint}{broken} "
         "Set eval.tasks to names that exist; osft_retention needs no download."
     )
+
+
+def unreadable(include_path: str) -> list[tuple[Path, str]]:
+    """The first task files of a folder that lm-eval leaves out because it cannot read them, and why."""
+    found = []
+    for path in sorted(Path(include_path).glob("**/*.yaml")) if include_path else []:
+        try:
+            read(path)
+        except Exception as error:  # of any kind, as lm-eval passes over it
+            found.append((path, shown(error)))
+    return found[:MOST_SHOWN]
+
+
+def outline_of(manager: Any, names: Sequence[str]) -> Outline:
+    """What names stand for, by their files. Raises UserError for a file that makes no sense."""
+    outline = Outline(manager.task_index)
+    for name in names:
+        with named(f"task {name!r} cannot be read", REMEDY):
+            outline.add(name, {})
+    return outline
 
 
 def load(manager: Any, names: list[str]) -> Any:
@@ -86,46 +138,73 @@ def load(manager: Any, names: list[str]) -> Any:
     groups: dict[str, Any] = {}
     for name in names:
         try:
-            loaded = manager.load([name])
-        except (ConnectionError, FileNotFoundError) as error:
+            with named(f"task {name!r} cannot be loaded", REMEDY):
+                loaded = load_one(manager, name)
+        except Exception as error:
+            if not is_network(error):
+                raise
             raise away(name, error) from error
-        except (StopIteration, IndexError) as error:  # lm-eval and datasets look at the first item
-            raise without_items(name, f"{type(error).__name__} {error}") from error
         for task in loaded["tasks"].values():
             if not len(task.eval_docs):
                 raise without_items(task.task_name, "its dataset is empty")
             if getattr(task, "UNSAFE_CODE", False) or getattr(task, "MULTIMODAL", False):
-                raise UserError(
-                    f"task {task.task_name!r} runs code that the model writes, or shows it images. "
-                    "Neither is done here: remove it from eval.tasks."
-                )
+                raise unsafe(task.task_name)
         tasks |= loaded["tasks"]
         groups |= loaded["groups"]
     return {"tasks": tasks, "groups": groups}
 
 
+def load_one(manager: Any, name: str) -> Any:
+    """Load a task or group. Raises UserError for items that are missing or none."""
+    try:
+        return manager.load([name])
+    except FileNotFoundError as error:
+        from datasets.exceptions import DatasetNotFoundError
+
+        if isinstance(error, DatasetNotFoundError):
+            raise away(name, error) from error
+        raise
+    except StopIteration as error:  # lm-eval and datasets look at the first item
+        raise without_items(name, type(error).__name__) from error
+    except IndexError as error:
+        if "size 0" in str(error):
+            raise without_items(name, f"{type(error).__name__} {error}") from error
+        raise
+
+
 def without_items(name: str, seen: str) -> UserError:
     """The sentence for a task with nothing to ask."""
     return UserError(
-        f"task {name!r} has no items that lm-eval can read ({seen.strip()}), and at least one is expected. "
+        f"task {name!r} has no items that lm-eval can read ({excerpt(seen)}), and at least one is expected. "
         "Check its data files, its split and what it leaves out, or remove it from eval.tasks."
     )
 
 
+class HubIsOff(UserError):
+    """Items lie on a hub that may not be reached."""
+
+
+def is_off() -> bool:
+    """Whether the hub is switched off for this process."""
+    return any(os.environ.get(name) for name in OFF)
+
+
 def away(name: str, error: Exception) -> UserError | Transient:
     """The sentence for a task whose items are not here."""
-    if os.environ.get("HF_HUB_OFFLINE") or os.environ.get("HF_DATASETS_OFFLINE"):
-        return UserError(
+    if is_off():
+        return HubIsOff(
             f"task {name!r} needs items that are not in this image, and the hub is switched off here "
-            f"({error}). Set eval.downloadBenchmarks to true, or fill the datasets cache below HF_HOME, "
-            "or evaluate osft_retention, which needs no download."
+            f"({shown(error)}). Set eval.downloadBenchmarks to true, or fill the datasets cache below "
+            "HF_HOME, or evaluate osft_retention, which needs no download."
         )
     if isinstance(error, FileNotFoundError):
         return UserError(
-            f"the items of task {name!r} were not found: {error}. Check the name of its dataset, "
+            f"the items of task {name!r} were not found ({shown(error)}). Check the name of its dataset, "
             "and HF_TOKEN where it is gated."
         )
-    return Transient(f"the items of task {name!r} could not be fetched: {error}. The hub may answer later.")
+    return Transient(
+        f"the items of task {name!r} could not be fetched ({shown(error)}). The hub may answer later."
+    )
 
 
 def titles(loaded: Any) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from osft_workspace import Outcome, Run, StageCommand, run_stage, stage_options
-from osft_workspace.options import Json
+from osft_workspace.options import Json, check_option
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 # How much is said, not what is measured.
@@ -24,6 +24,7 @@ def option(name: str, default: Any, text: str, **more: Any) -> Callable[[Functio
 
 @click.command(cls=StageCommand, name="osft-eval")
 @stage_options
+@check_option("OSFT_EVAL_CHECK")
 @option(
     "--tasks",
     ("osft_retention",),
@@ -76,9 +77,14 @@ def option(name: str, default: Any, text: str, **more: Any) -> Callable[[Functio
 @option("--verbosity", "INFO", "Log level; the libraries' own messages appear at DEBUG.",
         type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False))  # fmt: skip
 @option("--trust-remote-code", False, "Run code that comes with the model.", is_flag=True)
-def main(workspace: Path, run_id: str, **options: Any) -> None:
+def main(workspace: Path, run_id: str, check: bool, **options: Any) -> None:
     """Compare the tuned model with its base: tasks, held-out rows, gates and the report."""
-    from osft_eval.settings import read_settings
+    if check:
+        from osft_eval.check import check as check_options
+
+        check_options(options, options["verbosity"].upper())
+        return
+    from osft_eval.settings import RESULTS_SCHEMA, read_settings
 
     settings = read_settings(options)
 
@@ -88,6 +94,7 @@ def main(workspace: Path, run_id: str, **options: Any) -> None:
         return evaluate(run, settings, options["verbosity"].upper())
 
     inputs = {name: value for name, value in options.items() if name not in TALK}
+    inputs["results_schema"] = RESULTS_SCHEMA
     run_stage(
         "eval", workspace, run_id, inputs=inputs, needs=("train", "download"), body=body, keep=("work",)
     )

@@ -8,6 +8,8 @@ from osft_eval import metrics, stats
 
 LEVEL = 0.05
 """Below this p, adjusted for the number of tasks, a difference is called real."""
+DECIMALS = 9
+"""Of points: 2.0 points stay 2.0 points, even in binary fractions."""
 
 
 def compare_task(title: str, kind: str, base: Mapping[str, Any], tuned: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,12 +89,21 @@ def figures(said: stats.Paired) -> dict[str, Any]:
     return {"p_value": said.p_value, "interval": interval, "test": said.test}
 
 
+def is_share(task: Mapping[str, Any]) -> bool:
+    """Whether points make sense: both values lie between 0 and 1 and each item has one."""
+    return task["p_value"] is not None and 0 <= task["base"] <= 1 and 0 <= task["tuned"] <= 1
+
+
 def judge(compared: Mapping[str, dict[str, Any]]) -> None:
-    """Add to each task `p_adjusted`, over all of them, and `verdict`: worse, better or unchanged."""
+    """Add to each task `p_adjusted`, over all of them, `points`, and `verdict`.
+
+    Points are None where the metric is not a share. Verdicts are worse, better, unchanged or untested.
+    """
     names = [name for name, task in compared.items() if task["p_value"] is not None]
     adjusted = dict(zip(names, stats.holm([compared[name]["p_value"] for name in names]), strict=True))
     for name, task in compared.items():
         task["p_adjusted"] = adjusted.get(name)
+        task["points"] = round(100 * task["delta"], DECIMALS) if is_share(task) else None
         fell = (task["delta"] < 0) == task["higher_is_better"]
         real = name in adjusted and adjusted[name] < LEVEL
         task["verdict"] = (

@@ -1,9 +1,9 @@
-"""The figures of results.json, and the same as flat numbers and as one sentence."""
+"""The figures of results.json, and the same as flat numbers."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from osft_eval import compare, gates
+from osft_eval import compare
 from osft_eval.catalogue import Catalogue
 from osft_eval.holdout import Holdout
 from osft_eval.parts import ANSWERS, LOSS
@@ -43,19 +43,3 @@ def flat(results: Mapping[str, Any]) -> dict[str, float]:
         if isinstance(value, dict):
             found |= {f"holdout_{name}_{which}": number for which, number in value.items()}
     return found
-
-
-def in_short(results: Mapping[str, Any]) -> str:
-    """The result in one sentence."""
-    parts = []
-    loss = (results["holdout"] or {}).get("loss")
-    if loss:
-        parts.append(f"held-out loss {loss['base']:.3f} before, {loss['tuned']:.3f} after")
-    for task in list((results["groups"] or results["tasks"]).values())[:3]:
-        parts.append(f"{task['title']} {number(task, 'base')} before, {number(task, 'tuned')} after")
-    return "; ".join(parts) or "evaluated"
-
-
-def number(task: Mapping[str, Any], which: str) -> str:
-    """A task's value as people write it: shares as percent."""
-    return f"{100 * task[which]:.1f} %" if gates.is_share(task) else f"{task[which]:.4g}"

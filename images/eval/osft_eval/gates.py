@@ -1,25 +1,30 @@
 """Gates: rules that the tuned model must pass before anything is registered."""
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from osft_eval import stats
+from osft_eval.compare import DECIMALS, is_share
+from osft_eval.report.words import equals
 from osft_eval.settings import Gates
-from osft_workspace import UserError
-
-TINY = 1e-9
-"""Points; 2.0 points stay 2.0 points whatever binary fractions make of them."""
+from osft_workspace import UserError, excerpt
 
 
 def check_names(gates: Gates, names: Sequence[str]) -> None:
     """Raises UserError when a gate names a task or group that this evaluation does not run."""
-    for name in gates.tasks:
+    for problem in name_problems(gates.tasks, names):
+        raise UserError(problem)
+
+
+def name_problems(gated: Iterable[str], names: Sequence[str]) -> Iterator[str]:
+    """A sentence for each gate on a task or group that this evaluation does not run."""
+    for name in gated:
         if name not in names:
             near = difflib.get_close_matches(name, names, n=3) or list(names)
-            raise UserError(
+            yield (
                 f"eval.gates.tasks names {name!r}, which is not evaluated. "
-                f"Evaluated: {', '.join(near) or 'none'}. Add it to eval.tasks or remove its gate."
+                f"Evaluated: {excerpt(', '.join(near)) or 'none'}. Add it to eval.tasks or remove its gate."
             )
 
 
@@ -34,9 +39,10 @@ def apply(
         why: why there are none.
 
     Returns:
-        `passed`, `rules`, and `failures`, one sentence each.
+        `passed`, `rules`, `limits` (see `limits_of`), and `failures`, one sentence each.
     """
-    failures = [*fallen(gates, compared)]
+    limits = limits_of(gates, compared)
+    failures = [*unjudged(gates, compared), *fallen(limits, compared)]
     if gates.holdout_must_improve:
         if holdout is None or "loss" not in holdout:
             failures.append(
@@ -48,35 +54,52 @@ def apply(
                 f"{holdout['loss']['tuned']:.3f} after. Train longer or with a higher learning rate, or "
                 "check that the held-out rows are like the training rows."
             )
-    return {"passed": not failures, "rules": gates.rules, "failures": failures}
+    return {"passed": not failures, "rules": gates.rules, "limits": limits, "failures": failures}
 
 
-def fallen(gates: Gates, compared: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """A sentence for each task or group that fell by more than it may."""
-    limits = {
-        name: gates.tasks.get(name, gates.max_task_drop)
-        for name in compared
-        if gates.tasks.get(name, gates.max_task_drop) is not None
+def limits_of(gates: Gates, compared: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return what each gated task or group is `allowed` to fall and what it `used` of that, in points.
+
+    `counts` is false where `significance` is set and chance may explain the difference; then nothing is used.
+    """
+    allowed = {
+        name: limit for name in compared if (limit := gates.tasks.get(name, gates.max_task_drop)) is not None
     }
-    p_values = [compared[name]["p_value"] for name in limits if compared[name]["p_value"] is not None]
-    adjusted = iter(stats.holm(p_values))
+    tested = [name for name in allowed if compared[name]["p_value"] is not None]
+    adjusted = dict(zip(tested, stats.holm([compared[name]["p_value"] for name in tested]), strict=True))
+    found = {}
+    for name, limit in allowed.items():
+        task = compared[name]
+        if is_share(task):
+            drop = 100 * (task["base"] - task["tuned"]) * (1 if task["higher_is_better"] else -1)
+            counts = gates.significance is None or adjusted[name] < gates.significance
+            used = max(0.0, round(drop, DECIMALS)) if counts else 0.0
+            found[name] = {"allowed": float(limit), "used": used, "counts": counts}
+    return found
+
+
+def unjudged(gates: Gates, compared: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """A sentence for each task that has a limit of its own in points and no points."""
+    for name in gates.tasks:
+        if name in compared and not is_share(compared[name]):
+            task = compared[name]
+            yield (
+                f"{task['title']} cannot be judged in points: its metric {task['metric']} is not a share. "
+                f"Remove {name} from eval.gates.tasks."
+            )
+
+
+def fallen(
+    limits: Mapping[str, Mapping[str, Any]], compared: Mapping[str, Mapping[str, Any]]
+) -> Iterator[str]:
+    """A sentence for each task or group that fell by more than it may."""
     for name, limit in limits.items():
         task = compared[name]
-        p_value = next(adjusted) if task["p_value"] is not None else None
-        if not is_share(task):
-            if name in gates.tasks:
-                yield (
-                    f"{task['title']} cannot be judged in points: its metric {task['metric']} is no share. "
-                    f"Remove {name} from eval.gates.tasks."
-                )
-            continue
-        drop = 100 * (task["base"] - task["tuned"]) * (1 if task["higher_is_better"] else -1)
-        noise = gates.significance is not None and p_value is not None and p_value >= gates.significance
-        if limit is not None and drop > limit + TINY and not noise:
+        if limit["used"] > limit["allowed"]:
             yield (
-                f"{task['title']} fell by {drop:.1f} points ({100 * task['base']:.1f} % before, "
-                f"{100 * task['tuned']:.1f} % after, n = {task['n']}{shown(task['p_value'])}); "
-                f"the gate allows {limit:g}."
+                f"{task['title']} fell by {limit['used']:.1f} points ({100 * task['base']:.1f} % before, "
+                f"{100 * task['tuned']:.1f} % after, n = {task['n']}, p {equals(task['p_value'])}); "
+                f"the gate allows {limit['allowed']:g}."
             )
 
 
@@ -87,26 +110,8 @@ def ungated(gates: Gates, compared: Mapping[str, Mapping[str, Any]]) -> list[dic
     return [
         {
             "what": f"{task['title']} is not gated by maxTaskDrop",
-            "reason": f"its metric {task['metric']} is no share",
+            "reason": f"its metric {task['metric']} is not a share",
         }
         for name, task in compared.items()
         if name not in gates.tasks and not is_share(task)
     ]
-
-
-def is_share(task: Mapping[str, Any]) -> bool:
-    """Whether points make sense: both values lie between 0 and 1 and each item has one."""
-    return task["p_value"] is not None and 0 <= task["base"] <= 1 and 0 <= task["tuned"] <= 1
-
-
-def shown(p_value: float | None) -> str:
-    """A p-value as people write it."""
-    if p_value is None:
-        return ""
-    return (
-        ", p < 0.001"
-        if p_value < 0.001
-        else f", p = {p_value:.3f}"
-        if p_value < 0.1
-        else f", p = {p_value:.2f}"
-    )

@@ -3,17 +3,23 @@
 import math
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, SupportsFloat
 
+from osft_eval.catalogue import REMEDY
+from osft_eval.causes import named
 from osft_eval.settings import Settings
-from osft_workspace import UserError
+from osft_workspace import UserError, excerpt
 
 SHOWN = 2000
 """Characters of a question or an answer that are kept."""
 
 
-def prepare(task: Any, settings: Settings) -> None:
-    """Apply the run's shots, seed and generation arguments to a task, as lm-eval's own command line does."""
+def prepare(name: str, task: Any, settings: Settings) -> None:
+    """Apply the run's shots, seed and generation arguments to a task, as lm-eval's own command line does.
+
+    Raises:
+        UserError: its first prompt cannot be written, for want of shots or by a template that fits no item.
+    """
     config = task.config
     if config.output_type == "generate_until" and settings.generation:
         task.set_config("generation_kwargs", settings.generation, update=True)
@@ -21,7 +27,14 @@ def prepare(task: Any, settings: Settings) -> None:
         task.set_config("num_fewshot", settings.num_fewshot)
     elif config.num_fewshot is None:
         task.set_config("num_fewshot", 0)
-    task.set_fewshot_seed(settings.seed)
+    shots = int(config.num_fewshot)
+    with named(
+        f"task {name!r} cannot be asked with {shots} shots",
+        "Lower eval.fewshot, or check the task's items and templates (eval.includePath).",
+    ):
+        first = task.eval_docs[0]
+        task.construct_requests(doc=first, ctx=task.fewshot_context(first, num_fewshot=shots))
+    task.set_fewshot_seed(settings.seed)  # the prompt above has drawn shots
 
 
 def run_task(lm: Any, name: str, task: Any, settings: Settings) -> dict[str, Any]:
@@ -38,27 +51,37 @@ def run_task(lm: Any, name: str, task: Any, settings: Settings) -> dict[str, Any
     random.seed(settings.seed)
     numpy.random.seed(settings.seed)
     torch.manual_seed(settings.seed)
-    found = evaluate(
-        lm,
-        {"tasks": {name: task}},
-        limit=settings.limit or None,
-        bootstrap_iters=0,
-        log_samples=True,
-        apply_chat_template=settings.chat_template,
-        fewshot_as_multiturn=settings.chat_template,
-    )
-    assert found is not None
+    with named(f"task {name!r} cannot be evaluated", REMEDY):
+        found = evaluate(
+            lm,
+            {"tasks": {name: task}},
+            limit=settings.limit or None,
+            bootstrap_iters=0,
+            log_samples=True,
+            apply_chat_template=settings.chat_template,
+            fewshot_as_multiturn=settings.chat_template,
+        )
+        return of_task(name, task, found)
+
+
+def of_task(name: str, task: Any, found: Any) -> dict[str, Any]:
+    """What lm-eval's results of one task say; see `run_task`."""
     samples = sorted(found["samples"][name], key=lambda sample: sample["doc_id"])
     metric, per_item = main_metric(name, task, samples)
     filters = dict.fromkeys(sample["filter"] for sample in samples)
     wanted = next(iter(filters))
     items = [item_of(task, sample, metric, per_item) for sample in samples if sample["filter"] == wanted]
-    total = float(found["results"][name][f"{metric},{wanted}"])
+    total = found["results"][name].get(f"{metric},{wanted}")
+    if isinstance(total, bool) or not isinstance(total, SupportsFloat):
+        raise UserError(
+            f"task {name} makes {excerpt(total)} of its items for {metric}, expected a number. Correct its "
+            "aggregation, or leave it out of eval.tasks."
+        )
     return {
         "metric": metric,
         "filter": wanted,
         "higher_is_better": bool(task.higher_is_better().get(metric, True)),
-        "value": math.fsum(item["score"] for item in items) / len(items) if per_item else total,
+        "value": math.fsum(item["score"] for item in items) / len(items) if per_item else float(total),
         "items": items,
     }
 

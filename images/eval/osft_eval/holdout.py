@@ -1,22 +1,19 @@
 """Held-out rows: what the tuned model learned, measured on rows that download kept apart.
 
-Both models score the same token ids, written with the tuned model's own chat template. Only what the
-assistant says counts.
+Both models score the tokens that download made, with the labels that training has: only what the assistant
+says counts.
 """
 
 import hashlib
 import json
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from osft_rows.labels import IGNORED
 from osft_workspace import UserError, digest_json
-
-SWITCH = "eval.holdout.enabled"
-IGNORED = -100
-"""The label of a token that training does not count."""
 
 Tokens: TypeAlias = "array[int]"
 """Token ids, four bytes each: a list takes ten times as much."""
@@ -26,13 +23,13 @@ Segment = tuple[Tokens, Tokens]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One held-out row, encoded."""
+    """One held-out row, as a model reads it."""
 
     number: int
     """Line in eval.jsonl, from 1."""
     segments: list[Segment]
     messages: list[dict[str, Any]]
-    """Everything before the last answer; empty for rows that are no chat."""
+    """Everything before the last answer; empty for rows that are not chats."""
     prompt: str
     """The same as the text that the model reads."""
     reference: str
@@ -68,117 +65,74 @@ class Holdout:
         return digest_json([[row.messages, row.prompt] for row in self.generated])
 
 
-def load_holdout(path: Path, encoder: "Encoder", limit: int, generate: int) -> Holdout:
-    """Read and encode held-out rows.
-
-    Args:
-        limit: rows used, 0 for all; they are shuffled already.
-        generate: how many rows are answered too: of the chats, those whose last answer is a text.
-
-    Raises:
-        UserError: no row can be used.
-    """
-    rows: list[Row] = []
-    reasons: dict[str, list[int]] = {}
-    for number, row in read_rows(path, limit):
-        try:
-            rows.append(encoder.encode(number, row))
-        except Unusable as error:
-            reasons.setdefault(str(error), []).append(number)
-    skipped = [f"{len(lines)} of them, the first in line {lines[0]}: {why}" for why, lines in reasons.items()]
-    if not rows:
-        raise UserError(
-            f"no held-out row can be scored: {'; '.join(skipped)}. "
-            f"Use a chat model, or set {SWITCH} to false."
-        )
-    asked = [row for row in rows if row.prompt and row.reference.strip()]
-    return Holdout(rows, asked[:generate], skipped)
-
-
 class Unusable(Exception):
     """One row cannot be scored."""
 
 
-def read_rows(path: Path, limit: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows with their line numbers; the download stage has checked them."""
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if limit and number > limit:
-                return
-            yield number, json.loads(line)
-
-
 @dataclass(frozen=True, slots=True)
-class Encoder:
-    """Writes rows as token ids that both models can read."""
+class Reader:
+    """Reads rows of download's tokens that both models can take."""
 
-    tokenizer: Any
     longest: int
     """Most tokens that both models read."""
     vocabulary: int
     """Tokens that both models know."""
 
-    def encode(self, number: int, row: dict[str, Any]) -> Row:
-        """Encode a row of chat messages, of processed token ids, or a document. Raises Unusable."""
-        if "input_ids" in row:
-            return Row(number, self.checked(labelled(row["input_ids"], row["labels"])), [], "", "")
-        if "document" in row:
-            return Row(number, self.checked(self.windows(str(row["document"]))), [], "", "")
-        if "messages" not in row:
-            raise Unusable(f"no messages, input_ids or document, only {', '.join(sorted(row))}")
-        messages, tools = row["messages"], row.get("tools")
-        turns = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
-        if not turns:
-            raise Unusable("no assistant turn")
-        segments = self.checked([self.turn(messages, turn, tools) for turn in turns])
-        before = messages[: turns[-1]]
-        reference = str(messages[turns[-1]]["content"] or "")
-        return Row(number, segments, before, self.render(before, tools, ask=True), reference)
+    def read(self, path: Path, limit: int, generate: int) -> Holdout:
+        """Read held-out rows.
 
-    def turn(self, messages: list[dict[str, Any]], turn: int, tools: Any) -> Segment:
-        """An assistant turn after everything before it. Closing white space does not count."""
-        asked = self.tokens(self.render(messages[:turn], tools, ask=True))
-        whole = self.tokens(self.render(messages[: turn + 1], tools, ask=False).rstrip())
-        shared = 0
-        while shared < min(len(asked), len(whole)) and asked[shared] == whole[shared]:
-            shared += 1
-        if not 0 < shared < len(whole):
-            raise Unusable("the chat template leaves nothing of the assistant's answer")
-        return whole[:shared], whole[shared:]
+        Args:
+            limit: rows used, 0 for all; they are shuffled already.
+            generate: how many rows are answered too: of the chats, those whose last answer is a text.
 
-    def windows(self, text: str) -> list[Segment]:
+        Raises:
+            UserError: no row can be used.
+        """
+        rows: list[Row] = []
+        reasons: dict[str, list[int]] = {}
+        for number, row in numbered(path, limit):
+            try:
+                rows.append(self.row(number, row))
+            except Unusable as error:
+                reasons.setdefault(str(error), []).append(number)
+        skipped = [f"{len(at)} of them, the first in line {at[0]}: {why}" for why, at in reasons.items()]
+        if not rows:
+            raise UserError(
+                f"no held-out row can be scored: {'; '.join(skipped)}. Give other rows (data.evalUri), or "
+                "set eval.holdout.enabled to false."
+            )
+        asked = [row for row in rows if row.prompt and row.reference.strip()]
+        return Holdout(rows, asked[:generate], skipped)
+
+    def row(self, number: int, row: Mapping[str, Any]) -> Row:
+        """One row: token ids with labels, or a document, of which every token counts. Raises Unusable."""
+        ids = row["input_ids"]
+        segments = labelled(ids, row["labels"]) if "labels" in row else self.windows(ids)
+        for context, scored in segments:
+            if len(context) + len(scored) > self.longest:
+                raise Unusable(f"longer than the {self.longest} tokens that the models read")
+            if max(max(context), max(scored)) >= self.vocabulary:
+                raise Unusable("a token that one of the models does not know")
+        messages = list(row.get("messages", ()))
+        return Row(number, segments, messages, row.get("prompt", ""), row.get("reference", ""))
+
+    def windows(self, ids: Sequence[int]) -> list[Segment]:
         """A document in pieces that fit; the first token of each is context."""
-        whole = array("i", self.tokenizer.encode(text))
+        whole = array("i", ids)
         pieces = [whole[start : start + self.longest] for start in range(0, len(whole), self.longest)]
         segments = [(piece[:1], piece[1:]) for piece in pieces if len(piece) > 1]
         if not segments:
             raise Unusable("a document of less than two tokens")
         return segments
 
-    def tokens(self, text: str) -> Tokens:
-        return array("i", self.tokenizer.encode(text, add_special_tokens=False))
 
-    def render(self, messages: list[dict[str, Any]], tools: Any, *, ask: bool) -> str:
-        """The text that the model reads, by the tokenizer's own template."""
-        from jinja2 import TemplateError
-
-        try:
-            return str(
-                self.tokenizer.apply_chat_template(
-                    messages, tools=tools, tokenize=False, add_generation_prompt=ask
-                )
-            )
-        except TemplateError as error:
-            raise Unusable(f"the chat template refuses it ({error})") from error
-
-    def checked(self, segments: list[Segment]) -> list[Segment]:
-        """The same segments. Raises Unusable when a model cannot read them."""
-        for context, scored in segments:
-            if len(context) + len(scored) > self.longest:
-                raise Unusable(f"longer than the {self.longest} tokens that the models read")
-            if max(max(context), max(scored)) >= self.vocabulary:
-                raise Unusable("a token that one of the models does not know")
-        return segments
+def numbered(path: Path, limit: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows with their line numbers."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if limit and number > limit:
+                return
+            yield number, json.loads(line)
 
 
 def labelled(ids: Sequence[int], labels: Sequence[int]) -> list[Segment]:
@@ -197,12 +151,12 @@ def labelled(ids: Sequence[int], labels: Sequence[int]) -> list[Segment]:
     return segments
 
 
-def require_template(tokenizer: Any, model: str, switch: str = SWITCH) -> None:
-    """Raises UserError when the model cannot say how its chats are written."""
+def require_template(tokenizer: Any, model: str) -> None:
+    """Raise UserError when a model cannot write the prompts of tasks as chats."""
     if not getattr(tokenizer, "chat_template", None):
         raise UserError(
-            f"{model} has no chat template (chat_template.jinja or tokenizer_config.json), and chats "
-            f"cannot be written for it. Use a chat model, or set {switch} to false."
+            f"{model} has no chat template (chat_template.jinja or tokenizer_config.json), and the prompts "
+            "of tasks are to be written with it. Use a chat model, or set eval.chatTemplate to false."
         )
 
 

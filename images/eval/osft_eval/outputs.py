@@ -1,6 +1,5 @@
 """What an evaluation leaves behind: files, and the record's part."""
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +9,7 @@ from osft_eval.catalogue import Catalogue
 from osft_eval.holdout import Holdout
 from osft_eval.settings import Settings
 from osft_workspace import Outcome, Record, Run, write_atomic
+from osft_workspace.text import json_text
 
 UNSAFE = re.compile(r"[^\w.-]+")
 
@@ -27,10 +27,11 @@ def leave(
     kept = {name: list(samples.task_samples(base[name], tuned[name])) for name in catalogue.tasks}
     if rows:
         kept["holdout"] = list(samples.holdout_samples(rows, base, tuned))
-    write_atomic(
-        run.dir / "results.json", json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    )
-    view = report.make_view(results, kept if settings.log_samples else {}, training_facts(run))
+    write_atomic(run.dir / "results.json", json_text(results, indent=1) + "\n")
+    data = report.data_view(run.predecessors["download"].details, run.predecessors["train"].metrics)
+    if not settings.log_samples:
+        kept, data = {}, {**data, "rows": []}
+    view = report.make_view(results, kept, training_facts(run), data)
     write_atomic(run.dir / "report.html", report.render_html(view))
     write_atomic(run.dir / "report.md", report.render_markdown(view))
     outputs = ["results.json", "report.html", "report.md"]
@@ -44,13 +45,10 @@ def leave(
 def training_facts(run: Run) -> dict[str, str]:
     """What the report says of data and training, in a line each."""
     data, train = run.predecessors["download"].details, run.predecessors["train"]
-    rows = data.get("rows", {})
     arguments = train.details.get("arguments", {})
     shown = ("unfreeze_rank_ratio", "learning_rate", "num_epochs", "effective_batch_size", "seed")
-    counts = ", ".join(f"{rows[name]:,} {name}" for name in ("train", "eval", "rejected") if name in rows)
-    sources = ", ".join(str(source["uri"]) for source in data.get("sources", []))
     said = {
-        "Data": "; ".join(part for part in (sources, f"{counts} rows" if counts else "") if part),
+        "Data": ", ".join(str(source["uri"]) for source in data.get("sources", [])),
         "Training": ", ".join(
             f"{name} {arguments[name]}" for name in shown if arguments.get(name) is not None
         ),
@@ -74,5 +72,5 @@ def outcome(trained: Record, results: dict[str, Any], outputs: list[str]) -> Out
             name: results["engine"][name] for name in ("osft_eval", "lm_eval", "transformers", "torch")
         },
         status="refused" if failures else "done",
-        message=" ".join(failures) if failures else figures.in_short(results),
+        message=" ".join(failures) if failures else report.message(results),
     )

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from osft_eval.holdout import Holdout
 from osft_eval.settings import Settings
 from osft_eval.watched import Meter, refuse, watched
 from osft_workspace import Run
+from osft_workspace.shapes import NUMBER, TASK_RESULT, TEXT, Shape
 
 LOSS, ANSWERS = "held-out loss", "held-out answers"
 
@@ -27,6 +29,8 @@ class Part:
     """Digest of everything in it but the model."""
     size: int
     """Items."""
+    shape: Shape
+    """Of the result."""
     measure: Callable[[Any], Any]
 
 
@@ -34,7 +38,8 @@ def parts_of(settings: Settings, catalogue: Catalogue, rows: Holdout | None) -> 
     """Everything that this evaluation measures."""
     parts = [task_part(name, task, settings) for name, task in catalogue.tasks.items()]
     if rows and settings.can_score:
-        parts.append(Part(LOSS, rows.loss_digest, len(rows.rows), lambda lm: holdout.losses(lm, rows.rows)))
+        losses = partial(holdout.losses, rows=rows.rows)
+        parts.append(Part(LOSS, rows.loss_digest, len(rows.rows), [NUMBER], losses))
     if rows and rows.generated:
         greedy = {"until": [], "do_sample": False, "max_gen_toks": settings.holdout_max_new_tokens}
         arguments = {**greedy, **settings.generation}
@@ -43,6 +48,7 @@ def parts_of(settings: Settings, catalogue: Catalogue, rows: Holdout | None) -> 
                 ANSWERS,
                 rows.answers_digest,
                 len(rows.generated),
+                [TEXT],
                 lambda lm: holdout.answers(lm, rows.generated, arguments, chat=not settings.can_score),
             )
         )
@@ -51,9 +57,10 @@ def parts_of(settings: Settings, catalogue: Catalogue, rows: Holdout | None) -> 
 
 def task_part(name: str, task: Any, settings: Settings) -> Part:
     """One lm-eval task."""
-    harness.prepare(task, settings)
+    harness.prepare(name, task, settings)
     items = min(len(task.eval_docs), settings.limit or len(task.eval_docs))
-    return Part(name, content_digest(task), items, lambda lm: harness.run_task(lm, name, task, settings))
+    run = partial(harness.run_task, name=name, task=task, settings=settings)
+    return Part(name, content_digest(task), items, TASK_RESULT, run)
 
 
 def numbers(result: Any) -> Iterator[float]:
@@ -82,7 +89,9 @@ def measure(
     Raises:
         UserError: a loss or a score is no finite number.
     """
-    results = {part.name: cache.get(part.name, part.content) for part in parts} if cache else {}
+    results = {}
+    if cache:
+        results = {part.name: cache.get(part.name, part.content, part.shape, part.size) for part in parts}
     missing = [part for part in parts if results.get(part.name) is None]
     if len(missing) < len(parts):
         kept = f"{len(parts) - len(missing)} of {len(parts)} kept"

@@ -1,11 +1,11 @@
 """Every item with both models' answers, one line each: what the figures were made of."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from osft_eval.holdout import Holdout
 from osft_eval.parts import ANSWERS, LOSS
+from osft_workspace.text import json_text
 
 
 def task_samples(base: Mapping[str, Any], tuned: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -45,4 +45,4 @@ def holdout_samples(
 
 def lines(samples: Iterator[dict[str, Any]] | list[dict[str, Any]]) -> str:
     """JSON lines."""
-    return "".join(json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples)
+    return "".join(json_text(sample) + "\n" for sample in samples)

@@ -1,12 +1,13 @@
 """What a user asked for, checked before anything heavy is imported."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from osft_workspace import UserError
+from osft_workspace import UserError, excerpt
 
-BACKENDS = ("hf", "vllm", "openai")
+RESULTS_SCHEMA = "osft-pipeline/eval-results/v2"
+"""Of results.json. An input of the stage, so that results of another version are made again."""
 LENGTH_NAMES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 GATE_KEYS = ("maxTaskDrop", "tasks", "holdoutMustImprove", "significance")
 
@@ -83,55 +84,74 @@ def read_settings(options: Mapping[str, Any]) -> Settings:
     """Turn click's values into settings.
 
     Raises:
-        UserError: a value is not what its option takes, or two values contradict each other.
+        UserError: values are not what their options take, or contradict each other; all of them at once.
     """
+    settings = parse(options)
+    refuse([*setting_problems(settings), *gate_problems(options["gates"])])
+    return replace(settings, gates=read_gates(options["gates"]))
+
+
+def parse(options: Mapping[str, Any]) -> Settings:
+    """Settings without gates and without a look at what they hold."""
     values = {item.name: options[item.name] for item in fields(Settings) if item.name in options}
     values["tasks"] = tuple(name for name in options["tasks"] if name != "none")
-    values["gates"] = read_gates(options["gates"])
-    settings = Settings(**values)
+    return Settings(**{**values, "gates": Gates()})
+
+
+def refuse(problems: Sequence[str]) -> None:
+    """Raise UserError with every problem, if there is one."""
+    if not problems:
+        return
+    if len(problems) == 1:
+        raise UserError(problems[0])
+    listed = " ".join(f"({number}) {problem}" for number, problem in enumerate(problems, 1))
+    raise UserError(f"{len(problems)} problems of the evaluation: {listed}")
+
+
+def setting_problems(settings: Settings) -> Iterator[str]:
+    """A sentence for each value that is not what its option takes."""
     for which in ("base", "tuned"):
         if not isinstance(settings.model_args.get(which, {}), dict):
-            raise UserError(
-                f"--model-args has {which!r} as {settings.model_args[which]!r}, expected an object."
-            )
+            yield f"--model-args has {which!r} as {excerpt(settings.model_args[which])}, expected an object."
     if settings.batch_size != "auto" and not (settings.batch_size.isdigit() and int(settings.batch_size) > 0):
-        raise UserError(
-            f"--batch-size is {settings.batch_size!r}, expected `auto` or a whole number above 0."
-        )
+        yield f"--batch-size is {settings.batch_size!r}, expected `auto` or a whole number above 0."
     if settings.backend == "openai" and not settings.base_url:
-        raise UserError(
+        yield (
             "--backend openai needs the server's address, and --base-url is empty. "
             "Set eval.baseUrl to something like http://server:8000/v1."
         )
     if not settings.tasks and not settings.holdout:
-        raise UserError(
-            "there is nothing to evaluate: no task and no held-out rows. Set eval.tasks or eval.holdout."
-        )
-    return settings
+        yield "there is nothing to evaluate: no task and no held-out rows. Set eval.tasks or eval.holdout."
+
+
+def gate_problems(rules: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence for each unknown rule and each limit that is not a number of points."""
+    unknown = sorted(set(rules) - set(GATE_KEYS))
+    if unknown:
+        yield f"--gates has unknown rules {', '.join(unknown)}. Known: {', '.join(GATE_KEYS)}."
+    tasks = rules.get("tasks") or {}
+    if not isinstance(tasks, dict):
+        yield f"--gates tasks is {excerpt(tasks)}, expected an object of task names and points."
+        tasks = {}
+    for name, value in (("maxTaskDrop", rules.get("maxTaskDrop")), *tasks.items()):
+        if value is not None and (not is_number(value) or not 0 <= value <= 100):
+            yield f"the gate for {name} is {value!r}, expected points between 0 and 100."
+    level = rules.get("significance")
+    if level is not None and (not is_number(level) or not 0 < level < 1):
+        yield f"--gates significance is {level!r}, expected a number between 0 and 1 such as 0.05."
+    improve = rules.get("holdoutMustImprove", False)
+    if improve is not None and not isinstance(improve, bool):
+        yield f"--gates holdoutMustImprove is {improve!r}, expected true or false."
 
 
 def read_gates(rules: Mapping[str, Any]) -> Gates:
-    """Check gate rules. Raises UserError for unknown names and for limits that are no points."""
-    unknown = sorted(set(rules) - set(GATE_KEYS))
-    if unknown:
-        raise UserError(f"--gates has unknown rules {', '.join(unknown)}. Known: {', '.join(GATE_KEYS)}.")
+    """Gates of rules that have no problem."""
     tasks = rules.get("tasks") or {}
-    if not isinstance(tasks, dict):
-        raise UserError(f"--gates tasks is {tasks!r}, expected an object of task names and points.")
-    for name, value in (("maxTaskDrop", rules.get("maxTaskDrop")), *tasks.items()):
-        if value is not None and (not is_number(value) or not 0 <= value <= 100):
-            raise UserError(f"the gate for {name} is {value!r}, expected points between 0 and 100.")
-    level = rules.get("significance")
-    if level is not None and (not is_number(level) or not 0 < level < 1):
-        raise UserError(f"--gates significance is {level!r}, expected a number between 0 and 1 such as 0.05.")
-    improve = rules.get("holdoutMustImprove", False)
-    if improve is not None and not isinstance(improve, bool):
-        raise UserError(f"--gates holdoutMustImprove is {improve!r}, expected true or false.")
     return Gates(
         max_task_drop=rules.get("maxTaskDrop"),
         tasks={name: points for name, points in tasks.items() if points is not None},
-        holdout_must_improve=bool(improve),
-        significance=level,
+        holdout_must_improve=bool(rules.get("holdoutMustImprove")),
+        significance=rules.get("significance"),
     )
 
 

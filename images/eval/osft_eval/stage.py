@@ -1,6 +1,5 @@
 """The evaluation of one run: base and tuned model on the same items, judged and reported."""
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,15 +9,20 @@ from typing import Any
 from osft_eval import backends, figures, gates, holdout, outputs
 from osft_eval.cache import Cache, own_code
 from osft_eval.catalogue import Catalogue, load_catalogue
+from osft_eval.causes import named
 from osft_eval.holdout import Holdout
 from osft_eval.parts import Part, measure, parts_of
-from osft_eval.settings import Settings
-from osft_workspace import Outcome, Record, Run, UserError
+from osft_eval.report.summary import summarize
+from osft_eval.settings import RESULTS_SCHEMA, Settings
+from osft_eval.wanted import measured, need_scores, primary_metric
+from osft_eval.watched import NO_TEMPLATE
+from osft_rows.files import TokenFiles
+from osft_workspace import Outcome, Record, Run, UserError, printable
+from osft_workspace.model_sizes import read_config
 
-SCHEMA = "osft-pipeline/eval-results/v1"
+QUESTION = [{"role": "user", "content": "?"}]
 WORK = "work"
 """Folder of a run in which the tuned model's results lie until the record is there."""
-HOLDOUT_LOSS, HOLDOUT_EXACT = "holdout_loss", "holdout_exact_match"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,8 @@ class Models:
 
     @property
     def base_details(self) -> Mapping[str, Any]:
-        return dict(self.record.details["base"])
+        details: Mapping[str, Any] = self.record.details["base"]
+        return details
 
 
 def evaluate(run: Run, settings: Settings, verbosity: str) -> Outcome:
@@ -51,12 +56,13 @@ def evaluate(run: Run, settings: Settings, verbosity: str) -> Outcome:
     names = [*catalogue.groups, *catalogue.tasks]
     gates.check_names(settings.gates, names)
     rows, skipped = find_rows(run, settings, models)
-    primary = primary_metric(settings, catalogue, rows)
+    loss, answers = bool(rows and settings.can_score), bool(rows and rows.generated)
+    primary = primary_metric(settings, measured(names, loss=loss, answers=answers))
     check_tasks(settings, catalogue, models)
     engine = engine_of(settings, backends.choose_dtype(run, settings))
     base, tuned = measure_both(run, settings, models, engine, parts_of(settings, catalogue, rows))
     results = {
-        "schema": SCHEMA,
+        "schema": RESULTS_SCHEMA,
         "run_id": run.run_id,
         "base": {key: models.base_details.get(key) for key in ("uri", "revision", "digest")},
         "tuned": models.record.details["model"],
@@ -93,7 +99,7 @@ def measure_both(
 
 
 def judge(run: Run, settings: Settings, results: dict[str, Any]) -> None:
-    """Add `gates`, and to `skipped` what they cannot judge."""
+    """Add `gates`, to `skipped` what they cannot judge, and `summary`."""
     why = "; ".join(entry["reason"] for entry in results["skipped"])
     compared = {**results["groups"], **results["tasks"]}
     results["gates"] = gates.apply(settings.gates, compared, results["holdout"], why)
@@ -101,48 +107,54 @@ def judge(run: Run, settings: Settings, results: dict[str, Any]) -> None:
     for entry in ungated:
         run.event("left out", part=entry["what"], reason=entry["reason"])
     results["skipped"] = [*results["skipped"], *ungated]
+    results["summary"] = summarize(results)
 
 
 def find_models(run: Run) -> Models:
-    """Base and tuned model, as the record of training names them."""
+    """Base and tuned model, as the records name them.
+
+    Raises:
+        UserError: a record names another folder than download or train left, or one without a model.
+    """
     record = run.predecessors["train"]
-    base = run.workspace.root / str(record.details["base"]["path"])
-    tuned = run.workspace.run_dir(run.run_id) / str(record.details["model"]["path"])
+    base = run.predecessors["download"].shared_path(run.workspace.root, record.details["base"]["path"])
+    tuned = record.path(str(record.details["model"]["path"]).removeprefix("train/"))
     for which, folder in (("base", base), ("tuned", tuned)):
         if not (folder / "config.json").is_file():
             raise UserError(
                 f"the {which} model has no config.json in {folder}. Run download and train again."
             )
+        read_config(folder, f"the {which} model")
     return Models(base, tuned, record)
 
 
-def load_tokenizer(folder: Path, settings: Settings) -> Any:
-    """The tokenizer of a model's folder."""
+def load_tokenizer(which: str, folder: Path, settings: Settings) -> Any:
+    """The tokenizer of a model. Raises UserError when its files are not one."""
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(folder, trust_remote_code=settings.trust_remote_code)
+    with named(
+        f"the tokenizer of the {which} model cannot be loaded",
+        f"Correct the tokenizer files in {printable(folder)}, or run download and train again.",
+    ):
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=settings.trust_remote_code)
 
 
 def find_rows(run: Run, settings: Settings, models: Models) -> tuple[Holdout | None, list[dict[str, str]]]:
     """Held-out rows, and what is left out with the reason."""
-    path = run.predecessors["download"].path("eval.jsonl")
+    download = run.predecessors["download"]
     if not settings.holdout:
         return None, [{"what": "held-out rows", "reason": "switched off (eval.holdout.enabled)"}]
-    if path.stat().st_size == 0:
-        reason = "no rows were held out (data.trainFraction is 1 and data.evalUri is empty)"
+    if download.path("eval.jsonl").stat().st_size == 0:
+        reason = f"no rows were held out: {download.details['no_held_out']}"
         if not settings.tasks:
             raise UserError(f"there is nothing to evaluate: {reason}, and eval.tasks is empty.")
         run.event("left out", part="held-out rows", reason=reason)
         return None, [{"what": "held-out rows", "reason": reason}]
-    tokenizer = load_tokenizer(models.tuned, settings)
-    with path.open(encoding="utf-8") as file:
-        if "messages" in json.loads(file.readline()):
-            holdout.require_template(tokenizer, "the tuned model")
     trust = settings.trust_remote_code
     limits = [backends.sizes(folder, trust_remote_code=trust) for folder in (models.base, models.tuned)]
     longest, vocabulary = (min(size[at] for size in limits) for at in (0, 1))
-    encoder = holdout.Encoder(tokenizer, longest, vocabulary)
-    rows = holdout.load_holdout(path, encoder, settings.holdout_limit, settings.holdout_generate)
+    tokens = TokenFiles.of(download, run.workspace.root).eval
+    rows = holdout.Reader(longest, vocabulary).read(tokens, settings.holdout_limit, settings.holdout_generate)
     skipped = [{"what": "held-out rows", "reason": reason} for reason in rows.skipped]
     if not settings.can_score:
         skipped.append({"what": "held-out loss", "reason": "a chat endpoint gives no log-probabilities"})
@@ -155,36 +167,11 @@ def check_tasks(settings: Settings, catalogue: Catalogue, models: Models) -> Non
     """Raises UserError for tasks that need what a model lacks: a chat template, or log-probabilities."""
     if settings.chat_template:
         for which, folder in (("base", models.base), ("tuned", models.tuned)):
-            tokenizer = load_tokenizer(folder, settings)
-            holdout.require_template(tokenizer, f"the {which} model", "eval.chatTemplate")
-    scored = [name for name, task in catalogue.tasks.items() if task.config.output_type != "generate_until"]
-    if scored and not settings.can_score:
-        raise UserError(
-            f"{', '.join(scored)} need log-probabilities, which {settings.base_url} does not give. "
-            "Point eval.baseUrl at the server's /v1 (completions), or choose tasks that generate."
-        )
-
-
-def primary_metric(settings: Settings, catalogue: Catalogue, rows: Holdout | None) -> str:
-    """The figure that stands for the model: as asked, else the first that is measured.
-
-    Raises:
-        UserError: it names something that is not measured, or nothing is.
-    """
-    known = [HOLDOUT_LOSS] if rows and settings.can_score else []
-    known += [*catalogue.groups, *catalogue.tasks]
-    known += [HOLDOUT_EXACT] if rows and rows.generated else []
-    if not known:
-        raise UserError(
-            "there is nothing to evaluate: no task, no held-out loss from a chat endpoint, and no held-out "
-            "row that is answered. Set eval.holdout.generate above 0 or eval.tasks, or point eval.baseUrl at "
-            "the server's /v1 (completions)."
-        )
-    if settings.primary_metric and settings.primary_metric not in known:
-        raise UserError(
-            f"--primary-metric {settings.primary_metric!r} is not measured. Measured: {', '.join(known)}."
-        )
-    return settings.primary_metric or known[0]
+            tokenizer = load_tokenizer(which, folder, settings)
+            holdout.require_template(tokenizer, f"the {which} model")
+            with named(f"the chat template of the {which} model cannot write a question", NO_TEMPLATE):
+                tokenizer.apply_chat_template(QUESTION, tokenize=False, add_generation_prompt=True)
+    need_scores(settings, {name: str(task.config.output_type) for name, task in catalogue.tasks.items()})
 
 
 def engine_of(settings: Settings, dtype: str) -> dict[str, Any]:

@@ -2,11 +2,18 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from osft_workspace import Transient, UserError
+from osft_eval import causes
+from osft_workspace import Transient, UserError, excerpt
 
+NO_SCORE = "Check its items, eval.modelArgs and, with eval.backend openai, the server at eval.baseUrl."
+NO_ANSWER = (
+    "Check eval.genKwargs, eval.holdout.maxNewTokens, the task's generation_kwargs and, with eval.backend "
+    "openai, the server at eval.baseUrl."
+)
+NO_TEMPLATE = "Set eval.chatTemplate to false, or correct the model's chat template (chat_template.jinja)."
 PIECES, SMALLEST = 20, 64
 """A part is cut in about so many pieces, none smaller."""
 
@@ -20,6 +27,10 @@ class Meter:
     def start(self, name: str, size: int) -> None:
         """The next part begins: it has so many items."""
         self.before, self.size, self.name = self.before + self.size, size, name
+
+    def named(self, what: str, remedy: str) -> AbstractContextManager[None]:
+        """Turn an error of the model's library into a sentence that names model and part."""
+        return causes.named(f"the {self.which} model {what} {excerpt(self.name)}", remedy)
 
     def pieces(
         self, requests: Sequence[Any], call: Callable[..., Sequence[Any]], length: Callable[[Any], Any]
@@ -79,13 +90,16 @@ def watched(inner: Any, meter: Meter) -> Any:
             return getattr(inner, name)
 
         def loglikelihood(self, requests: Any) -> Any:
-            return meter.pieces(requests, inner.loglikelihood, by_context)
+            with meter.named("cannot score", NO_SCORE):
+                return meter.pieces(requests, inner.loglikelihood, by_context)
 
         def loglikelihood_rolling(self, requests: Any) -> Any:
-            return meter.pieces(requests, inner.loglikelihood_rolling, by_context)
+            with meter.named("cannot score", NO_SCORE):
+                return meter.pieces(requests, inner.loglikelihood_rolling, by_context)
 
         def generate_until(self, requests: Any) -> Any:
-            return meter.pieces(requests, inner.generate_until, by_context)
+            with meter.named("cannot answer", NO_ANSWER):
+                return meter.pieces(requests, inner.generate_until, by_context)
 
         def token_likelihoods(self, requests: Any) -> Any:
             """Scores of (context, continuation) in arrays of token ids."""
@@ -93,10 +107,12 @@ def watched(inner: Any, meter: Meter) -> Any:
             def call(piece: list[Any], **options: Any) -> Any:
                 return inner._loglikelihood_tokens([(None, list(a), list(b)) for a, b in piece], **options)
 
-            return meter.pieces(requests, call, lambda request: len(request[0]) + len(request[1]))
+            with meter.named("cannot score", NO_SCORE):
+                return meter.pieces(requests, call, lambda request: len(request[0]) + len(request[1]))
 
         def apply_chat_template(self, chat_history: Any, add_generation_prompt: bool = True) -> Any:
-            return inner.apply_chat_template(chat_history, add_generation_prompt=add_generation_prompt)
+            with meter.named("has a chat template that cannot write a prompt of", NO_TEMPLATE):
+                return inner.apply_chat_template(chat_history, add_generation_prompt=add_generation_prompt)
 
     return Watched()
 
@@ -112,9 +128,10 @@ def servers_errors() -> Iterator[None]:
     except (requests.RequestException, aiohttp.ClientError) as error:
         response = getattr(error, "response", None)
         status = int(getattr(response, "status_code", None) or getattr(error, "status", None) or 0)
+        words = causes.shown(error)
         if 400 <= status < 500 and status not in (408, 429):
             raise UserError(
-                f"the model server answered {status}: {error}. Check eval.baseUrl, the model names in "
+                f"the model server answered {status} ({words}). Check eval.baseUrl, the model names in "
                 "eval.modelArgs and OPENAI_API_KEY."
             ) from error
-        raise Transient(f"the model server is away: {error}. Is it ready at eval.baseUrl?") from error
+        raise Transient(f"the model server is away ({words}). Is it ready at eval.baseUrl?") from error

@@ -1,10 +1,10 @@
 """Where the registry is, and whether a token may travel there."""
 
-import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from osft_workspace import UserError, redact_url
+from osft_workspace.hosts import kind_of
 
 BARE_PORT = 8080  # what Model Registry listens on; an address with a scheme has the scheme's port
 TLS_PORTS = (443, 8443)
@@ -60,20 +60,6 @@ def not_an_address(text: str) -> UserError:
     )
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def is_cluster_name(host: str) -> bool:
-    """Whether a name is one that only a cluster's DNS answers: `registry`, `registry.kubeflow.svc`, ..."""
-    labels = host.rstrip(".").split(".")
-    return ":" not in host and (len(labels) == 1 or "svc" in labels[2:3])
-
-
 def check_token_may_travel(address: Address) -> None:
     """Keep the token off the open network.
 
@@ -83,13 +69,12 @@ def check_token_may_travel(address: Address) -> None:
     Raises:
         UserError: anybody on the way could read the token.
     """
-    if address.secure or is_loopback(address.host):
-        return
-    if address.explicit and is_cluster_name(address.host):
+    kind = kind_of(address.host)
+    if address.secure or kind == "loopback" or (address.explicit and kind == "cluster"):
         return
     remedy = (
         "Write http:// before the name if a service mesh protects the way, else https://"
-        if is_cluster_name(address.host)
+        if kind == "cluster"
         else "Use an https:// address"
     )
     raise UserError(

@@ -4,11 +4,19 @@ Front matter as Hugging Face reads it. The same evidence gives the same bytes: n
 """
 
 import json
+import re
+import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from osft_register.evidence import Evidence
-from osft_register.properties import ARGUMENTS, difference
+from osft_register.front_matter import yaml_value
+from osft_register.properties import ARGUMENTS
+from osft_workspace.markdown import code, words
+from osft_workspace.text import LONGEST_SENTENCE, field
+
+FIGURE = re.compile(r"([-+]|< )?[0-9.,]+( %)?|-")
+"""What acts in no cell of a table and needs no backslash."""
 
 
 def hub_id(uri: str) -> str:
@@ -28,89 +36,121 @@ def front_matter(evidence: Evidence) -> str:
         "pipeline_tag": "text-generation",
         "tags": ["osft", "osft-pipeline", "continual-learning"],
     }
-    lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in fields.items() if value]
+    lines = [f"{key}: {yaml_value(value)}" for key, value in fields.items() if value]
     return "\n".join(["---", *lines, "---"])
 
 
 def cell(value: Any) -> str:
-    """One value in a table; a bar or a line break in a name must not break the row."""
+    """One value in a table; nothing in a name may break the row."""
     if value is None:
         return "-"
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value) if FIGURE.fullmatch(str(value)) else words(str(value))
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    """A Markdown table."""
+    """A Markdown table of values."""
+    return drawn(head, ([cell(value) for value in row] for row in rows))
+
+
+def drawn(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table of cells."""
     names = list(head)
-    lines = [names, ["---"] * len(names), *([cell(value) for value in row] for row in rows)]
+    lines = [names, ["---"] * len(names), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def learned(holdout: Mapping[str, Any] | None) -> str:
-    """What was learned: held-out rows, base against tuned."""
-    if not holdout:
-        return "Not measured: no held-out rows."
-    pairs = {key: value for key, value in sorted(holdout.items()) if isinstance(value, Mapping)}
-    rows = ([key, pair.get("base"), pair.get("tuned"), difference(pair)] for key, pair in pairs.items())
-    head = f"{holdout.get('n')} held-out rows"
-    generated = f"; generated answers on {holdout['generated']} of them" if holdout.get("generated") else ""
-    return f"{head}{generated}.\n\n{table(['measure', 'base', 'tuned', 'change'], rows)}"
+def verdict(results: Mapping[str, Any] | None) -> list[str]:
+    """What a reader must know first: the headline of the report, and what the gates made of it."""
+    if results is None:
+        return ["Not evaluated: the run had evaluation switched off."]
+    summary = results["summary"]
+    return [words(summary["headline"]), words(summary["gates"]["sentence"], LONGEST_SENTENCE)]
 
 
-def kept(tasks: Mapping[str, Any]) -> str:
-    """What was kept: every task, base against tuned on the same items."""
-    if not tasks:
-        return "Not measured: no tasks."
-    keys = ("metric", "n", "base", "tuned", "delta", "gained", "lost", "p_value")
-    rows = (
-        [task.get("title") or name, *(task.get(key) for key in keys)] for name, task in sorted(tasks.items())
-    )
-    head = ["task", "metric", "items", "base", "tuned", "change", "gained", "lost", "p"]
-    return f"Base and tuned on the same items.\n\n{table(head, rows)}"
+def figures(found: Mapping[str, Any] | None, missing: str) -> str:
+    """A table of eval's summary with its note and its reading."""
+    if not found:
+        return missing
+    columns = found["columns"]
+    lines = [[cell(line[key]) for key in columns] for line in found["rows"]]
+    for line, shown in zip(found["rows"], lines, strict=True):
+        shown[0] = f"**{shown[0]}**" if line.get("group") else shown[0]
+    parts = [words(found["note"]), drawn(columns.values(), lines), words(found["sentence"], LONGEST_SENTENCE)]
+    return "\n\n".join(part for part in parts if part)
 
 
 def evaluation(results: Mapping[str, Any] | None) -> list[str]:
-    """The sections that eval's results fill."""
+    """The sections that eval's summary fills."""
     if results is None:
-        return ["## Evaluation", "Not evaluated: the run had evaluation switched off."]
-    gates = results.get("gates") or {}
-    failures = "".join(f"\n- {sentence}" for sentence in gates.get("failures", []))
-    verdict = "Passed." if gates.get("passed") else f"Not passed:{failures}"
-    rules = f" Rules: `{json.dumps(gates.get('rules') or {}, sort_keys=True)}`."
-    skipped = [f"- {item['what']}: {item['reason']}" for item in results.get("skipped", [])]
+        return []
+    summary, gates = results["summary"], results["summary"]["gates"]
+    rules = [f"- {words(rule)}" for rule in gates["rules"]]
+    left_out = [f"- {words(entry, LONGEST_SENTENCE)}" for entry in summary["left_out"]]
     return [
-        "## What was learned",
-        learned(results.get("holdout")),
         "## What was kept",
-        kept(results.get("tasks") or {}),
+        figures(summary["tables"]["kept"], "Not measured: no tasks."),
+        "## What was learned",
+        figures(summary["tables"]["learned"], "Not measured: no held-out rows."),
         "## Gates",
-        verdict + rules,
-        *(["Left out, or not judged:\n\n" + "\n".join(skipped)] if skipped else []),
+        words(gates["sentence"], LONGEST_SENTENCE),
+        *(["\n".join(rules)] if rules else []),
+        *([words(gates["room"])] if gates["room"] not in ("", gates["why"]) else []),
+        *(["Left out, or not judged:\n\n" + "\n".join(left_out)] if left_out else []),
     ]
+
+
+ROWS = {
+    "train": "trained on",
+    "validation": "set apart to validate during training",
+    "eval": "held out for evaluation",
+    "dropped_short": "dropped: fewer tokens than data.minTokens",
+    "dropped_long": "dropped: as many tokens as train.maxSequenceLength, or more",
+    "dropped_silent": "dropped: no token to learn",
+    "dropped_overlap": "dropped: held out, and also trained on",
+    "rejected": "rejected",
+    "unused": "not used (data.subset)",
+}
+"""What became of a row -> how the card says it."""
 
 
 def training(evidence: Evidence) -> str:
     """What the model was trained on and how."""
-    rows = [[key, evidence.arguments[key]] for key in ARGUMENTS if evidence.arguments.get(key) is not None]
-    data = [[s["uri"], s.get("revision"), s.get("rows")] for s in evidence.data.get("sources", [])]
-    return f"{table(['source', 'revision', 'rows'], data)}\n\n{table(['argument', 'value'], rows)}"
+    sources = [[s["uri"], s.get("revision"), s.get("rows")] for s in evidence.data.get("sources", [])]
+    rows = [[text, evidence.rows[name]] for name, text in ROWS.items() if name in evidence.rows]
+    given = [[key, evidence.arguments[key]] for key in ARGUMENTS if evidence.arguments.get(key) is not None]
+    mark = f"The end-of-turn mark is {code(evidence.end_of_turn)}." if evidence.end_of_turn else ""
+    parts = [
+        table(["source", "revision", "rows read"], sources),
+        table(["what became of the rows", "rows"], rows),
+        mark,
+        table(["argument", "value"], given),
+    ]
+    return "\n\n".join(part for part in parts if part)
 
 
 def loading(evidence: Evidence, uri: str) -> str:
     """Lines that load the model, as a reader would paste them."""
-    path = f"runs/{evidence.run_id}/{evidence.model_path}"
+    path = field(f"WORKSPACE/runs/{evidence.run_id}/{evidence.model_path}")
     place = (
-        f"The model lies at `{uri}` (KServe: `storageUri`)." if uri else "The model lies in its workspace."
+        f"The model lies at {code(uri)} (KServe: `storageUri`)."
+        if uri
+        else "The model lies in its workspace."
     )
-    return f"""{place} Below, `WORKSPACE` is where that volume is mounted.
+    trusted = evidence.base.get("trust_remote_code")
+    trust, flag = (", trust_remote_code=True", " --trust-remote-code") if trusted else ("", "")
+    warning = (
+        " It brings Python code of its own, which runs when it is loaded: read it first." if trusted else ""
+    )
+    return f"""{place}{warning} Below, `WORKSPACE` is where that volume is mounted.
 
 ```python
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-path = "WORKSPACE/{path}"
-tokenizer = AutoTokenizer.from_pretrained(path)
-model = AutoModelForCausalLM.from_pretrained(path)
+path = {json.dumps(path)}
+tokenizer = AutoTokenizer.from_pretrained(path{trust})
+model = AutoModelForCausalLM.from_pretrained(path{trust})
 messages = [{{"role": "user", "content": "Hello"}}]
 inputs = tokenizer.apply_chat_template(
     messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
@@ -119,28 +159,29 @@ print(tokenizer.decode(model.generate(**inputs, max_new_tokens=100)[0], skip_spe
 ```
 
 ```sh
-vllm serve WORKSPACE/{path}
+vllm serve {shlex.quote(path)}{flag}
 ```"""
 
 
 def model_card(evidence: Evidence, *, name: str, description: str, uri: str) -> str:
     """The whole card."""
     base = evidence.base
-    revision = f" at revision `{base['revision']}`" if base.get("revision") else ""
+    revision = f" at revision {code(str(base['revision']))}" if base.get("revision") else ""
     return "\n\n".join(
         [
             front_matter(evidence),
-            f"# {name}",
-            *([description] if description else []),
-            f"`{base.get('uri')}`{revision}, fine-tuned by orthogonal subspace fine-tuning (OSFT) in run "
-            f"`{evidence.run_id}` of osft-pipeline.",
+            f"# {words(name)}",
+            *verdict(evidence.results),
+            *([words(description, LONGEST_SENTENCE)] if description else []),
+            f"{code(str(base.get('uri')))}{revision}, fine-tuned by orthogonal subspace fine-tuning (OSFT) "
+            f"in run `{evidence.run_id}` of osft-pipeline.",
             *evaluation(evidence.results),
             "## How it was trained",
             training(evidence),
             "## How to load it",
             loading(evidence, uri),
             "## Provenance",
-            f"Model `{evidence.model_digest}`, base `{base.get('digest')}`, evidence `{evidence.digest}`. "
-            "Digests of every file are in `provenance.json` beside this card.\n",
+            f"Model `{evidence.model_digest}`, base {code(str(base.get('digest')))}, evidence "
+            f"`{evidence.digest}`. Digests of every file are in `provenance.json` beside this card.\n",
         ]
     )

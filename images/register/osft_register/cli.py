@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from osft_workspace import Outcome, Run, StageCommand, UserError, run_stage, stage_options
-from osft_workspace.options import Json, Number
+from osft_workspace.options import Json, Number, check_option, say_checked
 from osft_workspace.paths import CLAIM
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -26,6 +26,7 @@ def option(name: str, default: Any, text: str, env: str = "", **more: Any) -> Ca
 
 @click.command(cls=StageCommand, name="osft-register")
 @stage_options
+@check_option("OSFT_REGISTER_CHECK")
 @option(
     "--address", "", "Model Registry's REST service: host, host:port or http(s)://host:port. Empty: skip."
 )
@@ -60,10 +61,13 @@ def option(name: str, default: Any, text: str, env: str = "", **more: Any) -> Ca
 @option("--token-file", None, "File with the registry token; else OSFT_REGISTRY_TOKEN.",
         type=click.Path(path_type=Path))  # fmt: skip
 @option("--timeout-seconds", 30.0, "Longest wait for one answer.", type=Number(min=0.1))
-def main(workspace: Path, run_id: str, **options: Any) -> None:
+def main(workspace: Path, run_id: str, check: bool, **options: Any) -> None:
     """Write the model card and provenance of a run, and register its model once."""
     options["version"] = options["version"] or run_id
-    check(options)
+    check_options(options)
+    if check:
+        say_checked("register")
+        return
     run_stage(
         "register",
         workspace,
@@ -74,7 +78,7 @@ def main(workspace: Path, run_id: str, **options: Any) -> None:
     )
 
 
-def check(options: dict[str, Any]) -> None:
+def check_options(options: dict[str, Any]) -> None:
     """Refuse what the registry could not keep, before any work. Raises UserError."""
     from osft_register.address import parse_address
     from osft_register.properties import check_metadata

@@ -5,9 +5,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from osft_workspace import Record, Run, UserError, digest_json
+from osft_workspace import Record, Run, UserError, digest_json, excerpt, printable
+from osft_workspace.answers import Misfit, check_size, finite
+from osft_workspace.details import details_of
+from osft_workspace.files import read_regular
+from osft_workspace.predecessors import open_record
+from osft_workspace.shapes import RESULTS, misfit
 
-RESULTS_SCHEMA = "osft-pipeline/eval-results/v1"
+RESULTS_SCHEMA = "osft-pipeline/eval-results/v2"
+LARGEST_RESULTS = 16 << 20  # bytes
+MOST_VALUES = 200_000  # of 1,000 tasks with 20 figures each, ten times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +46,32 @@ class Evidence:
     def data(self) -> dict[str, Any]:
         """What download said of the data: `sources`, `rows`, `seed`, `train_fraction`."""
         return self.download.details
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """How many rows became what; counts of 0 are left out.
+
+        `train`, `validation` and `dropped_*` are as train counted them, the others as download did.
+        """
+        trained = self.train.metrics
+        counts = {**(self.data.get("rows") or {})}
+        if "rows" in trained:
+            counts["train"] = trained["rows"]
+        counts |= {
+            name.removeprefix("rows_"): count for name, count in trained.items() if name.startswith("rows_")
+        }
+        return {name: int(count) for name, count in counts.items() if count}
+
+    @property
+    def end_of_turn(self) -> str:
+        """The mark that the model learned to end its turns with; empty where there is none."""
+        tokens = self.data.get("tokens") or {}
+        return str((tokens.get("tokenizer") or {}).get("end_of_turn") or "")
+
+    @property
+    def training_metrics(self) -> dict[str, Any]:
+        """Figures of the training itself, without its counts of rows."""
+        return {name: value for name, value in self.train.metrics.items() if not name.startswith("rows")}
 
     @property
     def data_files(self) -> dict[str, str]:
@@ -96,7 +129,7 @@ def gather(run: Run, *, release: str, namespace: str, claim: str) -> Evidence:
         raise UserError(
             f"eval of run {run.run_id} judged another training than the one that is there. Run eval again."
         )
-    download = Record.load(run.workspace.stage_dir(run.run_id, "download"))
+    download = open_record(run.workspace, run.run_id, "download")
     if download is None or download.digest != train.needs.get("download"):
         seen = "is gone" if download is None else "changed after training"
         raise UserError(
@@ -122,11 +155,23 @@ def gather(run: Run, *, release: str, namespace: str, claim: str) -> Evidence:
 
 
 def read_results(judged: Record) -> dict[str, Any]:
-    """eval's results. Raises UserError when they are of another version."""
+    """eval's results. Raises UserError when they are not a file of this version."""
     path = judged.path("results.json")
-    results: dict[str, Any] = json.loads(path.read_bytes(), parse_constant=lambda _: None)
-    if results.get("schema") != RESULTS_SCHEMA:
+    try:
+        content = read_regular(path, "the results of eval", LARGEST_RESULTS)
+        check_size(content, MOST_VALUES)
+        results = json.loads(content, parse_constant=lambda _: None, parse_float=finite)
+    except Misfit as error:
+        raise UserError(f"{path} is a file {error}. Run eval again.") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not JSON ({error}). Run eval again.") from error
+    schema = results.get("schema") if isinstance(results, dict) else type(results).__name__
+    if schema != RESULTS_SCHEMA:
         raise UserError(
-            f"{path} has schema {results.get('schema')!r}, expected {RESULTS_SCHEMA!r}. Run eval again."
+            f"{path} has schema '{excerpt(schema)}', expected {RESULTS_SCHEMA!r}: another version of eval "
+            "wrote it. Run eval again with the images of this version, then register."
         )
-    return results
+    if problem := misfit(results, RESULTS):
+        raise UserError(f"{path} is not a whole result ({problem}). Run eval again.")
+    found: dict[str, Any] = details_of(results, printable(path), RESULTS)
+    return found

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from osft_register.evidence import Evidence
-from osft_workspace import UserError, redact_text
+from osft_workspace import UserError, excerpt, printable
+from osft_workspace.redact import redact_value
+from osft_workspace.text import LONGEST_SENTENCE, field
 
 Property = dict[str, Any]
 
@@ -20,6 +22,9 @@ ARGUMENTS = (
     "unfreeze_rank_ratio", "effective_batch_size", "max_tokens_per_gpu", "max_seq_len", "learning_rate",
     "num_epochs", "seed", "lr_scheduler", "warmup_steps", "use_liger", "unmask_messages", "is_pretraining",
 )  # fmt: skip
+COMPARED = ("base", "tuned", "delta", "points", "n", "p_value", "verdict")
+"""What a version says of each group and task."""
+GATED = ("allowed", "used")
 
 
 def typed(value: Any) -> Property:
@@ -30,8 +35,10 @@ def typed(value: Any) -> Property:
         return {"metadataType": "MetadataIntValue", "int_value": str(value)}
     if isinstance(value, float) or (isinstance(value, int) and abs(value) <= LARGEST_EXACT):
         return {"metadataType": "MetadataDoubleValue", "double_value": float(value)}
-    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
-    return {"metadataType": "MetadataStringValue", "string_value": redact_text(text)}
+    if isinstance(value, str):
+        return {"metadataType": "MetadataStringValue", "string_value": field(value)}
+    text = json.dumps(redact_value(value), sort_keys=True, ensure_ascii=False)
+    return {"metadataType": "MetadataStringValue", "string_value": printable(text, LONGEST_SENTENCE)}
 
 
 def plain(value: Property) -> Any:
@@ -53,13 +60,14 @@ def check_metadata(metadata: Mapping[str, Any]) -> None:
     taken = sorted(key for key in metadata if key.startswith(RESERVED))
     if taken:
         raise UserError(
-            f"register.metadata holds {', '.join(taken)}, but names that begin with {', '.join(RESERVED)} "
-            "are the pipeline's own. Choose other names."
+            f"register.metadata holds {excerpt(', '.join(taken))}, but names that begin with "
+            f"{', '.join(RESERVED)} are the pipeline's own. Choose other names."
         )
-    odd = [key for key in metadata if not key.strip() or len(key) > LONGEST_KEY]
+    odd = [key for key in metadata if not key.strip() or len(key) > LONGEST_KEY or not key.isprintable()]
     if odd:
         raise UserError(
-            f"register.metadata holds {odd[0][:40]!r}: expected names of 1 to {LONGEST_KEY} characters."
+            f"register.metadata holds '{excerpt(odd[0], 40)}': expected names of 1 to {LONGEST_KEY} "
+            "printable characters. Choose another name."
         )
 
 
@@ -75,18 +83,20 @@ def version_properties(evidence: Evidence, metadata: Mapping[str, Any]) -> dict[
         "base_model_revision": base.get("revision"),
         "base_model_digest": base.get("digest"),
         "base_model_license": base.get("license"),
+        "base_model_trust_remote_code": base.get("trust_remote_code") or None,
         "data_uri": " ".join(source["uri"] for source in data.get("sources", [])),
         "data_revision": " ".join(
             str(source.get("revision") or "") for source in data.get("sources", [])
         ).strip(),
-        **{f"data_rows_{split}": count for split, count in data.get("rows", {}).items()},
+        **{f"data_rows_{name}": count for name, count in evidence.rows.items()},
+        "data_end_of_turn": evidence.end_of_turn,
         **{f"data_{name.removesuffix('.jsonl')}_sha256": sha for name, sha in evidence.data_files.items()},
         **prefixed("training", {key: evidence.arguments.get(key) for key in ARGUMENTS}),
-        **prefixed("training", evidence.train.metrics),
+        **prefixed("training", evidence.training_metrics),
         **eval_properties(evidence),
     }
-    written = {key: typed(value) for key, value in ours.items() if value not in (None, "")}
-    return written | {key: typed(value) for key, value in metadata.items() if value is not None}
+    written = {field(key): typed(value) for key, value in ours.items() if value not in (None, "")}
+    return written | {field(key): typed(value) for key, value in metadata.items() if value is not None}
 
 
 def marks(evidence: Evidence) -> dict[str, str]:
@@ -95,19 +105,29 @@ def marks(evidence: Evidence) -> dict[str, str]:
 
 
 def eval_properties(evidence: Evidence) -> dict[str, Any]:
-    """Base, tuned and difference of every figure, each a number of its own."""
+    """The verdict, what the gates allowed and used, and every figure as a number of its own, groups first."""
     results = evidence.results
     if results is None:
         return {"eval_done": False}
+    summary, limits = results["summary"], results["gates"]["limits"]
     found: dict[str, Any] = {
         "eval_done": True,
-        "eval_gates_passed": results.get("gates", {}).get("passed"),
+        "eval_verdict": summary["verdict"],
+        "eval_learned": summary["learned"],
+        "eval_headline": summary["headline"],
+        "eval_gates_passed": results["gates"]["passed"],
+        "eval_gates": summary["gates"]["sentence"],
+        **{f"eval_gates_{key}": value for key, value in (summary["gates"]["closest"] or {}).items()},
         "eval_primary_metric": evidence.primary_metric,
-        "eval_tasks": ",".join(sorted(results.get("tasks", {}))),
+        "eval_groups": ",".join(sorted(results["groups"])),
+        "eval_tasks": ",".join(sorted(results["tasks"])),
     }
-    for name, task in sorted(results.get("tasks", {}).items()):
-        found |= {f"eval_{name}_{key}": task.get(key) for key in ("base", "tuned", "delta", "n", "p_value")}
+    for part in ("groups", "tasks"):
+        for name, task in sorted(results[part].items()):
+            found |= {f"eval_{name}_{key}": task.get(key) for key in COMPARED}
+            found |= {f"eval_{name}_gate_{key}": limits[name][key] for key in GATED if name in limits}
     holdout = results.get("holdout") or {}
+    found["eval_holdout_rows"] = holdout.get("n")
     for key, value in sorted(holdout.items()):
         if isinstance(value, Mapping):
             found |= {f"eval_holdout_{key}_{side}": value.get(side) for side in ("base", "tuned")}

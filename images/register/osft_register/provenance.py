@@ -1,10 +1,11 @@
 """provenance.json: digests of everything that a model came from. Equal evidence gives equal bytes."""
 
-import json
 from typing import Any
 
 from osft_register.evidence import Evidence
 from osft_workspace import Record
+from osft_workspace.redact import redact_value
+from osft_workspace.text import json_text
 
 SCHEMA = "osft-pipeline/provenance/v1"
 
@@ -41,4 +42,4 @@ def provenance(evidence: Evidence, uri: str) -> str:
         "evaluation": evidence.results,
         "stages": {record.stage: stage(record) for record in records},
     }
-    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(redact_value(content), indent=1, sort_keys=True) + "\n"

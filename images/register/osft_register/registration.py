@@ -4,12 +4,13 @@ Every step looks first and creates what is missing. A version carries the run an
 from the very call that creates it: a later start knows its own and completes it; another run's is a conflict.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from osft_register.api import Conflict, Registry, Thing
+from osft_register.api import Conflict, Registry
 from osft_register.properties import Property, merged, plain
+from osft_register.things import Thing
 from osft_workspace import UserError
 
 Policy = Literal["fail", "skip", "update", "new"]
@@ -83,13 +84,9 @@ def ensure_model(registry: Registry, wish: Wish) -> Thing:
 def ensure_version(registry: Registry, wish: Wish, model: Thing) -> tuple[Thing, bool]:
     """Find our version or make it; the flag says that it is another's and stays as it is."""
     for _ in range(TRIES):
-        there = {item["name"]: item for item in registry.list(f"registered_models/{model['id']}/versions")}
-        mine = next(
-            (item for name, item in there.items() if may_be_named(name, wish) and is_ours(item, wish)), None
-        )
+        mine, taken, names = look_through(registry, wish, model)
         if mine:
             return update_version(registry, wish, mine), False
-        taken = there.get(wish.version)
         if taken and wish.policy == "skip":
             return taken, True
         if taken and wish.policy == "update":
@@ -100,16 +97,29 @@ def ensure_version(registry: Registry, wish: Wish, model: Thing) -> tuple[Thing,
                 f"(id {taken['id']}, {origin(taken, wish)}). Choose another register.version, or set "
                 "register.onConflict to skip, update or new."
             )
-        name = free_name(wish.version, there)
+        name = free_name(wish.version, names)
         try:
             return registry.create("model_versions", version_body(wish, name, model)), False
         except Conflict as conflict:
-            names = [item["name"] for item in registry.list(f"registered_models/{model['id']}/versions")]
-            if name not in names:
+            if name not in look_through(registry, wish, model)[2]:
                 raise looks_alike("version", name, "register.version") from conflict
     raise UserError(
         f"{TRIES} starts in a row took the next name for {wish.version!r}. Choose another register.version."
     )
+
+
+def look_through(registry: Registry, wish: Wish, model: Thing) -> tuple[Thing | None, Thing | None, set[str]]:
+    """Return our version, the version of the wanted name, and all names; of the others nothing is kept."""
+    mine = taken = None
+    names = set()
+    for item in registry.list(f"registered_models/{model['id']}/versions"):
+        name = item["name"]
+        names.add(name)
+        if mine is None and may_be_named(name, wish) and is_ours(item, wish):
+            mine = item
+        if name == wish.version:
+            taken = item
+    return mine, taken, names
 
 
 def may_be_named(name: str, wish: Wish) -> bool:
@@ -118,7 +128,7 @@ def may_be_named(name: str, wish: Wish) -> bool:
     return name == wish.version or (wish.policy == "new" and stem == wish.version and number.isdecimal())
 
 
-def free_name(wanted: str, there: Mapping[str, Thing]) -> str:
+def free_name(wanted: str, there: Container[str]) -> str:
     """The wanted name, else the first free one of name-2, name-3, ..."""
     number = 2
     name = wanted

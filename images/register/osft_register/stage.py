@@ -8,16 +8,21 @@ from typing import Any
 import httpx
 
 from osft_register.address import check_token_may_travel, parse_address
-from osft_register.api import Registry, trust
+from osft_register.api import Registry
 from osft_register.card import model_card
 from osft_register.evidence import Evidence, gather
 from osft_register.properties import marks, typed, version_properties
 from osft_register.provenance import provenance
 from osft_register.registration import Registered, Wish, origin, register
+from osft_register.tls import trust
 from osft_workspace import Outcome, Run, UserError, redact_url, write_atomic
+from osft_workspace.files import read_regular
+from osft_workspace.hosts import check_credential
+from osft_workspace.text import field
 
 OUTPUTS = ["model-card.md", "provenance.json"]
 TOKEN = "OSFT_REGISTRY_TOKEN"
+LARGEST_TOKEN = 64 << 10  # bytes
 
 Options = Mapping[str, Any]
 
@@ -81,15 +86,17 @@ def read_token(file: Path | None) -> str:
     """
     where = str(file) if file else TOKEN
     try:
-        token = (file.read_text() if file else os.environ.get(TOKEN, "")).strip()
+        given = (
+            read_regular(file, "a file with the registry token", LARGEST_TOKEN, follow=True) if file else b""
+        )
+        token = (given.decode() if file else os.environ.get(TOKEN, "")).strip()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"the registry token cannot be read from {file} ({error}). Mount the secret there."
         ) from error
     if file and not token:
         raise UserError(f"{file} is empty, expected the registry token. Check the secret (secrets.registry).")
-    if not (token.isascii() and token.isprintable()) or " " in token:
-        raise UserError(f"the registry token in {where} is not one line of plain letters. Check the secret.")
+    check_credential(f"the registry token in {where}", token, "Check the secret (secrets.registry).")
     os.environ[TOKEN] = token  # what is in this variable is redacted everywhere
     return token
 
@@ -122,8 +129,8 @@ def make_wish(evidence: Evidence, options: Options, uri: str) -> Wish:
 
 
 def filled(**fields: str) -> dict[str, str]:
-    """The fields that say something; the server keeps no empty ones."""
-    return {key: value for key, value in fields.items() if value}
+    """The fields that say something, printable; the server keeps no empty ones."""
+    return {key: field(value) for key, value in fields.items() if value}
 
 
 def outcome(run: Run, registry: Registry, wish: Wish, done: Registered, uri: str) -> Outcome:

@@ -14,17 +14,17 @@ from urllib.parse import urlsplit
 from osft_train.extra import check_extra
 from osft_workspace import Run, UserError
 
-OWN = ("method", "gpus", "extra", "checkpoint_minutes")
+OWN = ("method", "gpus", "extra", "checkpoint_minutes", "max_steps", "tensorboard_log_dir")
 """Options of this stage that the backend's call does not have."""
 
 ADAMW = ("beta1", "beta2", "eps", "weight_decay")
 """In the signature of osft(), yet never put on the worker's command line; the launcher adds them."""
 
 NOT_DECIDING = (
-    *("node_rank", "rdzv_id", "rdzv_endpoint", "master_addr", "master_port", "data_output_dir"),
+    *("node_rank", "master_addr", "master_port", "data_output_dir"),
     *("checkpoint_storage", "checkpoint_minutes", "enable_jit_checkpoint"),
     *("wandb_project", "wandb_entity", "wandb_run_name"),
-    *("mlflow_tracking_uri", "mlflow_experiment_name", "mlflow_run_name"),
+    *("mlflow_tracking_uri", "mlflow_experiment_name", "mlflow_run_name", "tensorboard_log_dir"),
 )
 """Options that decide where and how, not what: other values make the same model."""
 
@@ -41,6 +41,10 @@ class Call:
     """Keyword arguments of training_hub's function."""
     worker: dict[str, Any] = field(default_factory=dict)
     """Arguments of the worker that training_hub does not hand on."""
+
+    def with_(self, **more: Any) -> "Call":
+        """Return the same call with other arguments in the place of its own."""
+        return Call({**self.arguments, **more}, self.worker)
 
     def without(self, *names: str) -> dict[str, Any]:
         """Arguments other than the named ones."""
@@ -72,24 +76,33 @@ def range_problems(options: Mapping[str, Any]) -> list[str]:
             f"(train.maxTokensPerGpu) {options['max_tokens_per_gpu']}: a row in between fits no GPU and "
             "would be dropped in every batch. Raise the second or lower the first."
         )
-    if options["extra"].get("training_mode") == "infinite":
-        found.append("training_mode infinite never ends: choose epoch, step or token.")
+    if (options["block_size"] or 0) > options["max_tokens_per_gpu"]:
+        found.append(
+            f"--block-size (train.pretraining.blockSize) is {options['block_size']} and --max-tokens-per-gpu "
+            f"(train.maxTokensPerGpu) {options['max_tokens_per_gpu']}: no block fits a GPU, and nothing "
+            "would be learned. Raise the second or lower the first."
+        )
+    if options["max_steps"] and options["extra"].get("training_mode") == "token":
+        found.append(
+            f"--max-steps (train.maxSteps) is {options['max_steps']} and --extra (train.extraArgs) gives "
+            "training_mode as 'token': training ends after steps or after tokens. Leave one of them out."
+        )
     return found
 
 
 def saving_problems(options: Mapping[str, Any]) -> list[str]:
-    """Options that would leave no model, or no log that was asked for."""
+    """Options that would leave no model, or full states in no place."""
     found = []
     if not options["save_final_checkpoint"] and not options["checkpoint_at_epoch"]:
         found.append(
             "--save-final-checkpoint (train.checkpoints.final) and --checkpoint-at-epoch (everyEpoch) are "
             "both off: training would leave no model. Switch one on."
         )
-    if options["tensorboard_log_dir"]:
+    storage = options["checkpoint_storage"]
+    if storage and "://" not in storage:
         found.append(
-            "--tensorboard-log-dir (train.tracking.tensorboardLogDir) is set, and the backend mini-trainer "
-            "writes no TensorBoard log. Leave it empty: metrics.jsonl and loss.svg are always written, "
-            "MLflow and Weights & Biases are at hand."
+            f"--checkpoint-storage (train.checkpoints.storage) is {storage!r}, expected an fsspec address "
+            "such as s3://bucket/prefix. Leave it empty to keep full states in the workspace only."
         )
     return found
 
@@ -113,8 +126,6 @@ def conflicts(options: Mapping[str, Any]) -> list[str]:
             "--wandb-project (train.tracking.wandb.project) is set and WANDB_API_KEY is empty: give the key "
             "(secrets.wandb), or leave the project empty."
         )
-    if options["rdzv_endpoint"] and options["master_addr"]:
-        found.append("--rdzv-endpoint and --master-addr exclude each other: give one.")
     if options["node_rank"] >= options["nnodes"]:
         found.append(
             f"--node-rank {options['node_rank']} does not exist: {options['nnodes']} nodes count from 0."
@@ -126,11 +137,16 @@ def conflicts(options: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def scheduler_problems(name: str) -> list[str]:
-    """A schedule that the installed transformers does not have."""
+def schedules() -> list[str]:
+    """Names of the learning rate schedules of the installed transformers that need no metric."""
     from transformers import SchedulerType
 
-    known = [kind.value for kind in SchedulerType if kind.value not in NEED_A_METRIC]
+    return [kind.value for kind in SchedulerType if kind.value not in NEED_A_METRIC]
+
+
+def scheduler_problems(name: str) -> list[str]:
+    """A schedule that the installed transformers does not have."""
+    known = schedules()
     if name in known:
         return []
     return [f"--lr-scheduler (train.scheduler.name) is {name!r}, expected one of {', '.join(known)}."]
@@ -147,6 +163,23 @@ def collect(
     Raises:
         UserError: with every argument that would be ignored or misread.
     """
+    arguments, problems = checked_arguments(function, options, fixed)
+    if problems:
+        raise UserError(" ".join(problems))
+    if options["unfreeze_rank_ratio"] > MANY_RANKS:
+        run.event(
+            "unfreeze_rank_ratio is high: little of the model stays protected",
+            seen=options["unfreeze_rank_ratio"],
+            usual=f"0.1 to {MANY_RANKS}",
+        )
+    worker = {name: arguments[name] for name in ADAMW if name in arguments}
+    return Call(arguments, worker)
+
+
+def checked_arguments(
+    function: Callable[..., Any], options: Mapping[str, Any], fixed: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return all arguments of the backend's function, and what is wrong with any of them."""
     signature = inspect.signature(function)
     given = {name: value for name, value in options.items() if name not in OWN and value not in ("", None)}
     arguments = {**given, **fixed}
@@ -158,13 +191,4 @@ def collect(
             f"The installed training_hub has no argument {', '.join(lost)} and would ignore it: leave it "
             "out, or use the image of this version."
         )
-    if problems:
-        raise UserError(" ".join(problems))
-    if options["unfreeze_rank_ratio"] > MANY_RANKS:
-        run.event(
-            "unfreeze_rank_ratio is high: little of the model stays protected",
-            seen=options["unfreeze_rank_ratio"],
-            usual=f"0.1 to {MANY_RANKS}",
-        )
-    worker = {name: arguments[name] for name in ADAMW if name in arguments}
-    return Call({**arguments, **extra}, worker)
+    return {**arguments, **extra}, problems

@@ -1,12 +1,16 @@
 """The base model as its folder tells it: never by its name or path, which mini-trainer goes by."""
 
-import json
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from osft_train import weights
 from osft_workspace import Run, UserError
+from osft_workspace.exits import StageError
+from osft_workspace.model_sizes import read_config
+from osft_workspace.text import sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +25,14 @@ class Base:
 
     @classmethod
     def load(cls, run: Run, *, trust_remote_code: bool) -> "Base":
-        """The model that download staged for this run. Raises UserError for one without safetensors."""
-        facts = run.predecessors["download"].details["model"]
-        path = run.workspace.root / facts["path"]
+        """Return the model that download staged for this run.
+
+        Raises:
+            UserError: it has no safetensors, or its weights do not fit the model that would be built.
+        """
+        download = run.predecessors["download"]
+        facts = download.details["model"]
+        path = download.shared_path(run.workspace.root, facts["path"])
         try:
             weights.files(path)
         except FileNotFoundError as error:
@@ -31,7 +40,10 @@ class Base:
                 f"the base model {facts.get('uri', path)} has no weights as safetensors, which training "
                 "reads. Save it again with save_pretrained, or choose another (model.uri)."
             ) from error
-        return cls(path, json.loads((path / "config.json").read_text()), facts, trust_remote_code)
+        config = read_config(path, f"the base model {facts.get('uri', path)}")
+        base = cls(path, config, facts, trust_remote_code)
+        hold(run, base)
+        return base
 
     @property
     def text_config(self) -> dict[str, Any]:
@@ -43,6 +55,123 @@ class Base:
         """What transformers calls the architecture, such as `qwen2`."""
         return str(self.config.get("model_type", ""))
 
+    @property
+    def where(self) -> str:
+        """What it is called in sentences."""
+        return f"the base model {self.facts.get('uri', self.path)}"
+
+
+def hold(run: Run, base: Base) -> None:
+    """Hold the weights against the model that transformers builds from its configuration, without memory.
+
+    Download has compared names and shapes with a table; this is exact, and it is before the first step.
+
+    Raises:
+        UserError: weights are missing, would be filled with random numbers, or have another shape.
+    """
+    where = base.where
+    if base.text_config.get("quantization_config") or base.config.get("quantization_config"):
+        raise UserError(
+            f"{where} is quantized (quantization_config in config.json), and tuning needs weights in "
+            "float16, bfloat16 or float32. Name the model that it was quantized from (model.uri)."
+        )
+    with building(where):
+        missing, ignored = loading(base.path, trust_remote_code=base.trust_remote_code)
+    if missing:
+        raise UserError(
+            f"{where} lacks {len(missing)} weights of its architecture ({base.model_type}): "
+            f"{', '.join(missing[:4])}. Without them training would begin with random numbers. Download the "
+            "model again, save it again with save_pretrained, or choose another (model.uri)."
+        )
+    if ignored:
+        run.event(
+            "tensors that this architecture does not take are ignored",
+            tensors=len(ignored),
+            names=", ".join(ignored[:4]),
+        )
+
+
+@contextmanager
+def named(what: str, remedy: str) -> Iterator[None]:
+    """Turn what a library raises over a model's files into a sentence; it names no types for that.
+
+    Raises:
+        UserError: `what`, the cause, then `remedy`. Memory that ran out and disks that cannot be read stay
+            what they are.
+    """
+    try:
+        yield
+    except (StageError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        cause = f"{type(error).__name__}: {sentence(error, 400).rstrip('.')}"
+        raise UserError(f"{what} ({cause}). {remedy}") from error
+
+
+def building(where: str) -> AbstractContextManager[None]:
+    """As `named`, while transformers builds a model."""
+    remedy = "Use the config.json that belongs to these weights, or choose another model (model.uri)."
+    return named(f"{where} does not fit its config.json", remedy)
+
+
+def loading(path: Path, *, trust_remote_code: bool) -> tuple[list[str], list[str]]:
+    """Return the weights that loading a folder would miss, and those it would leave over.
+
+    Raises:
+        UserError: mini-trainer knows no class for it.
+        Exception: of any type, where transformers cannot build the model or a weight does not fit.
+    """
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    kind = model_class(path, trust_remote_code=trust_remote_code)
+    _, told = kind.from_pretrained(
+        path, device_map="meta", output_loading_info=True, trust_remote_code=trust_remote_code
+    )
+    return sorted(told["missing_keys"]), sorted(told["unexpected_keys"])
+
+
+def model_class(path: Path, *, trust_remote_code: bool, whole: bool = True) -> Any:
+    """Return the class that mini-trainer loads a folder with.
+
+    Args:
+        whole: for a model of text and images the class of the whole, not of its language model.
+
+    Raises:
+        UserError: mini-trainer knows no class for it.
+    """
+    from mini_trainer.utils import get_model_class_from_config
+    from mini_trainer.vlm_utils import is_vlm_for_direct_loading, is_vlm_with_causal_lm
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
+    register_own_classes(path, trust_remote_code=trust_remote_code)
+    config = AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
+    if whole and (is_vlm_with_causal_lm(config) or is_vlm_for_direct_loading(config)):
+        return AutoModelForImageTextToText
+    try:
+        return get_model_class_from_config(str(path))
+    except ValueError as error:
+        raise UserError(
+            f"the base model's type {config.model_type!r} cannot be tuned by mini-trainer: {error}. "
+            "Choose another base model (model.uri)."
+        ) from error
+
+
+def register_own_classes(path: Path, *, trust_remote_code: bool) -> None:
+    """Let mini-trainer find the class of a trusted model: it looks in transformers' table only."""
+    if not trust_remote_code:
+        return
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig, AutoModelForCausalLM
+    from transformers.dynamic_module_utils import get_class_from_dynamic_module
+
+    config = AutoConfig.from_pretrained(path, trust_remote_code=True)
+    reference = (getattr(config, "auto_map", None) or {}).get("AutoModelForCausalLM")
+    if reference and type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        kind = get_class_from_dynamic_module(reference, str(path))
+        AutoModelForCausalLM.register(type(config), kind)
+
 
 def empty_model(path: Path, *, trust_remote_code: bool) -> Any:
     """The model that mini-trainer would load from a folder, without weights.
@@ -51,17 +180,10 @@ def empty_model(path: Path, *, trust_remote_code: bool) -> Any:
         UserError: mini-trainer knows no class for it.
     """
     import torch
-    from mini_trainer.utils import get_model_class_from_config
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
-    try:
-        kind = get_model_class_from_config(str(path))
-    except ValueError as error:
-        raise UserError(
-            f"the base model's type {config.model_type!r} is none that mini-trainer can tune: {error}. "
-            "Choose another base model (model.uri)."
-        ) from error
+    kind = model_class(path, trust_remote_code=trust_remote_code, whole=False)
     if not isinstance(config, kind.config_class):
         config = config.text_config
     with torch.device("meta"):
@@ -90,9 +212,10 @@ def count_targets(run: Run, base: Base, patterns: list[str]) -> int:
     """How many matrices will be decomposed.
 
     Raises:
-        UserError: a pattern matches no matrix.
+        UserError: a pattern matches no matrix, or transformers cannot build the model.
     """
-    model = empty_model(base.path, trust_remote_code=base.trust_remote_code)
+    with building(base.where):
+        model = empty_model(base.path, trust_remote_code=base.trust_remote_code)
     matrices = [name for name, weight in model.named_parameters() if weight.ndim == 2]
     unused = [pattern for pattern in patterns if not any(pattern in name for name in matrices)]
     if unused:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from osft_workspace import write_atomic
+from osft_workspace.text import counted
 
 WIDTH, HEIGHT = 720, 320
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 40, 44
@@ -113,5 +114,6 @@ def write(steps: Sequence[dict[str, Any]], target: Path) -> None:
     """Draw the losses of a run into a file."""
     first, last = steps[0]["loss"], steps[-1]["loss"]
     write_atomic(
-        target, draw(steps, f"Training loss: {first:.3f} to {last:.3f} in {steps[-1]['step']} steps")
+        target,
+        draw(steps, f"Training loss: {first:.3f} to {last:.3f} in {counted(steps[-1]['step'], 'step')}"),
     )

@@ -1,14 +1,16 @@
-"""From mini-trainer's checkpoint to a model that every program loads: chosen, mended, checked."""
+"""From mini-trainer's checkpoint to a model that every program loads: chosen, fixed, checked."""
 
 import json
 import os
 import re
 import shutil
+from contextlib import AbstractContextManager
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from osft_train import weights
-from osft_train.base import Base
+from osft_train.base import Base, loading, named
 from osft_workspace import Run, UserError, write_atomic
 from osft_workspace.exits import StageError
 
@@ -16,14 +18,11 @@ CHECKPOINT = re.compile(r"samples_(\d+)(?:\.\d+)?(?:_\w+)?")
 ROTARY = re.compile(r"rotary_emb\.(original_)?inv_freq$")
 HEAD = "lm_head.weight"
 VOCABULARY = ("embed_tokens.weight", HEAD, "wte.weight")
-FROM_BASE = (
-    *("generation_config.json", "chat_template.jinja", "chat_template.json"),
-    *("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json"),
-    *("added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "preprocessor_config.json"),
-)
-"""Files that tuning does not change; the base's own bytes, because saving them again rewrites them."""
-RESTORED = ("use_cache",)
-"""Settings of config.json that mini-trainer changes for training."""
+OWN_FILES = ("*.safetensors", "*.safetensors.index.json", "config.json")
+"""What training makes; every other file is the base's, in its own bytes, because saving again rewrites it."""
+OF_BASE_ONLY = ("README.md", ".gitattributes")
+"""What is said of the base and would be wrong of the tuned model."""
+DTYPES = {"F64": "float64", "F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 
 
 def candidates(checkpoints: Path) -> list[tuple[int, Path]]:
@@ -34,7 +33,7 @@ def candidates(checkpoints: Path) -> list[tuple[int, Path]]:
         if name and (path / "config.json").is_file():
             try:
                 weights.files(path)
-            except FileNotFoundError:
+            except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):  # or no index
                 continue
             found.append((int(name[1]), path))
     return sorted(found)
@@ -52,54 +51,94 @@ def samples(checkpoints: Path) -> int:
     return found[-1][0] if found else 0
 
 
-def mend(run: Run, folder: Path, base: Base) -> None:
-    """Make a saved model what other programs expect.
+def fix(run: Run, folder: Path, base: Base) -> None:
+    """Make a saved model what other programs expect, and what its base is but for the weights.
 
-    mini-trainer keeps buffers that vLLM refuses, a second name for tied embeddings, and settings of the
-    training.
+    mini-trainer keeps buffers that vLLM refuses and a second name for tied embeddings, sets special tokens
+    and other settings of the configuration by the tokenizer, and saves the tokenizer anew.
 
     Raises:
+        UserError: its files cannot be read.
         StageError: the output layer should equal the embeddings and does not.
     """
+    with readable(folder):
+        extra = surplus(folder, base)
+        weights.leave_out(folder, extra)
+        write_atomic(folder / "config.json", json.dumps(config_of(folder, base), indent=2) + "\n")
+    take_from_base(folder, base)
+    for path in folder.rglob("*"):
+        path.chmod(0o775 if path.is_dir() else 0o664)  # the weights come readable for one uid only
+    run.event("saved model fixed", left_out=len(extra), path=folder.name)
+
+
+def surplus(folder: Path, base: Base) -> list[str]:
+    """Return the names of tensors that other programs do not take. Raises StageError: see `fix`."""
     found = weights.tensors(folder)
     extra = [name for name in found if ROTARY.search(name)]
-    config = json.loads((folder / "config.json").read_text())
-    if HEAD in found and config.get("tie_word_embeddings"):
-        embedding = next(name for name in found if name.endswith("embed_tokens.weight"))
-        if not weights.same_bytes(found[HEAD], found[embedding]):
+    if HEAD in found and HEAD not in weights.tensors(base.path):
+        embedding = next((name for name in found if name.endswith("embed_tokens.weight")), None)
+        if embedding is None or not weights.same_bytes(found[HEAD], found[embedding]):
             raise StageError(
                 f"the config ties {HEAD} to {embedding}, and training made them different: leaving one out "
                 "would lose what it learned. This is a fault of mini-trainer with this model."
             )
         extra.append(HEAD)
-    weights.leave_out(folder, extra)
-    for name in RESTORED:
-        if name in base.text_config:
-            config[name] = base.text_config[name]
-        else:
-            config.pop(name, None)
-    write_atomic(folder / "config.json", json.dumps(config, indent=2) + "\n")
-    code = [path.name for path in base.path.glob("*.py")]  # of models that bring their own
-    for name in (*FROM_BASE, *code):
-        (folder / name).unlink(missing_ok=True)
-        if (base.path / name).is_file():
-            shutil.copyfile(base.path / name, folder / name)
-    for path in folder.rglob("*"):
-        path.chmod(0o775 if path.is_dir() else 0o664)  # the weights come readable for one uid only
-    run.event("model mended", left_out=len(extra), path=folder.name)
+    return extra
+
+
+def config_of(folder: Path, base: Base) -> dict[str, Any]:
+    """Return the base's configuration with what training changes: number format and rows of the embeddings.
+
+    Of a model of text and images only the language model is saved, whose configuration is another one.
+    """
+    saved: dict[str, Any] = json.loads((folder / "config.json").read_text())
+    if saved.get("model_type") != base.config.get("model_type"):
+        for name in ("bos_token_id", "eos_token_id", "pad_token_id", "use_cache"):
+            if name in base.text_config:
+                saved[name] = base.text_config[name]
+        return saved
+    config = dict(base.config)
+    tuned, given = weights.tensors(folder), weights.tensors(base.path)
+    for name, tensor in tuned.items():
+        if name.endswith(VOCABULARY) and name in given and tensor.shape[0] != given[name].shape[0]:
+            config["vocab_size"] = tensor.shape[0]
+    formats, before = ({tensor.dtype for tensor in found.values()} for found in (tuned, given))
+    if formats != before and len(formats) == 1:
+        config.pop("torch_dtype", None)
+        config["dtype"] = DTYPES.get(formats.pop(), config.get("dtype"))
+    return config
+
+
+def take_from_base(folder: Path, base: Base) -> None:
+    """Put the base's tokenizer, templates, generation settings and the like into a saved model."""
+
+    def own(name: str) -> bool:
+        return any(fnmatch(name, pattern) for pattern in OWN_FILES)
+
+    for path in list(folder.iterdir()):
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif not own(path.name):
+            path.unlink()
+    for path in base.path.iterdir():
+        if path.is_dir():
+            shutil.copytree(path, folder / path.name)
+        elif not own(path.name) and path.name not in OF_BASE_ONLY:
+            shutil.copyfile(path, folder / path.name)
 
 
 def check(folder: Path, base: Base) -> dict[str, Any]:
     """What the model is, once it is known to be whole.
 
     Raises:
-        UserError: a weight is not a number.
-        StageError: it is not the base's shape, or its parts do not load.
+        UserError: a weight is not a number, or a file cannot be read.
+        StageError: it is not the base's shape, or its parts do not fit together.
     """
-    check_shapes(folder, base)
-    check_finite(folder)
-    check_loads(folder, base)
-    found = weights.tensors(folder)
+    with readable(folder):
+        check_shapes(folder, base)
+        check_finite(folder)
+        check_loads(folder, base)
+        found = weights.tensors(folder)
     return {
         "parameters": weights.parameters(found),
         "dtype": "/".join(sorted({tensor.dtype for tensor in found.values()})),
@@ -107,23 +146,34 @@ def check(folder: Path, base: Base) -> dict[str, Any]:
     }
 
 
+def readable(folder: Path) -> AbstractContextManager[None]:
+    """As `named`, while a saved model is read: its files may have been damaged after they were saved."""
+    return named(
+        f"the tuned model in {folder} cannot be read",
+        "Its files are damaged. Remove the folder checkpoints of the train stage, then start again: the "
+        "training is done again.",
+    )
+
+
 def check_shapes(folder: Path, base: Base) -> None:
     """Compare with the base; only the vocabulary may have grown.
 
+    Tensors of the base that the architecture does not take are not in the tuned model; `check_loads` says
+    whether one is missing.
+
     Raises:
-        StageError: a tensor is missing or has another shape.
+        StageError: a tensor has another shape.
     """
-    tuned, wanted = weights.tensors(folder), weights.tensors(base.path)
-    missing = [name for name in wanted if name not in tuned and name != HEAD and not ROTARY.search(name)]
+    tuned, given = weights.tensors(folder), weights.tensors(base.path)
     other = [
         f"{name} {tuned[name].shape} instead of {tensor.shape}"
-        for name, tensor in wanted.items()
+        for name, tensor in given.items()
         if name in tuned
         and tuned[name].shape != tensor.shape
         and not (name.endswith(VOCABULARY) and tuned[name].shape[0] > tensor.shape[0])
     ]
-    if missing or other:
-        raise StageError(f"the tuned model lacks {missing[:4]} and has {other[:4]}: it was not saved whole.")
+    if other:
+        raise StageError(f"the tuned model has {', '.join(other[:4])}: it was not saved whole.")
 
 
 def check_finite(folder: Path) -> None:
@@ -148,21 +198,14 @@ def check_loads(folder: Path, base: Base) -> None:
     Raises:
         StageError: a weight would be missing or not fit.
     """
-    from mini_trainer.utils import get_model_class_from_config
     from transformers import AutoTokenizer
-    from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()
-    kind = get_model_class_from_config(str(folder))
-    try:
-        _, told = kind.from_pretrained(
-            folder, device_map="meta", output_loading_info=True, trust_remote_code=base.trust_remote_code
+    missing, unexpected = loading(folder, trust_remote_code=base.trust_remote_code)
+    if missing:
+        raise StageError(
+            f"the tuned model would load without {', '.join(missing[:4])}: it was not saved whole."
         )
-    except RuntimeError as error:
-        raise StageError(f"the tuned model does not load: {error}") from error
-    if told["missing_keys"]:
-        raise StageError(f"the tuned model would load without {', '.join(sorted(told['missing_keys'])[:4])}.")
-    left_over = sorted(name for name in told["unexpected_keys"] if name != HEAD and not ROTARY.search(name))
+    left_over = [name for name in unexpected if name != HEAD and not ROTARY.search(name)]
     if left_over:
         raise StageError(
             f"the tuned model holds tensors that belong to no layer: {', '.join(left_over[:4])}."

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from osft_workspace import StageCommand, stage_options
-from osft_workspace.options import Json, Number
+from osft_workspace.options import Json, Number, check_option
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -27,9 +27,9 @@ SHARE = Number(min=0, max=1, max_open=True)
 
 @click.command(cls=StageCommand, name="osft-train")
 @stage_options
+@check_option("OSFT_TRAIN_CHECK")
 # How and where
 @option("--method", "osft", "How to tune: osft.")
-@option("--backend", "mini-trainer", "training_hub's backend for the method.")
 @option("--gpus", 1, "GPUs of each node. 0: train on the CPU.", type=click.IntRange(min=0))
 @option("--nproc-per-node", "auto", "Processes of each node. auto: one for each GPU, at least one.")
 # What may change, and how much
@@ -54,6 +54,13 @@ SHARE = Number(min=0, max=1, max_open=True)
 )
 @option("--max-seq-len", 8192, "Rows of this many tokens or more are left out.", type=COUNT)
 @option("--num-epochs", 1, "Passes over the rows.", type=COUNT)
+@option(
+    "--max-steps",
+    0,
+    "Largest number of optimizer steps; the learning rate schedule ends with them. 0: as many as the epochs "
+    "have.",
+    type=click.IntRange(min=0),
+)
 @option("--seed", 42, "Seed of the order of rows and of every random number.")
 @option("--use-liger/--no-use-liger", True, "Liger's GPU kernels: less memory. Never on the CPU.")
 # Learning
@@ -69,11 +76,15 @@ SHARE = Number(min=0, max=1, max_open=True)
 @option("--eps", None, "AdamW epsilon. Empty: 1e-8.", type=POSITIVE)
 @option("--weight-decay", None, "AdamW weight decay. Empty: 0.", type=Number(min=0))
 # Rows
-@option("--unmask-messages/--no-unmask-messages", False, "Learn from every message but the system's.")
+@option(
+    "--unmask-messages/--no-unmask-messages",
+    False,
+    "Learn from every message but the system's, as download encoded them.",
+)
 @option("--is-pretraining/--no-is-pretraining", False, "Learn plain text in blocks, without a chat template.")
 @option("--block-size", None, "Tokens of one block of plain text.", type=COUNT)
-@option("--document-column-name", "", "Column of the plain text. Empty: document.")
-@option("--data-output-dir", "", "Folder for the tokenised rows. Empty: below checkpoints/.")
+@option("--document-column-name", "", "Column that download must have read the plain text from. Empty: any.")
+@option("--data-output-dir", "", "Folder for a copy of the encoded rows that training reads. Empty: no copy.")
 # Saving
 @option(
     "--checkpoint-at-epoch/--no-checkpoint-at-epoch", False, "Keep a model of every epoch in checkpoints/."
@@ -94,15 +105,24 @@ SHARE = Number(min=0, max=1, max_open=True)
 # Nodes
 @option("--nnodes", 1, "Nodes that train together.", "PET_NNODES", type=COUNT)
 @option("--node-rank", 0, "Number of this node, from 0.", "PET_NODE_RANK", type=click.IntRange(min=0))
-@option("--rdzv-id", "", "Id of the rendezvous.")
-@option("--rdzv-endpoint", "", "Address of the rendezvous, host:port. Not with --master-addr.")
-@option("--master-addr", "", "Address of node 0.", "PET_MASTER_ADDR")
-@option("--master-port", None, "Port on node 0.", "PET_MASTER_PORT", type=click.IntRange(1, 65535))
+@option("--master-addr", "", "Address of node 0. Ignored with one node.", "PET_MASTER_ADDR")
+@option(
+    "--master-port",
+    None,
+    "Port on node 0. Ignored with one node.",
+    "PET_MASTER_PORT",
+    type=click.IntRange(1, 65535),
+)
 # Experiment trackers
 @option("--wandb-project", "", "Weights & Biases project; needs WANDB_API_KEY.")
 @option("--wandb-entity", "", "Weights & Biases entity.")
 @option("--wandb-run-name", "", "Weights & Biases run name.")
-@option("--tensorboard-log-dir", "", "Refused when set: the backend writes no TensorBoard log.")
+@option(
+    "--tensorboard-log-dir",
+    "",
+    "Folder in the workspace for TensorBoard event files, in a folder of the run's name. Empty: tensorboard/ "
+    "of this stage.",
+)
 @option("--mlflow-tracking-uri", "", "Address of an MLflow server.")
 @option("--mlflow-experiment-name", "", "MLflow experiment.")
 @option("--mlflow-run-name", "", "MLflow run name.")
@@ -112,13 +132,16 @@ SHARE = Number(min=0, max=1, max_open=True)
     "--extra", "{}", "More arguments of the backend, a JSON object; an unknown name is an error.",
     type=Json(dict, '{"save_dtype": "bfloat16"}'),
 )  # fmt: skip
-def main(workspace: Path, run_id: str, **options: Any) -> None:
+def main(workspace: Path, run_id: str, check: bool, **options: Any) -> None:
     """Tune the base model so that what it knows stays.
 
     \b
     Reads the record of download. Leaves model/ (plain Hugging Face folder),
-    metrics.jsonl, loss.svg and train.log in <workspace>/runs/<run id>/train.
+    metrics.jsonl, loss.svg, tensorboard/ and train.log in <workspace>/runs/<run id>/train.
     """
     from osft_train import stage
 
+    if check:
+        stage.check(workspace, run_id, options)
+        return
     stage.start(workspace, run_id, options)

@@ -1,190 +1,244 @@
-"""The training rows, tokenised once; every row that is left out is named before the first step."""
+"""The tokens that download left: which of their rows this training takes, told before the first step."""
 
 import json
+import math
 import os
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
-from multiprocessing import get_context
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from osft_train.rows import SHORTEST, Encoder
-from osft_workspace import Run, UserError, write_atomic
-from osft_workspace.cpus import usable_cpus
+from osft_rows.files import TokenFiles
+from osft_workspace import Run, UserError, sha256_file, write_atomic
+from osft_workspace.files import read_regular
+from osft_workspace.shapes import COUNT, TEXT, Whole, misfit
+from osft_workspace.text import counted
 
-CHUNK = 200
-"""Rows that one process takes at a time."""
-MANY_ROWS = 5000
-"""Rows from which on several processes are worth their start."""
-MOST_PROCESSES = 16
-"""Each imports transformers: more cost more memory than they save time."""
-NAMED = 10
-"""Line numbers that are told of each reason."""
-
-REASONS = {
-    "short": f"shorter than {SHORTEST} tokens",
-    "long": "as long as train.maxSequenceLength or longer",
-    "silent": "without a token to learn",
-}
+LARGEST_NOTE = 1 << 20  # bytes
+NOTE = Whole(
+    {
+        "path": TEXT,
+        "sha256": TEXT,
+        **dict.fromkeys(("kept", "tokens", "learned", "dropped_long", "validation"), COUNT),
+    }
+)
+"""Shape of the note of the chosen rows."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Rows:
-    """What was kept and what was not."""
+    """What is trained on."""
 
     path: str
-    kept: int = 0
-    tokens: int = 0
-    learned: int = 0
+    kept: int
+    tokens: int
+    learned: int
     """Tokens that count for the loss."""
-    dropped: dict[str, list[int]] = field(default_factory=dict)
-    """Reason -> line numbers in train.jsonl."""
+    dropped_long: int = 0
+    """Rows of train.maxSequenceLength or more tokens that download had kept."""
+    validation: int = 0
+    """Rows that mini-trainer sets apart to measure on (train.extraArgs, validation_split)."""
+    sha256: str = ""
+    """Of a file of their own; download's record has that of its file."""
 
     @classmethod
-    def load(cls, path: Path) -> "Rows | None":
-        """What an earlier start prepared, if it got that far."""
+    def load(cls, run: Run, target: Path) -> "Rows | None":
+        """What node 0 or an earlier start chose, if it got that far and its file is as it was written.
+
+        Raises:
+            UserError: something else than a file lies in the place of its note.
+        """
         try:
-            return cls(**json.loads(path.read_text()))
+            content = read_regular(note_of(target), "the note of the chosen rows", LARGEST_NOTE)
+            said = json.loads(content)
+            rows = cls(**said) if misfit(said, NOTE) is None else None
         except FileNotFoundError:
             return None
+        except (ValueError, TypeError, RecursionError):
+            return None
+        given = TokenFiles.of(run.predecessors["download"], run.workspace.root).train
+        if rows is None:
+            return None
+        if rows.path == str(given) or (rows.path == str(target) and digest_of(target) == rows.sha256):
+            return rows
+        run.event("rows chosen before are damaged, choosing again", path=target.name)
+        return None
 
-    def count(self, reason: str) -> int:
-        """Rows that were left out for a reason."""
-        return len(self.dropped.get(reason, []))
-
-
-Encoded = tuple[str, str, int, int]
-"""The line to write or "", the reason it is left out, tokens, tokens to learn."""
-
-_encoder: Encoder | None = None
-
-
-def start_process(encoder: Encoder, parent: int) -> None:
-    """Make a process ready to encode."""
-    from osft_train.worker.parent import die_with_parent
-
-    global _encoder
-    die_with_parent(parent)
-    encoder.load()
-    _encoder = encoder
+    def units(self, options: Mapping[str, Any]) -> int:
+        """What batches are made of: rows, or blocks of plain text."""
+        if options["is_pretraining"]:
+            return math.ceil(self.tokens / int(options["block_size"]))
+        return self.kept
 
 
-def encode_chunk(first: int, lines: list[bytes], encoder: Encoder | None = None) -> list[Encoded]:
-    """Encode lines of train.jsonl; `first` is the number of the first one."""
-    encoder = encoder or _encoder
-    assert encoder is not None
-    found: list[Encoded] = []
-    for number, line in enumerate(lines, first):
-        try:
-            row, reason = encoder.encode(json.loads(line))
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"line {number} of train.jsonl cannot be tokenised: {error}. Mend it in the data (data.uri), "
-                "or drop such rows before."
-            ) from error
-        if row is None:
-            found.append(("", reason, 0, 0))
-        else:
-            text = json.dumps(row, separators=(",", ":")) + "\n"
-            found.append((text, "", row["len"], row.get("num_loss_counted_tokens", row["len"])))
-    return found
+def note_of(target: Path) -> Path:
+    """Where it is written which rows were chosen."""
+    return target.with_suffix(".rows.json")
 
 
-def chunks(path: Path) -> Iterator[tuple[int, list[bytes]]]:
-    """Lines of a file in portions, with the number of each portion's first line."""
-    with path.open("rb") as file:
-        first, lines = 1, []
-        for line in file:
-            lines.append(line)
-            if len(lines) == CHUNK:
-                yield first, lines
-                first, lines = first + len(lines), []
-        if lines:
-            yield first, lines
+def digest_of(path: Path) -> str:
+    """Digest of a file of rows; of what is not a file, nothing's."""
+    return sha256_file(path) if path.is_file() and not path.is_symlink() else "none"
 
 
-def encode_all(path: Path, encoder: Encoder, rows: int) -> Iterator[tuple[int, list[Encoded]]]:
-    """Every portion of the file, encoded, in order; memory does not grow with the file."""
-    cores = min(usable_cpus(), MOST_PROCESSES)
-    if rows < MANY_ROWS or cores == 1:
-        encoder.load()
-        for first, lines in chunks(path):
-            yield first, encode_chunk(first, lines, encoder)
-        return
-    with ProcessPoolExecutor(
-        cores, get_context("spawn"), initializer=start_process, initargs=(encoder, os.getpid())
-    ) as pool:
-        waiting: deque[tuple[int, Future[list[Encoded]]]] = deque()
-        for first, lines in chunks(path):
-            waiting.append((first, pool.submit(encode_chunk, first, lines)))
-            if len(waiting) > 3 * cores:
-                number, future = waiting.popleft()
-                yield number, future.result()
-        for number, future in waiting:
-            yield number, future.result()
-
-
-def prepare(run: Run, encoder: Encoder, target: Path) -> Rows:
-    """Tokenise train.jsonl into `target`, unless an earlier start did.
+def check(run: Run, options: Mapping[str, Any]) -> None:
+    """Hold the options against how the rows were encoded.
 
     Raises:
-        UserError: a row cannot be read, or none is left.
+        UserError: they ask for other tokens or labels than there are.
     """
-    told = target.with_suffix(".rows.json")
-    rows = Rows.load(told)
-    if rows is None:
-        download = run.predecessors["download"]
-        source, total = download.path("train.jsonl"), download.details["rows"]["train"]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        rows = Rows(str(target))
-        partial = target.with_suffix(".partial")
-        with partial.open("w") as file, run.progress("tokenising", total=total, unit="row") as bar:
-            for first, portion in encode_all(source, encoder, total):
-                add(rows, first, portion)
-                file.writelines(text for text, *_ in portion)
-                bar.update(first + len(portion) - 1)
-        partial.rename(target)
-        write_atomic(told, json.dumps(asdict(rows)))
-    tell(run, rows)
-    if not rows.kept:
-        reasons = ", ".join(
-            f"{rows.count(key)} are {text}" for key, text in REASONS.items() if rows.count(key)
-        )
+    download = run.predecessors["download"]
+    settings, kind = TokenFiles.of(download, run.workspace.root).settings, download.details["format"]
+    again = "Give the same to download and to train; the chart does."
+    if options["unmask_messages"] != settings["unmask"]:
+        here, there = (str(value).lower() for value in (options["unmask_messages"], settings["unmask"]))
         raise UserError(
-            f"no row is left to train on: of {sum(map(len, rows.dropped.values()))} rows {reasons}. Give "
-            f"longer rows, or raise train.maxSequenceLength ({encoder.max_seq_len}) and "
-            "train.maxTokensPerGpu."
+            f"--unmask-messages (train.unmaskMessages) is {here}, and download encoded the rows with "
+            f"{there}. {again}"
         )
+    column = options["document_column_name"]
+    if column and column != settings["document"]:
+        raise UserError(
+            f"--document-column-name (train.pretraining.documentColumn) is {column!r}, and download read "
+            f"{settings['document']!r}. {again}"
+        )
+    if options["is_pretraining"] != (kind == "document"):
+        wanted = "documents" if options["is_pretraining"] else "chats or token ids"
+        raise UserError(
+            f"--is-pretraining (train.pretraining.enabled) is {str(options['is_pretraining']).lower()}, "
+            f"which trains on {wanted}, and the rows of download are of the kind {kind}. {again}"
+        )
+
+
+def choose(run: Run, options: Mapping[str, Any], target: Path) -> Rows:
+    """The rows to train on: download's file as it is, or those short enough, in a file of their own.
+
+    Args:
+        target: where rows lie that are not download's file itself.
+
+    Raises:
+        UserError: no row is left.
+    """
+    rows = Rows.load(run, target)
+    if rows is None:
+        files = TokenFiles.of(run.predecessors["download"], run.workspace.root)
+        whole = files.sets["train"]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Documents are cut into blocks, however long they are.
+        if whole["longest"] >= options["max_seq_len"] and not options["is_pretraining"]:
+            rows = shorter(files.train, target, options["max_seq_len"])
+        else:
+            given = options["data_output_dir"]
+            path = copied(files.train, target) if given else files.train
+            rows = Rows(str(path), whole["rows"], whole["tokens"], whole["learned"])
+        rows = set_apart(rows, options)
+        if rows.path == str(target):
+            rows = replace(rows, sha256=sha256_file(target))
+        write_atomic(note_of(target), json.dumps(asdict(rows)))
+    tell(run, rows, options["max_seq_len"])
     return rows
 
 
-def add(rows: Rows, first: int, portion: Iterable[Encoded]) -> None:
-    """Count a portion."""
-    for number, (text, reason, tokens, learned) in enumerate(portion, first):
-        if text:
-            rows.kept += 1
-            rows.tokens += tokens
-            rows.learned += learned
-        else:
-            rows.dropped.setdefault(reason, []).append(number)
+def tell(run: Run, rows: Rows, longest: int) -> None:
+    """Log what is trained on and what is not. Raises UserError when no row is left."""
+    run.event(
+        "rows to train on",
+        rows=rows.kept,
+        tokens=rows.tokens,
+        learned=rows.learned,
+        validation=rows.validation or None,
+    )
+    if rows.dropped_long:
+        because = f"{longest} tokens or longer (train.maxSequenceLength)"
+        run.event("rows dropped", rows=rows.dropped_long, because=because)
+    if not rows.kept:
+        raise UserError(
+            f"no row is left to train on: {counted(rows.dropped_long, 'row has', 'rows have')} "
+            f"{longest} tokens or more. Raise train.maxSequenceLength (--max-seq-len) with "
+            "train.maxTokensPerGpu, or give shorter rows."
+        )
 
 
-def tell(run: Run, rows: Rows) -> None:
-    """Say what is trained on, and name what is not."""
-    run.event("rows tokenised", rows=rows.kept, tokens=rows.tokens, learned=rows.learned)
-    for reason, numbers in rows.dropped.items():
-        shown = ", ".join(map(str, numbers[:NAMED]))
-        more = f" and {len(numbers) - NAMED} more" if len(numbers) > NAMED else ""
-        run.event("rows left out", rows=len(numbers), because=REASONS[reason], lines=f"{shown}{more}")
+def shorter(source: Path, target: Path, longest: int) -> Rows:
+    """Write the rows of fewer tokens than `longest`."""
+    kept = tokens = learned = dropped = 0
+    partial = target.with_suffix(".partial")
+    with source.open("rb") as file, partial.open("wb") as out:
+        for line in file:
+            row = json.loads(line)
+            if row["len"] >= longest:
+                dropped += 1
+                continue
+            kept += 1
+            tokens += row["len"]
+            learned += row.get("num_loss_counted_tokens", row["len"])
+            out.write(line)
+    partial.rename(target)
+    return Rows(str(target), kept, tokens, learned, dropped)
 
 
-def facts(rows: Rows) -> dict[str, Any]:
+def set_apart(rows: Rows, options: Mapping[str, Any]) -> Rows:
+    """Count without the rows that mini-trainer sets apart for validation, by its own draw.
+
+    Raises:
+        UserError: none is left to train on.
+    """
+    share = options["extra"].get("validation_split", 0.0)
+    if not share or not rows.kept:
+        return rows
+    from datasets import Dataset
+
+    with Path(rows.path).open("rb") as file:
+        found = (json.loads(line) for line in file)
+        sizes = [(row["len"], row.get("num_loss_counted_tokens", row["len"])) for row in found]
+    numbers = Dataset.from_dict({"row": range(len(sizes))})
+    try:
+        kept = numbers.train_test_split(test_size=share, seed=options["seed"])["train"]["row"]
+    except ValueError as error:
+        raise UserError(
+            f"validation_split (train.extraArgs, --extra) is {share} and leaves none of {rows.kept} rows to "
+            "train on, expected a share above 0 that leaves at least one. Lower it, or give more rows."
+        ) from error
+    return replace(
+        rows,
+        kept=len(kept),
+        tokens=sum(sizes[row][0] for row in kept),
+        learned=sum(sizes[row][1] for row in kept),
+        validation=len(sizes) - len(kept),
+    )
+
+
+def copied(source: Path, target: Path) -> Path:
+    """The file under another name, without a second copy of its bytes where the file system can."""
+    partial = target.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    try:
+        os.link(source, partial)
+    except OSError:
+        with suppress(FileNotFoundError):
+            partial.unlink()
+        shutil.copyfile(source, partial)
+    partial.rename(target)
+    return target
+
+
+def facts(run: Run, rows: Rows) -> dict[str, Any]:
     """The rows' part of the record's metrics."""
+    counts = run.predecessors["download"].details["rows"]
     return {
         "rows": rows.kept,
-        "rows_dropped_short": rows.count("short"),
-        "rows_dropped_long": rows.count("long"),
-        "rows_dropped_silent": rows.count("silent"),
+        "rows_validation": rows.validation,
+        "rows_dropped_short": counts["dropped_short"],
+        "rows_dropped_long": counts["dropped_long"] + rows.dropped_long,
+        "rows_dropped_silent": counts["dropped_silent"],
     }
+
+
+def told(figures: Mapping[str, Any]) -> str:
+    """Return the rows that trained, and how many were dropped, for a message."""
+    dropped = sum(count for name, count in figures.items() if name.startswith("rows_dropped_"))
+    trained = counted(figures["rows"], "row")
+    most = ", most of the rows" if dropped > figures["rows"] else ""
+    return f"{trained} ({dropped:,} dropped{most})" if dropped else trained

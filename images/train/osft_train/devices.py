@@ -12,7 +12,7 @@ from typing import Any
 
 from osft_train import trackers
 from osft_train.base import Base
-from osft_workspace import Run, UserError
+from osft_workspace import Run, UserError, trust
 from osft_workspace.cpus import set_torch_defaults, usable_cpus
 
 KEEP_BYTES = 1.5 * 2**30
@@ -113,7 +113,8 @@ def keeps_activations(run: Run, base: Base, tokens: int) -> bool:
 
 
 def prepare_process(options: Mapping[str, Any]) -> None:
-    """Settle what the libraries read once, from the environment, when they are imported."""
+    """Settle what the libraries read once, from the environment, when they are imported, and what may run."""
+    trust.enforce(trusted=options["trust_remote_code"])
     asked = {"mlflow": options["mlflow_tracking_uri"], "wandb": options["wandb_project"]}
     trackers.hide_unused([name for name, value in asked.items() if value])
     logging.basicConfig(level=logging.WARNING)  # before mini-trainer, which would log its whole command line

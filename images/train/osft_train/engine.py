@@ -20,10 +20,11 @@ from typing import Any
 
 from osft_train import failures, metrics
 from osft_train.arguments import Call
+from osft_train.boards import opened
 from osft_train.devices import Device, worker_env
 from osft_train.progress import Watch
 from osft_train.worker.launch import STAGE_PID
-from osft_workspace import Run, Transient, UserError, redact_text
+from osft_workspace import Run, Transient, UserError, printable, redact_text
 from osft_workspace.exits import StageError
 
 WORKER_SCRIPT = "mini_trainer/train.py"
@@ -57,7 +58,11 @@ class Job:
     matrices: int
     """Matrices that must be decomposed; 0 for training without OSFT."""
     checkpoint_seconds: float
+    owner: str = ""
+    """Digest of everything that decides the result; full states are sealed with it."""
     node_rank: int = 0
+    board: Path | None = None
+    """Folder for TensorBoard event files; none on other nodes than the first."""
     process: subprocess.Popen[str] | None = None
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
     told: set[str] = field(default_factory=set)
@@ -86,6 +91,8 @@ class Job:
             "OSFT_TRAIN_COMPUTE": self.device.compute,
             "OSFT_TRAIN_KEEP_ACTIVATIONS": str(int(self.device.keep_activations)),
             "OSFT_TRAIN_CHECKPOINT_SECONDS": str(self.checkpoint_seconds),
+            "OSFT_TRAIN_OWNER": self.owner,
+            "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1",  # whatever mini-trainer asks for: see worker/guarded.py
         }
 
     def kill(self) -> None:
@@ -147,7 +154,8 @@ def launcher(job: Job) -> type:
             try:
                 with job.log.open("w", encoding="utf-8") as log:
                     for line in self.process.stdout:
-                        log.write(redact_text(line))
+                        plain = failures.ANSI.sub("", line.rstrip("\n"))
+                        log.write(printable(redact_text(plain)) + "\n")
                         log.flush()
                         job.read(line)
                 self.process.wait()
@@ -188,7 +196,7 @@ def train(job: Job) -> None:
 
     AlgorithmRegistry.register_backend("osft", job.device.backend, backend(job))
     try:
-        with watch(job):
+        with opened(job.run, job.board, job.checkpoints, job.done) as each, watch(job, each):
             job.function(**job.call.arguments)
     except Exception as error:
         raise reason(job, error) from None
@@ -197,7 +205,7 @@ def train(job: Job) -> None:
     check_protected(job)
 
 
-def watch(job: Job) -> Watch:
+def watch(job: Job, each: Callable[[dict[str, Any]], None]) -> Watch:
     """What follows the worker's steps and ends it when they lead nowhere."""
     from mini_trainer.full_state_checkpoint import _DEFAULT_TRIGGER_PATH
 
@@ -208,6 +216,7 @@ def watch(job: Job) -> Watch:
         total=job.total,
         done=job.done,
         report=job.node_rank == 0,
+        each=each,
         lost=lambda step: job.end_with(metrics.diverged(step)),
         stop_file=Path(_DEFAULT_TRIGGER_PATH),
         doing=lambda: job.doing,

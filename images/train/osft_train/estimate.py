@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any
 
-from osft_train import weights
+from osft_train import learns, weights
 from osft_train.base import Base
 from osft_train.data import Rows
 from osft_train.devices import Device
-from osft_workspace import Run, UserError
+from osft_workspace import Run
 
 SIDE = 1024
 """Of the square matrices whose product tells how fast this machine is."""
@@ -33,22 +33,23 @@ class Plan:
 
 
 def plan_steps(rows: Rows, options: Mapping[str, Any]) -> tuple[int, int | None]:
-    """Steps of an epoch and of the run, as mini-trainer will count them.
-
-    Raises:
-        UserError: the validation rows are all there are.
-    """
+    """Steps of an epoch and of the run, as mini-trainer will count them."""
     extra = options["extra"]
-    count = math.ceil(rows.tokens / options["block_size"]) if options["is_pretraining"] else rows.kept
-    count -= math.ceil(count * extra.get("validation_split", 0.0))
-    if count < 1:
-        raise UserError(
-            f"validation_split {extra['validation_split']} (train.extraArgs) leaves none of {rows.kept} rows "
-            "to train on. Lower it, or give more rows."
-        )
-    each = math.ceil(count / options["effective_batch_size"])
-    mode = extra.get("training_mode", "epoch")
-    return each, {"epoch": each * options["num_epochs"], "step": extra.get("max_steps")}.get(mode)
+    each = math.ceil(rows.units(options) / options["effective_batch_size"])
+    if extra.get("training_mode") == "token":
+        return each, None
+    steps = each * options["num_epochs"]
+    return each, min(steps, options["max_steps"] or steps)
+
+
+def limits(plan: Plan, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the backend's arguments for a run that ends before its last epoch does; none for another.
+
+    The model at the end is saved in any case: a resume after the last step saves no model of an epoch.
+    """
+    if plan.steps is None or plan.steps >= plan.steps_per_epoch * options["num_epochs"]:
+        return {}
+    return {"training_mode": "step", "max_steps": plan.steps, "save_final_checkpoint": True}
 
 
 def flops_per_second(device: Device) -> float:
@@ -81,6 +82,7 @@ def measure(device: Device) -> float:
 def plan(run: Run, base: Base, device: Device, rows: Rows, options: Mapping[str, Any]) -> Plan:
     """Count steps, estimate time, and say both."""
     each, steps = plan_steps(rows, options)
+    learns.check(rows, device, (each, steps), options)
     seconds = None
     if steps is not None:
         parameters = weights.parameters(weights.tensors(base.path))
@@ -94,6 +96,7 @@ def plan(run: Run, base: Base, device: Device, rows: Rows, options: Mapping[str,
         steps_per_epoch=each,
         rows=rows.kept,
         epochs=options["num_epochs"],
+        max_steps=options["max_steps"] or None,
         about_minutes=max(round(seconds / 60, 1), 0.1) if seconds is not None else None,
     )
     return Plan(each, steps, seconds)

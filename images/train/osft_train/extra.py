@@ -13,14 +13,20 @@ VALIDATION = ("validation_split", "validation_data_path")
 TRIGGERS = (
     "validation_frequency", "validate_at_epoch", "min_samples_per_validation", "validate_at_final",
 )  # fmt: skip
-LIMITS = {"step": "max_steps", "token": "max_tokens"}
-"""Training modes and what they need."""
+NEEDS = {
+    **dict.fromkeys((*TRIGGERS, "save_best_val_loss"), VALIDATION),
+    "val_loss_improvement_threshold": ("save_best_val_loss",),
+}
+"""Arguments that do nothing unless one of others is given."""
+MODES = ("epoch", "token")
+"""Training modes that can be given: the number of steps is train.maxSteps, and infinite never ends."""
 BACKEND_NAMES = {
     "model_name_or_path": "model.uri",
     "batch_size": "--effective-batch-size",
     "output_dir": "nothing: it is the run's folder",
     "num_warmup_steps": "--warmup-steps",
     "max_epochs": "--num-epochs",
+    "max_steps": "--max-steps (train.maxSteps)",
     "use_liger_kernels": "--use-liger",
     "osft_unfreeze_rank_ratio": "--unfreeze-rank-ratio",
     "osft_target_patterns": "--target-patterns",
@@ -52,7 +58,9 @@ def check_extra(extra: Mapping[str, Any], signature: inspect.Signature) -> tuple
     checked, problems = {}, []
     for name, value in extra.items():
         problem = name_problem(name, known, signature)
-        if not problem:
+        if name == "training_mode":
+            checked[name] = value
+        elif not problem:
             checked[name], problem = of_type(name, value, known[name])
         if problem:
             problems.append(f"--extra (train.extraArgs) {problem}")
@@ -61,10 +69,37 @@ def check_extra(extra: Mapping[str, Any], signature: inspect.Signature) -> tuple
             "--extra gives validation rows and does not say when to use them: set one of "
             f"{', '.join(TRIGGERS)}."
         )
-    limit = LIMITS.get(checked.get("training_mode", ""))
-    if limit and not checked.get(limit):
-        problems.append(f"--extra sets training_mode {checked['training_mode']}: it needs {limit} too.")
-    return checked, problems
+    return checked, [*problems, *mode_problems(checked), *idle_problems(checked)]
+
+
+def mode_problems(given: Mapping[str, Any]) -> list[str]:
+    """A training mode that never ends, has a value of its own, or lacks its limit."""
+    mode = given.get("training_mode", "epoch")
+    if mode not in MODES:
+        return [
+            f"--extra (train.extraArgs) gives training_mode as {mode!r}, expected one of {', '.join(MODES)}. "
+            "Set --max-steps (train.maxSteps) to end after a number of steps."
+        ]
+    if mode == "token" and not given.get("max_tokens"):
+        return ["--extra (train.extraArgs) gives training_mode as 'token': it needs max_tokens too."]
+    if mode != "token" and given.get("max_tokens"):
+        return [
+            "--extra (train.extraArgs) gives max_tokens, which does nothing without training_mode 'token'. "
+            "Give that too, or leave max_tokens out."
+        ]
+    return []
+
+
+def idle_problems(given: Mapping[str, Any]) -> list[str]:
+    """Arguments that would do nothing, for what they need is not given."""
+    found = []
+    for name, needed in NEEDS.items():
+        if given.get(name) and not any(given.get(other) for other in needed):
+            found.append(
+                f"--extra (train.extraArgs) gives {name}, which does nothing without {' or '.join(needed)}. "
+                f"Give {' or '.join(needed)} too, or leave {name} out."
+            )
+    return found
 
 
 def name_problem(name: str, known: Mapping[str, Any], signature: inspect.Signature) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ def read_steps(checkpoints: Path, node_rank: int) -> list[dict[str, Any]]:
 
 
 def check_finite(steps: list[dict[str, Any]]) -> None:
-    """Raises UserError at the first step whose loss is no number: all that follows is lost."""
+    """Raises UserError at the first step whose loss is not a number: all that follows is lost."""
     for line in steps:
         if not math.isfinite(line["loss"]):
             raise diverged(line["step"])
@@ -66,14 +66,13 @@ def diverged(step: int) -> UserError:
 
 def write_clean(steps: list[dict[str, Any]], target: Path) -> None:
     """Write metrics.jsonl: finite numbers only, valid JSON."""
-    lines = []
-    for step in steps:
-        numbers = {name: step.get(raw) for raw, name in KEPT.items()}
-        clean = {
-            name: number for name, number in numbers.items() if number is not None and math.isfinite(number)
-        }
-        lines.append(json.dumps(clean, allow_nan=False) + "\n")
-    write_atomic(target, "".join(lines))
+    write_atomic(target, "".join(json.dumps(clean(step), allow_nan=False) + "\n" for step in steps))
+
+
+def clean(step: Mapping[str, Any]) -> dict[str, float]:
+    """Return the figures of a raw line under our names; what is not a finite number is left out."""
+    numbers = {name: step.get(raw) for raw, name in KEPT.items()}
+    return {name: number for name, number in numbers.items() if number is not None and math.isfinite(number)}
 
 
 def summary(steps: list[dict[str, Any]]) -> dict[str, float]:

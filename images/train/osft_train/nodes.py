@@ -8,7 +8,7 @@ from pathlib import Path
 
 from osft_train.work import Work
 from osft_workspace import Run, Transient, Workspace
-from osft_workspace.record import Record, load_predecessor
+from osft_workspace.predecessors import load_predecessor, open_record
 
 WAIT_SECONDS = 2 * 3600.0
 FINISH_SECONDS = 1800.0  # node 0 may still be writing a large model
@@ -64,7 +64,7 @@ def helper_run(workspace_root: Path, run_id: str, node_rank: int) -> Run:
     """The stage as another node than the first sees it: no lock, no record, the same predecessor."""
     workspace = Workspace(workspace_root.resolve())
     record = load_predecessor(workspace, run_id, "download")
-    folder = workspace.stage_dir(run_id, "train")
+    folder = workspace.own_stage_dir(run_id, "train")
     folder.mkdir(parents=True, exist_ok=True)
     run = Run("train", run_id, workspace, folder, {"download": record})
     run.event("start", run=run_id, node=node_rank)
@@ -73,6 +73,6 @@ def helper_run(workspace_root: Path, run_id: str, node_rank: int) -> Run:
 
 def is_over(run: Run, work: Work) -> bool:
     """Whether node 0 has written down that these very inputs are trained."""
-    record = Record.load(run.dir)
+    record = open_record(run.workspace, run.run_id, run.stage)
     published = record is not None and record.details.get("work_digest") == work.digest
     return published or (work.is_ours() and work.finished.exists())

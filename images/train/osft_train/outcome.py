@@ -1,15 +1,16 @@
 """How training ended, whatever the backend says, and the way of its model to its place."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from osft_train import checkpoint, metrics
+from osft_train import changes, checkpoint, metrics
 from osft_train.base import Base
 from osft_train.estimate import Plan
 from osft_train.work import Work
-from osft_workspace import Run, Transient, publish_dir
+from osft_workspace import Run, Transient, UserError, publish_dir
 from osft_workspace.exits import StageError
+from osft_workspace.text import counted
 
 
 def check_steps(run: Run, work: Work, plan: Plan, options: Mapping[str, Any]) -> int:
@@ -57,21 +58,34 @@ def saved(last: Mapping[str, Any], work: Work, options: Mapping[str, Any]) -> bo
 
 
 def publish(run: Run, work: Work, base: Base) -> tuple[Path, dict[str, Any]]:
-    """Put the model in its place, in one step, mended and checked; returns where it came from, and facts.
+    """Put the model in its place, in one step, fixed and checked; returns where it came from, and facts.
 
     Its checkpoint stays until the stage has its record.
 
     Raises:
+        UserError: training has changed nothing.
         StageError: no model was saved.
     """
     chosen = checkpoint.choose(work.dir)
     if chosen is None:
         raise StageError(f"the backend saved no model below {work.dir}/hf_format. See {run.dir}/train.log.")
     for _, path in checkpoint.candidates(work.dir):
-        checkpoint.mend(run, path, base)
+        checkpoint.fix(run, path, base)
     facts = checkpoint.check(chosen, base)
+    check_learned(chosen, base, metrics.read_steps(work.dir, 0))
     run.event("model checked", **facts)
     staged = run.dir / ".model.partial"
     checkpoint.link_tree(chosen, staged)
     publish_dir(staged, run.dir / "model")
     return chosen, facts
+
+
+def check_learned(folder: Path, base: Base, steps: Sequence[Mapping[str, Any]]) -> None:
+    """Raise UserError where training has left every weight as it was."""
+    if changes.first_change(folder, base.path) is None:
+        rate = max((float(step["lr"]) for step in steps), default=0.0)
+        raise UserError(
+            f"{counted(len(steps), 'step')} with a learning rate of at most {rate:.3g} changed no weight of "
+            "the base model, so nothing was tuned. Raise train.learningRate (--learning-rate), or "
+            "train for more steps (train.epochs)."
+        )

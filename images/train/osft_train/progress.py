@@ -96,6 +96,7 @@ class Watch:
     Args:
         total: optimizer steps of the whole run, or None where nobody knows.
         done: steps that an earlier start trained.
+        each: called with every step's line.
         lost: called with the step whose loss is not a number.
         doing: what the worker said last, told every 30 s while no step ends.
         stop_file: by which the backend asks the worker to save its state and stop.
@@ -110,6 +111,7 @@ class Watch:
         total: int | None,
         done: int,
         report: bool,
+        each: Callable[[dict[str, Any]], None],
         lost: Callable[[int], None],
         stop_file: Path,
         doing: Callable[[], str],
@@ -119,7 +121,7 @@ class Watch:
         self.status = JobStatus(run) if report else None
         self.bar: Progress = run.progress("training", total=total, unit="step")
         self.bar.start_at(done)
-        self.lost = lost
+        self.each, self.lost = each, lost
         self.stop_file, self.too_early = stop_file, too_early
         self.run, self.doing = run, doing
         self.seen = self.began = time.monotonic()
@@ -164,6 +166,7 @@ class Watch:
             if not self.last:  # the time left is that of steps, without the start of the worker
                 self.bar.started = time.monotonic() - line["time_per_batch"]
             self.last = line
+            self.each(line)
             if not math.isfinite(line["loss"]):
                 self.lost(line["step"])
                 continue

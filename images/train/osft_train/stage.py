@@ -4,15 +4,39 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from osft_train import nodes, osft
-from osft_train.arguments import NOT_DECIDING, check_options
+from osft_train import boards, devices, nodes, osft
+from osft_train.arguments import NOT_DECIDING, check_options, checked_arguments
 from osft_workspace import Outcome, Run, UserError, run_stage
+from osft_workspace.options import say_checked
 
 METHODS: dict[str, Callable[[Run, Mapping[str, Any]], Outcome]] = {"osft": osft.train}
 """How to tune, one module for each way."""
 
 HELPERS: dict[str, Callable[[Run, Mapping[str, Any]], None]] = {"osft": osft.help_train}
 """What nodes other than the first do."""
+
+
+def settled(workspace: Path, run_id: str, options: Mapping[str, Any]) -> None:
+    """Check what the options alone can tell, in no time. Raises UserError."""
+    method = options["method"]
+    if method not in METHODS:
+        raise UserError(f"--method (train.method) is {method!r}, expected {', '.join(METHODS)}.")
+    boards.place(workspace.resolve(), options["tensorboard_log_dir"], run_id)
+    check_options(options)
+
+
+def check(workspace: Path, run_id: str, options: Mapping[str, Any]) -> None:
+    """Check the options against what is installed, without a run, a model or a GPU.
+
+    Raises:
+        UserError: with every problem found.
+    """
+    settled(workspace, run_id, options)
+    devices.prepare_process(options)
+    _, problems = checked_arguments(osft.backend_function(), options, {})
+    if problems:
+        raise UserError(" ".join(problems))
+    say_checked("train")
 
 
 def start(workspace: Path, run_id: str, options: dict[str, Any]) -> None:
@@ -22,9 +46,7 @@ def start(workspace: Path, run_id: str, options: dict[str, Any]) -> None:
         UserError: an unknown method, or options that would be misread.
     """
     method = options["method"]
-    if method not in METHODS:
-        raise UserError(f"--method (train.method) is {method!r}, expected {', '.join(METHODS)}.")
-    check_options(options)
+    settled(workspace, run_id, options)
     if options["node_rank"]:
         HELPERS[method](nodes.helper_run(workspace, run_id, options["node_rank"]), options)
         return

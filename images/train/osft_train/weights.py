@@ -9,20 +9,8 @@ from typing import Any, NamedTuple
 
 from osft_workspace import write_atomic
 
-INDEX = "model.safetensors.index.json"
+WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 COPY_BYTES = 16 * 2**20
-BITS = {
-    "F64": 64,
-    "I64": 64,
-    "F32": 32,
-    "I32": 32,
-    "F16": 16,
-    "BF16": 16,
-    "I16": 16,
-    "F8_E4M3": 8,
-    "I8": 8,
-    "U8": 8,
-}
 
 
 class Tensor(NamedTuple):
@@ -36,9 +24,15 @@ class Tensor(NamedTuple):
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], int]:
-    """The header of a file and where its data begins."""
+    """The header of a file and where its data begins.
+
+    Raises:
+        ValueError, struct.error: it is not a safetensors file, or its end is missing.
+    """
     with path.open("rb") as file:
         (size,) = struct.unpack("<Q", file.read(8))
+        if size > path.stat().st_size:
+            raise ValueError(f"{path.name} says that its header has {size} bytes, more than the file has")
         return json.loads(file.read(size)), 8 + size
 
 
@@ -49,7 +43,9 @@ def files(folder: Path) -> list[Path]:
         FileNotFoundError: there are none, or the index names one that is not there.
     """
     index = folder / INDEX
-    if index.is_file():
+    if (folder / WHOLE).is_file():
+        found = [folder / WHOLE]  # as loaders choose
+    elif index.is_file():
         names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
         found = [folder / name for name in names]
     else:

@@ -1,14 +1,15 @@
 """The working folder of training: kept through kills, believed only for the same inputs."""
 
 import json
-import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from osft_train import states
 from osft_workspace import Run, write_atomic
+from osft_workspace.files import read_regular
 
-STATE = re.compile(r"step_(\d+)")
+LARGEST_NOTE = 1 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +31,30 @@ class Work:
         return self.dir / "trained.json"
 
     def is_ours(self) -> bool:
-        """Whether the folder belongs to these inputs."""
+        """Whether the folder belongs to these inputs. Raises UserError where its note is not a file."""
         try:
-            return bool(json.loads(self.owner.read_text())["digest"] == self.digest)
-        except FileNotFoundError:
+            said = json.loads(read_regular(self.owner, "the note of what training belongs to", LARGEST_NOTE))
+        except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
             return False
+        return isinstance(said, dict) and said.get("digest") == self.digest
 
     def newest_state(self) -> int | None:
         """Step of the newest full state, if there is one."""
-        folders = (self.dir / "full_state_checkpoints").glob("step_*/training_state.pt")
-        names = [STATE.fullmatch(path.parent.name) for path in folders]
-        return max((int(name[1]) for name in names if name), default=None)
+        return next(iter(states.steps(self.dir)), None)
+
+    def give_up(self, run: Run, step: int, because: str) -> None:
+        """Remove a full state that training cannot resume from, and log why."""
+        run.event("full state given up, it is removed", step=step, because=because)
+        shutil.rmtree(self.dir / states.FOLDER / f"step_{step}")
+
+    def sound_state(self, run: Run) -> int | None:
+        """Step of the newest full state that is whole and of this training; those that are not go."""
+        for step in states.steps(self.dir):
+            because = states.damage(self.dir / states.FOLDER / f"step_{step}", self.digest)
+            if because is None:
+                return step
+            self.give_up(run, step, because)
+        return None
 
     def open(self, run: Run, *, resume: bool) -> int:
         """Make the folder ready and return the step that training goes on from."""
@@ -48,10 +62,10 @@ class Work:
             run.event("earlier checkpoints belong to other inputs: removed")
             shutil.rmtree(self.dir)
         self.dir.mkdir(exist_ok=True)
-        step = self.newest_state() if resume else None
+        step = self.sound_state(run) if resume else None
         if step is None and not self.finished.exists():
             # Nothing to go on from: what an earlier start saved or logged must not be taken for this one's.
-            for name in ("hf_format", "full_state_checkpoints"):
+            for name in ("hf_format", states.FOLDER):
                 shutil.rmtree(self.dir / name, ignore_errors=True)
             for path in self.dir.glob("training_metrics_*.jsonl"):
                 path.unlink()

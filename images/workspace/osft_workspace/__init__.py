@@ -10,11 +10,11 @@ from osft_workspace.log import Progress, event
 from osft_workspace.paths import Workspace
 from osft_workspace.publish import publish_dir, write_atomic
 from osft_workspace.record import Record
-from osft_workspace.redact import SECRET_ENV, redact_text, redact_url
+from osft_workspace.redact import redact_text, redact_url
 from osft_workspace.stage import Outcome, Run, run_stage
+from osft_workspace.text import excerpt, printable
 
 __all__ = [
-    "SECRET_ENV",
     "Outcome",
     "Progress",
     "Record",
@@ -26,6 +26,8 @@ __all__ = [
     "Workspace",
     "digest_json",
     "event",
+    "excerpt",
+    "printable",
     "publish_dir",
     "redact_text",
     "redact_url",

@@ -1,5 +1,6 @@
 """The command line that all stages share: exit codes, the termination message, umask, common options."""
 
+import io
 import os
 import signal
 import sys
@@ -13,10 +14,13 @@ import click
 
 from osft_workspace import exits
 from osft_workspace.log import clear_bar
+from osft_workspace.named_files import check_named_files
 from osft_workspace.redact import redact_text
 from osft_workspace.termination import say_end
+from osft_workspace.text import printable, sentence
 
 HELP_WIDTH = 100
+LONGEST_LINE = 2000  # characters of one line of a traceback
 
 
 class Stopped(BaseException):
@@ -40,8 +44,9 @@ def disk_full_cause(error: BaseException) -> OSError | None:
 def fail(message: str, code: int) -> int:
     """Print the one sentence, in red on a terminal, and leave it as the termination message."""
     clear_bar()
-    click.secho(redact_text(f"Error: {message}"), fg="red" if sys.stderr.isatty() else None, err=True)
-    say_end(message)
+    text = sentence(redact_text(message))
+    click.secho(f"Error: {text}", fg="red" if sys.stderr.isatty() else None, err=True)
+    say_end(text)
     return code
 
 
@@ -62,8 +67,20 @@ def exit_code_of(error: BaseException) -> int:
         return fail("stopped by SIGTERM. Start it again to go on; finished work is kept.", exits.TRANSIENT)
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return fail("stopped by Ctrl-C. Start it again to go on; finished work is kept.", 128 + signal.SIGINT)
-    click.echo(redact_text("".join(traceback.format_exception(error))), err=True)
+    foreseen = exits.unusable_input(error)
+    if foreseen is not None:
+        return fail(foreseen.message, exits.USER)
+    click.echo(shown_traceback(error), err=True)
     return fail(f"unexpected {type(error).__name__}: {str(error).rstrip('.')}. This is a bug.", exits.BUG)
+
+
+def shown_traceback(error: BaseException) -> str:
+    """Return the traceback; only source code keeps its lines, for the texts of errors come from anywhere."""
+    parts = []
+    for part in traceback.format_exception(error):
+        lines = part.rstrip("\n").split("\n") if part.startswith("  File ") else [part.strip("\n")]
+        parts += [printable(redact_text(line), LONGEST_LINE) for line in lines]
+    return "\n".join(parts)
 
 
 class StageMain(click.Command):
@@ -88,7 +105,10 @@ class StageMain(click.Command):
             return run()
         os.umask(0o002)  # files of one uid must be writable for the next one: all share group 0
         signal.signal(signal.SIGTERM, stop)
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # a locale without UTF-8 must not end a stage
         try:
+            check_named_files()
             result = run()
         except SystemExit:
             raise

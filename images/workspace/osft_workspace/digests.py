@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +27,40 @@ def digest_json(value: Any) -> str:
     return "sha256:" + hashlib.sha256(canonical_json(value)).hexdigest()
 
 
+def tree_entries(root: Path) -> Iterator[tuple[str, int]]:
+    """Yield the name and mode of all that is not a folder below a folder; links are not followed.
+
+    What goes while it is looked at, as another process's temporary files do, was not there.
+    """
+    todo = [""]
+    while todo:
+        start = todo.pop()
+        with os.scandir(root / start) as entries:
+            for entry in entries:
+                name = f"{start}/{entry.name}" if start else entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    todo.append(name)
+                    continue
+                try:
+                    mode = entry.stat(follow_symlinks=False).st_mode
+                except FileNotFoundError:
+                    continue
+                yield name, mode
+
+
 def tree_files(root: Path) -> list[Path]:
-    """Every file below a folder, in one order on every machine."""
-    return sorted(
-        (path for path in root.rglob("*") if path.is_file()), key=lambda p: p.relative_to(root).as_posix()
-    )
+    """Every regular file below a folder, in one order on every machine; links are not followed."""
+    return [root / name for name, mode in sorted(tree_entries(root)) if stat.S_ISREG(mode)]
 
 
 def tree_digest(root: Path) -> str:
-    """Digest of a folder: names and contents of its files, not times, owners or modes."""
-    return digest_json({path.relative_to(root).as_posix(): sha256_file(path) for path in tree_files(root)})
+    """Digest of a folder: names and contents of its files, not times, owners or modes.
+
+    A link, a pipe or a device counts by its name and kind, so that a folder with one has another digest.
+    """
+    return digest_json(
+        {
+            name: sha256_file(root / name) if stat.S_ISREG(mode) else f"{stat.S_IFMT(mode):o}"
+            for name, mode in sorted(tree_entries(root))
+        }
+    )

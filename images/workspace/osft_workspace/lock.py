@@ -1,10 +1,13 @@
 """One start of a stage at a time. The kernel drops the lock when its holder dies, however it dies."""
 
 import fcntl
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from osft_workspace.files import open_regular
 
 POLL_SECONDS = 0.2
 SAY_SECONDS = 30.0
@@ -12,8 +15,13 @@ SAY_SECONDS = 30.0
 
 @contextmanager
 def exclusive(path: Path, waiting: Callable[[float], None]) -> Iterator[None]:
-    """Hold the lock file; while another does, call `waiting` with the seconds so far, every 30 s."""
-    with path.open("a") as file:
+    """Hold the lock file; while another does, call `waiting` with the seconds so far, every 30 s.
+
+    Raises:
+        UserError: what lies there is not a regular file; opening a pipe would wait for its reader.
+    """
+    descriptor = open_regular(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, "a lock file")
+    with os.fdopen(descriptor, "rb+", buffering=0) as file:
         started = time.monotonic()
         said = -SAY_SECONDS
         while True:

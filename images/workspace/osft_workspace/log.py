@@ -5,6 +5,7 @@ collector; a bar is drawn only where a person watches.
 """
 
 import os
+import re
 import shutil
 import sys
 import time
@@ -12,32 +13,45 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
-from osft_workspace.redact import redact_text
+from osft_workspace.redact import redact_text, redact_value
+from osft_workspace.text import printable, sentence
 
 LINE_EVERY_SECONDS = 30.0
 LINE_EVERY_SHARE = 0.05
 LINE_AT_MOST_SECONDS = 2.0  # short work would print twenty lines otherwise
 DRAW_EVERY_SECONDS = 0.1
 BAR_WIDTH = 24
+LONGEST_VALUE = 4000  # characters
+LONGEST_NAME = 100
+NOT_IN_NAMES = re.compile(r'[\s="\\]')
 
 
 def format_value(value: Any) -> str:
-    """One value as log text; strings with spaces or quotes are quoted."""
+    """One value as log text, redacted and printable; strings with spaces or quotes are quoted."""
     if isinstance(value, float):
         return f"{value:.6g}"
-    text = str(value)
-    if text and not any(char in ' "=\n\r\t' for char in text):
-        return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
-    return f'"{escaped}"'
+    text = redact_value(value) if isinstance(value, str) else redact_text(str(redact_value(value)))
+    if text and text.isprintable() and not any(char in ' "=' for char in text):
+        return printable(text, LONGEST_VALUE)
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{printable(escaped, LONGEST_VALUE)}"'
+
+
+def format_fields(fields: dict[str, Any]) -> str:
+    """Return ` key=value` for each field that has a value; a name is one word, wherever it comes from."""
+    return "".join(
+        f" {NOT_IN_NAMES.sub('_', printable(redact_text(key), LONGEST_NAME))}={format_value(value)}"
+        for key, value in fields.items()
+        if value is not None
+    )
 
 
 def event(stage: str, what: str, **fields: Any) -> None:
-    """Print one event line to stdout, redacted."""
+    """Print one event line to stdout, redacted and printable."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    pairs = "".join(f" {key}={format_value(value)}" for key, value in fields.items() if value is not None)
+    line = f"{now} {printable(stage)} {sentence(redact_text(what))}{format_fields(fields)}"
     clear_bar()
-    print(redact_text(f"{now} {stage} {what}{pairs}"), flush=True)
+    print(line, flush=True)
 
 
 def clear_bar() -> None:
@@ -120,11 +134,10 @@ class Progress:
         filled = round(min(share, 1.0) * BAR_WIDTH)
         of = f"{self.done:g}/{self.total:g}" if self.total else f"{self.done:g}"
         bar = f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}] " if self.total else ""
-        shown = " ".join(f"{key}={format_value(value)}" for key, value in fields.items() if value is not None)
-        text = f"{self.stage} {self.what} {bar}{of} {self.unit} {shown}"
+        text = f"{self.stage} {sentence(redact_text(self.what))} {bar}{of} {self.unit}{format_fields(fields)}"
         if left is not None:
             text += f" left={duration(left)}"
         width = shutil.get_terminal_size((100, 24)).columns - 1
-        sys.stderr.write("\r\x1b[K" + redact_text(text)[:width])
+        sys.stderr.write("\r\x1b[K" + text[:width])
         sys.stderr.flush()
         Progress.drawn = True

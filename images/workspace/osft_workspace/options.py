@@ -2,11 +2,15 @@
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from osft_workspace.digests import digest_json
+from osft_workspace.log import event
+from osft_workspace.termination import say_end
+from osft_workspace.text import excerpt
 
 LONGEST_SHOWN = 80  # characters of a value in a sentence
 
@@ -18,7 +22,7 @@ class Number(click.FloatRange):
         """Parse the text, or say what is wrong with it."""
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
-            self.fail(f"{value!r} is no number that can be used here.", param, ctx)
+            self.fail(f"{excerpt(value)} is not a number that can be used here.", param, ctx)
         return number
 
 
@@ -33,7 +37,7 @@ class Json(click.ParamType[Any]):
         """Parse the text, or say what was seen and what is expected."""
         if isinstance(value, self.kind):
             return value
-        seen = repr(value)[:LONGEST_SHOWN]
+        seen = f"'{excerpt(value, LONGEST_SHOWN)}'"
         try:
             found = json.loads(value) if value else self.kind()
             digest_json(found)
@@ -42,3 +46,30 @@ class Json(click.ParamType[Any]):
         if not isinstance(found, self.kind):
             self.fail(f"{seen} is JSON of another kind, expected like {self.example}.", param, ctx)
         return found
+
+
+def without_run(context: click.Context, parameter: click.Parameter, value: bool) -> bool:
+    """Let a check go without --run-id: it looks at no run."""
+    if value:
+        context.default_map = {"run_id": "none", **(context.default_map or {})}
+    return value
+
+
+def check_option(env: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """`--check`, the same for every stage."""
+    return click.option(
+        "--check",
+        is_flag=True,
+        is_eager=True,
+        callback=without_run,
+        envvar=env,
+        show_envvar=True,
+        help="Report every problem with the options that can be known without a run, a model, a GPU or a "
+        "network, and end.",
+    )
+
+
+def say_checked(stage: str) -> None:
+    """Report that a check found no problem."""
+    event(stage, "all is well")
+    say_end("all is well")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from osft_workspace.exits import UserError
+from osft_workspace.files import check_inside, check_unlinked
 
 RUN_ID = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?")
 CLAIM = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")  # what Kubernetes takes as a claim's name
@@ -38,3 +39,19 @@ class Workspace:
     def stage_dir(self, run_id: str, stage: str) -> Path:
         """The folder of one stage of one run."""
         return self.run_dir(run_id) / stage
+
+    def own_stage_dir(self, run_id: str, stage: str) -> Path:
+        """As `stage_dir`; links may stand for `runs/` inside the workspace, and for nothing below.
+
+        Raises:
+            UserError: a link leads out of the workspace, or to another run.
+        """
+        folder = self.stage_dir(run_id, stage)
+        check_inside(self.root, folder)
+        check_unlinked(self.root / "runs", folder)
+        return folder
+
+    def check_cache(self) -> None:
+        """Refuse a cache that links lead out of the workspace. Raises UserError."""
+        for name in ("models/.staging", "tokens", "evals"):
+            check_inside(self.root, self.root / "cache" / name)

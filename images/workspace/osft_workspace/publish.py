@@ -76,7 +76,9 @@ def publish_dir(source: Path, target: Path) -> None:
         fsync_path(folder)
     target.parent.mkdir(parents=True, exist_ok=True)
     old = temporary_beside(target)
-    if target.exists():
+    if target.is_symlink():
+        target.unlink()
+    elif target.exists():
         target.rename(old)
     source.rename(target)
     fsync_path(target.parent)

@@ -8,18 +8,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from osft_workspace import log
+from osft_workspace.asked import asked_digests, asked_value
 from osft_workspace.digests import digest_json
 from osft_workspace.exits import Refused, UserError
+from osft_workspace.files import check_plain, check_regular
 from osft_workspace.lock import exclusive
 from osft_workspace.memory import PeakMemory
 from osft_workspace.paths import Workspace
+from osft_workspace.predecessors import load_predecessor, open_record
 from osft_workspace.publish import fsync_path
-from osft_workspace.record import FILE, Record, Status, list_outputs, load_predecessor
+from osft_workspace.record import FILE, Record, Status, list_outputs
 from osft_workspace.redact import redact_text, redact_value
 from osft_workspace.termination import say_end
+from osft_workspace.text import sentence
 
 LOCK = ".lock"
 
@@ -75,15 +79,18 @@ def open_stage_dir(workspace: Workspace, run_id: str, stage: str) -> Path:
     """Make the stage's folder.
 
     Raises:
-        UserError: the workspace is not mounted or not writable for this uid.
+        UserError: the workspace is not mounted or not writable for this uid, or a link leads out of it.
     """
     folder = workspace.stage_dir(run_id, stage)
     if not workspace.root.is_dir():
         raise UserError(
             f"there is no workspace at {workspace.root}. Mount the volume there or pass --workspace."
         )
+    workspace.own_stage_dir(run_id, stage)
+    workspace.check_cache()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        check_regular(folder / LOCK, "the lock of this stage")
         (folder / LOCK).touch()
     except PermissionError as error:
         groups = sorted({os.getgid(), *os.getgroups()})
@@ -99,31 +106,58 @@ def open_stage_dir(workspace: Workspace, run_id: str, stage: str) -> Path:
     return folder
 
 
-def already_done(run: Run, inputs: Mapping[str, Any], inputs_digest: str) -> Record | None:
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a stage was asked for, to show and to compare."""
+
+    shown: dict[str, Any]
+    asked: dict[str, str]
+    """Digest of each input."""
+    digest: str
+    """Digest of all inputs and of the predecessors' records."""
+
+    @classmethod
+    def of(cls, inputs: Mapping[str, Any], needs: Mapping[str, str]) -> Self:
+        """The inputs of a stage. Raises UserError for what no record can hold."""
+        asked = asked_digests(inputs)
+        return cls(redact_value(dict(inputs)), asked, digest_json([asked_value(inputs), needs]))
+
+    def changed(self, record: Record) -> list[str]:
+        """Names of the inputs that an earlier record was not made from."""
+        now, before = (self.asked, record.asked) if record.asked else (self.shown, record.inputs)
+        return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+
+
+def already_done(run: Run, inputs: Inputs) -> Record | None:
     """The stage's own record when it is for these inputs and its files are whole; logs why when it is not."""
-    record = Record.load(run.dir)
+    record = open_record(run.workspace, run.run_id, run.stage)
     if record is None:
         return None
-    if record.inputs_digest != inputs_digest:
-        changed = sorted(
-            name for name in {*record.inputs, *inputs} if record.inputs.get(name) != inputs.get(name)
-        )
-        run.event("inputs changed, working again", changed=",".join(changed) or "an earlier stage")
+    if record.inputs_digest != inputs.digest:
+        changed = ",".join(inputs.changed(record)) or "an earlier stage"
+        run.event("inputs changed, working again", changed=changed)
         return None
     damage = record.damage(run.workspace.root)
     if damage:
         run.event("result damaged, working again", seen=damage)
         return None
+    record.check_closed()
     run.event("already done", run=run.run_id, status=record.status, message=record.message)
     return record
 
 
 def clear(folder: Path, keep: tuple[str, ...]) -> None:
-    """Remove what an earlier start left, the record first, so that no record ever names removed files."""
+    """Remove what an earlier start left, the record first, so that no record ever names removed files.
+
+    Raises:
+        UserError: what is kept is a link, or holds a link, a pipe or a device.
+    """
+    for name in keep:
+        check_plain(folder / name, "which an earlier start of this stage leaves for this one")
     (folder / FILE).unlink(missing_ok=True)
     fsync_path(folder)
     for path in folder.iterdir():
-        if path.name == LOCK or path.name in keep:
+        if path.name in (LOCK, *keep):
             continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -144,7 +178,7 @@ def run_stage(
     """Run one stage once, however often it is started.
 
     Args:
-        inputs: what decides the result, JSON-able; secret parts of URLs are dropped before it is kept.
+        inputs: what decides the result, JSON-able; compared as asked, kept without secret parts of addresses.
         needs: stages whose records must be done and whole.
         body: the work; it writes below `run.dir` and says what it left.
         keep: names in the stage's folder that survive a new start, such as checkpoints.
@@ -154,25 +188,24 @@ def run_stage(
     """
     workspace = Workspace(workspace_root.resolve())
     folder = open_stage_dir(workspace, run_id, stage)
-    clean_inputs = redact_value(dict(inputs))
     with exclusive(
         folder / LOCK, lambda s: log.event(stage, "waiting for another start of this stage", seconds=round(s))
     ):
         predecessors = {name: load_predecessor(workspace, run_id, name) for name in needs}
         run = Run(stage, run_id, workspace, folder, predecessors)
-        inputs_digest = digest_json([clean_inputs, run.needs])
-        record = already_done(run, clean_inputs, inputs_digest)
+        asked = Inputs.of(inputs, run.needs)
+        record = already_done(run, asked)
         if record is None:
             clear(folder, keep)
             run.event("start", run=run_id)
-            record = work(run, body, clean_inputs, inputs_digest)
+            record = work(run, body, asked)
     if record.status == "refused":
         raise Refused(record.message)
     say_end(record.message)
     return record
 
 
-def work(run: Run, body: Callable[[Run], Outcome], inputs: dict[str, Any], inputs_digest: str) -> Record:
+def work(run: Run, body: Callable[[Run], Outcome], inputs: Inputs) -> Record:
     """Do the work and publish its record."""
     started, clock = datetime.now(UTC), time.monotonic()
     with PeakMemory() as memory:
@@ -182,9 +215,10 @@ def work(run: Run, body: Callable[[Run], Outcome], inputs: dict[str, Any], input
         stage=run.stage,
         status=outcome.status,
         run_id=run.run_id,
-        message=redact_text(outcome.message),
-        inputs=inputs,
-        inputs_digest=inputs_digest,
+        message=sentence(redact_text(outcome.message)),
+        inputs=inputs.shown,
+        inputs_digest=inputs.digest,
+        asked=inputs.asked,
         needs=run.needs,
         outputs=outputs,
         shared=dict(outcome.shared),

@@ -27,7 +27,7 @@ FAILURES = {
     "204": (2, 1, "answered 204 and no file."),
     "304": (2, 1, "answered 304 and no file."),
     "loop": (2, 21, "cannot be loaded: Exceeded maximum allowed redirects. Use an address"),
-    "packed": (2, 1, "cannot be loaded: Error -3 while decompressing data"),
+    "packed": (2, 1, "a body that cannot be unpacked (Error -3 while decompressing data"),
     "page": (2, 1, "rows.jsonl is a web page and not data (it begins with '<!DOCTYPE html>"),
 }
 NOBODY = {
@@ -66,7 +66,7 @@ def test_another_query_is_another_input_and_a_renewed_signature_is_not(stage: St
 
     ask("file=a&sig=1", "file=b&sig=1")
     assert "already done" in ask("file=a&sig=2", "file=b&sig=2").printed
-    assert "inputs changed, working again changed=contents" in ask("file=a&sig=2", "file=c&sig=2").printed
+    assert "inputs changed, working again changed=uri" in ask("file=a&sig=2", "file=c&sig=2").printed
 
 
 @pytest.mark.parametrize("content", [None, b"no certificate"])

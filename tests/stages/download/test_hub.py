@@ -21,6 +21,9 @@ configs:
 ---
 """
 ELSEWHERE = b"---\nconfigs:\n- config_name: big\n  data_files: https://nowhere.invalid/big.jsonl\n---\n"
+FIELD = b"---\nconfigs:\n- config_name: default\n  data_files: rows.json\n  field: data\n---\n"
+NAMES = b"---\nconfigs:\n- config_name: default\n  data_files: rows.csv\n  names: [prompt, completion]\n---\n"
+SEP = b'---\nconfigs:\n- config_name: default\n  data_files: rows.csv\n  sep: "^"\n---\n'
 ALL = ("--train-fraction=1", "--no-shuffle")
 
 
@@ -52,6 +55,10 @@ def repos(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> None:
         "datasets/org/private": Repo({"train.jsonl": CHAT}, private=True),
         "datasets/org/broken-card": Repo({"README.md": b"---\nconfigs: [\n---\n", "train.jsonl": CHAT}),
         "datasets/org/elsewhere": Repo({"README.md": ELSEWHERE, "train.jsonl": CHAT}),
+        "datasets/org/field": Repo({"README.md": FIELD, "rows.json": b'{"data": []}'}),
+        "datasets/org/names": Repo({"README.md": NAMES, "rows.csv": b"Is it?,Yes.\n"}),
+        "datasets/org/sep": Repo({"README.md": SEP, "rows.csv": b"prompt^completion\nIs it, then?^Yes.\n"}),
+        "datasets/org/script": Repo({"script.py": b"import datasets", "README.md": b"# Script"}),
         "models/org/odd": Repo(model | {"config.json": b"{}"}),
         "models/org/tiny": Repo({**model, **extra}),
         "models/org/gated": Repo(model, gated=True),
@@ -74,7 +81,7 @@ def test_a_dataset_and_a_model_arrive_at_their_commits(stage: Stage, hub: Hub) -
     assert (model["uri"], model["revision"]) == ("hf://org/tiny", "a" * 40)
     assert (model["license"], model["model_type"]) == ("apache-2.0", "llama")
     names = sorted(path.name for path in (stage.workspace / model["path"]).iterdir())
-    assert names == ["README.md", "config.json", "model.safetensors", "tokenizer.json"]
+    assert names == sorted(path.name for path in stage.model.iterdir())
 
     hub.asked.clear()
     again = stage.good("--uri=org/chat", *ALL, "--seed=2", model="hf://org/tiny", **hub.env())
@@ -90,6 +97,11 @@ def test_a_config_and_its_first_known_split_are_found_through_the_card(stage: St
     assert named.lines("train.jsonl") == MORE.splitlines()
 
 
+def test_the_separator_of_a_card_is_read(stage: Stage, hub: Hub) -> None:
+    end = stage.good("--uri=org/sep", *ALL, **hub.env())
+    assert end.rows("train.jsonl") == [chat("Is it, then?")]
+
+
 def test_an_evaluation_set_is_read_from_its_test_split(stage: Stage, hub: Hub) -> None:
     end = stage.good("--uri=org/chat", "--eval-uri=org/chat", "--split=train", **hub.env())
     assert end.lines("eval.jsonl") == MORE.splitlines()
@@ -102,7 +114,11 @@ def test_a_revision_is_pinned_to_its_commit(stage: Stage, hub: Hub) -> None:
 
 
 MISTAKES: dict[str, tuple[list[str], str | None, str]] = {
-    "token": (["--uri=org/private"], "hf_schlüssel", "HF_TOKEN is not one line of plain letters."),
+    "token": (
+        ["--uri=org/private"],
+        "hf_schlüssel",
+        "HF_TOKEN holds a character that is not printable ASCII",
+    ),
     "card": (["--uri=org/broken-card"], None, "the card (README.md) of the dataset org/broken-card on"),
     "elsewhere": (["--uri=org/elsewhere:big"], None, "points to files elsewhere ("),
     "none": (["--uri=org/none"], None, "there is no dataset org/none on http://127.0.0.1:"),
@@ -137,6 +153,9 @@ MISTAKES: dict[str, tuple[list[str], str | None, str]] = {
     ),
     "split": (["--uri=org/chat", "--split=dev"], None, "has no split 'dev'. It has train, test."),
     "empty": (["--uri=org/empty"], None, "holds no data files that can be read"),
+    "field": (["--uri=org/field"], None, "has its files read with field: data, which is not supported here."),
+    "names": (["--uri=org/names"], None, "has its files read with names: ['prompt', 'completion'], which is"),
+    "script": (["--uri=org/script"], None, "set data.revision=refs/convert/parquet (--revision)."),
 }
 
 
@@ -167,7 +186,7 @@ def test_a_token_opens_what_is_gated_or_private(stage: Stage, hub: Hub) -> None:
     [
         ("hf://org/none", "there is no model org/none on http"),
         ("hf://org/gated", "the model org/gated on http"),
-        ("hf://org/bare", "is no model: it lacks config.json and weights (*.safetensors) and a tokenizer"),
+        ("hf://org/bare", "is not a model: it lacks config.json and weights (*.safetensors) and a tokenizer"),
         ("hf://org/tiny@v9", "has no revision 'v9'. It has main"),
         ("hf://org/odd", "config.json of the model org/odd on http"),
     ],
@@ -194,6 +213,8 @@ def test_a_hub_that_is_down_or_away_is_a_passing_error(stage: Stage) -> None:
         stage, {name: (["--uri=org/chat"], {"HF_ENDPOINT": url}) for name, url in addresses.items()}
     )
     down.close()
-    sentence = "asked for the dataset org/chat, answered 503 (the server has a problem), 4 times"
+    sentence = (
+        "asked for /api/datasets/org/chat/revision/main, answered 503 (the server has a problem), 4 times"
+    )
     assert sentence in ends["down"].failed(75)
     assert "the hub at http://127.0.0.1:9 refused the connection, 4 times" in ends["away"].failed(75)

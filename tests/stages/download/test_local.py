@@ -57,10 +57,10 @@ def test_a_folder_gives_its_data_files_by_name(stage: Stage) -> None:
     ("uri", "sentence"),
     [
         ("ftp://host/a.jsonl", "unsupported scheme ftp:// in ftp://host/a.jsonl. Expected hf://<org>/<dataset>"),
-        ("rows.jsonl", "'rows.jsonl' is no address that is understood here"),
+        ("rows.jsonl", "'rows.jsonl' is not a supported address"),
         ("/data/../etc/passwd", "/data/../etc/passwd has '..' in it"),
         ("pvc://ws/../../etc/passwd", "pvc://ws/../../etc/passwd has '..' in it"),
-        ("/no/such/rows.jsonl", "there is no file or folder /no/such/rows.jsonl. /no/such is empty or"),
+        ("/no/such/rows.jsonl", "there is no file or folder /no/such/rows.jsonl. /no/such is empty, or"),
         ("pvc://other/rows.jsonl", "names the claim 'other', and nothing is mounted at /mnt/pvc/other"),
         ("s3://", "names no data after its scheme"),
     ],
@@ -109,9 +109,9 @@ def test_a_folder_inside_that_may_not_be_read_is_no_gap(stage: Stage) -> None:
 
 
 def test_folders_behind_links_are_read_once(stage: Stage) -> None:
-    stage.file("other/b.jsonl", MORE)
+    stage.file("folder/.store/b.jsonl", MORE)
     stage.file("folder/a.jsonl", CHAT)
-    for name, target in {"one": "../other", "two": "../other", "up": "."}.items():
+    for name, target in {"one": ".store", "two": ".store", "up": ".", "again.jsonl": "a.jsonl"}.items():
         (stage.data / "folder" / name).symlink_to(target)
     end = stage.good("--uri", str(stage.data / "folder"), *ALL)
     (source,) = end.record["details"]["sources"]
@@ -124,7 +124,7 @@ def test_what_is_no_file_is_named(stage: Stage) -> None:
     link.symlink_to("gone.jsonl")
     assert "is a link to gone.jsonl, which is not there" in stage.run("--uri", str(link)).failed(2)
     sentence = stage.run("--uri", str(link.parent), run="folder").failed(2)
-    assert f"{link} cannot be read: it is no file, or a link to nothing." in sentence
+    assert f"{link} is not a regular file, or a link to nothing." in sentence
     assert "/dev/null is neither a file nor a folder" in stage.run("--uri=/dev/null").failed(2)
     assert "cannot be used (File name too long)" in stage.run(f"--uri=/{'x' * 5000}").failed(2)
 
@@ -132,7 +132,8 @@ def test_what_is_no_file_is_named(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("given", "code", "sentence"),
     [
-        (["--split=test", "--revision=v1"], 0, 'seen="--split is for the hub, and no address leads there"'),
+        (["--config=a", "--revision=v1"], 0, 'seen="--config is for the hub, and no address leads there"'),
+        (["--split=test"], 0, "data.split changes nothing"),
         (["--uri=org/a:small", "--config=big"], 2, "--config is 'big', and the address says 'small' itself"),
     ],
 )  # fmt: skip

@@ -1,12 +1,11 @@
 """What becomes of rows: every one is judged, good ones keep their bytes, bad ones are listed."""
 
 import json
-import subprocess
 from typing import Any
 
 import pytest
 
-from tests.stages.download.support import CHAT, Stage, chat, download_python, lines, write_parquet
+from tests.stages.download.support import CHAT, Stage, chat, lines, write_parquet
 
 YES = {"role": "assistant", "content": "Yes."}
 ASK = {"role": "user", "content": "Is it?"}
@@ -16,9 +15,10 @@ def test_rows_that_are_messages_keep_every_byte(stage: Stage) -> None:
     rows = [
         '{"id": 7, "messages": [{"content": "Grüße, 世界 \\u00e9?", "role": "user"}, {"role": "assistant",'
         '"content": "Ja.", "reasoning_content": "Denk  nach."}], "z":1e3, "a": null}',
-        '{"messages":[{"role":"pretraining","content":"<|user|>Hi<|assistant|>Ho"}]}',
+        '{"messages":[{"role":"pretraining","content":"<|user|>\\nHi\\n<|assistant|>\\nHo"}]}',
         '  {"messages": [{"role": "system", "content": ""}, {"role": "user", "content": "x"}, {"role": '
-        '"assistant", "content": "", "tool_calls": [{"id": "1"}]}, {"role": "tool", "content": ""}], "big": '
+        '"assistant", "content": "Wait.", "tool_calls": [{"function": {"name": "f", "arguments": {}}}]}, '
+        '{"role": "tool", "content": ""}], "big": '
         "123456789012345678901234567890}",
     ]
     end = stage.good("--uri", stage.file("a.jsonl", "\r\n\n".join(rows).encode()), "--train-fraction=1")
@@ -79,7 +79,10 @@ def test_named_columns_are_read_and_renamed(stage: Stage) -> None:
 
 
 def test_processed_rows_pass_and_are_named_so(stage: Stage) -> None:
-    rows = [{"input_ids": [1, 2, 3], "labels": [-100, 2, 3], "len": 3}, {"labels": [4], "input_ids": [4]}]
+    rows = [
+        {"input_ids": [1, 2, 3], "labels": [-100, 2, 3], "len": 3},
+        {"labels": [4, 5], "input_ids": [4, 5]},
+    ]
     end = stage.good("--uri", stage.file("a.jsonl", lines(rows)), "--no-shuffle", "--train-fraction=1")
     assert b"".join(line + b"\n" for line in end.lines("train.jsonl")) == lines(rows)
     assert end.record["details"]["format"] == "processed"
@@ -96,7 +99,7 @@ def test_documents_pass_for_continued_pretraining(stage: Stage) -> None:
 BAD = [
     ("not-json", b'{"messages": [', "not JSON at column 15: unexpected end of data (a row is one line)"),
     ("not-utf8", b'{"messages": "\xff"}', "not UTF-8 at byte 15: convert the file to UTF-8"),
-    ("not-an-object", b"[1, 2]", "the row is no JSON object"),
+    ("not-an-object", b"[1, 2]", "the row is a list, expected a JSON object"),
     ("unknown-format", b'{"text": "x", "id": 1}', "the row has the keys text, id, expected messages, "),
     ("not-a-list", b'{"messages": {"role": "user"}}', "messages are an object, expected a list"),
     ("no-messages", b'{"messages": []}', "the list of messages is empty"),
@@ -110,11 +113,19 @@ BAD = [
     (
         "unknown-role",
         lines([{"messages": [{"role": "x" * 150, "content": ""}]}]),
-        f"has role '{'x' * 39}, expected",
+        f"has role '{'x' * 36}..., expected",
     ),
-    ("no-content", b'{"messages": [{"role": "user", "content": null}]}', "(user) has null as content"),
+    (
+        "no-content",
+        b'{"messages": [{"role": "user", "content": null}]}',
+        "message 1 (user) has no content, expected",
+    ),
     ("no-content", b'{"messages": [{"role": "user"}]}', "message 1 (user) has no content, expected text"),
-    ("no-content", b'{"messages": [{"role": "user", "content": [1]}]}', "(user) has a list as content"),
+    (
+        "not-text",
+        b'{"messages": [{"role": "user", "content": [1]}]}',
+        "part 1 of message 1 (user) is a number, expected",
+    ),
     ("empty-content", lines([chat("x", " ")]), "message 2 (assistant) is empty"),
     ("empty-content", lines([chat("")]), "message 1 (user) is empty"),
     ("no-assistant", lines([{"messages": [ASK, ASK]}]), "no assistant message among user, user"),
@@ -123,17 +134,26 @@ BAD = [
     ("not-a-list", b'{"conversations": "none"}', "messages are text, expected a list"),
 ]
 BAD_TOKENS = [
-    ("not-token-ids", {"input_ids": [1, "2"], "labels": [1, 2]}, "input_ids hold something that is no token"),
-    ("not-token-ids", {"input_ids": [1, -1], "labels": [1, 2]}, "input_ids hold something that is no token"),
+    (
+        "not-token-ids",
+        {"input_ids": [1, "2"], "labels": [1, 2]},
+        "input_ids hold something that is not a token",
+    ),
+    (
+        "not-token-ids",
+        {"input_ids": [1, -1], "labels": [1, 2]},
+        "input_ids hold something that is not a token",
+    ),
     (
         "not-token-ids",
         {"input_ids": [1, True], "labels": [1, 2]},
-        "input_ids hold something that is no token",
+        "input_ids hold something that is not a token",
     ),
     ("not-token-ids", {"input_ids": [], "labels": []}, "input_ids are an empty list"),
-    ("not-token-ids", {"input_ids": [1], "labels": [-5]}, "labels hold something that is no token id"),
+    ("not-token-ids", {"input_ids": [1], "labels": [-5]}, "labels hold something that is not a token id"),
     ("lengths-differ", {"input_ids": [1, 2], "labels": [1]}, "2 input_ids and 1 labels"),
     ("nothing-to-learn", {"input_ids": [1, 2], "labels": [-100, -100]}, "every label is -100"),
+    ("shifted-labels", {"input_ids": [1, 2, 3], "labels": [-100, 3, -100]}, "the id of the next token"),
 ]
 
 
@@ -142,7 +162,7 @@ BAD_TOKENS = [
     [
         pytest.param(CHAT, BAD, id="chat"),
         pytest.param(
-            lines([{"input_ids": [1, 2], "labels": [-100, 2]}] * 20),
+            lines([{"input_ids": [1, 2, number], "labels": [-100, 2, -100]} for number in range(20)]),
             [(rule, lines([row]), reason) for rule, row, reason in BAD_TOKENS],
             id="tokens",
         ),
@@ -159,10 +179,10 @@ def test_each_bad_row_is_listed_with_its_line_rule_and_reason(
     ]
     for entry, (_, row, reason) in zip(listed, bad, strict=True):
         assert reason in entry["reason"]
-        assert entry["excerpt"] == row.rstrip(b"\n").decode("utf-8", "replace")
-    assert end.record["details"]["rows"] == {
+        assert entry["excerpt"] == row.rstrip(b"\n").decode("utf-8", "backslashreplace")
+    assert end.record["details"]["rows"].items() >= {
         "train": 18, "eval": 2, "unused": 0, "read": 20 + len(bad), "rejected": len(bad)
-    }  # fmt: skip
+    }.items()  # fmt: skip
 
 
 def test_one_bad_row_fails_the_stage_and_the_list_survives(stage: Stage) -> None:
@@ -176,6 +196,25 @@ def test_one_bad_row_fails_the_stage_and_the_list_survives(stage: Stage) -> None
     )
     assert [entry["line"] for entry in end.rows("rejected.jsonl")] == [2001]
     assert sorted(path.name for path in end.dir.iterdir()) == [".lock", "rejected.jsonl"]
+
+
+def test_a_failing_run_lists_every_rejected_row_however_many_may_be_dropped(stage: Stage) -> None:
+    source = stage.file("a.jsonl", CHAT + b'{"messages": []}\n' * 5 + CHAT)
+    end = stage.run("--uri", source, "--max-invalid=3")
+    sentence = end.failed(2)
+    assert "5 of 45 rows cannot be used. " in sentence
+    assert f"All of them are listed in {end.dir}/rejected.jsonl." in sentence
+    assert len(end.rows("rejected.jsonl")) == 5
+
+
+def test_rejected_rows_beyond_those_that_are_listed_are_counted(stage: Stage) -> None:
+    source = stage.file("a.jsonl", CHAT + b'{"messages": []}\n' * 10_003 + b"[]\n")
+    end = stage.run("--uri", source)
+    sentence = end.failed(2)
+    assert "10004 of 10024 rows cannot be used. " in sentence
+    assert "Rows by rule: no-messages 10003, not-an-object 1. " in sentence
+    assert f"The first 10,000 of them are listed in {end.dir}/rejected.jsonl." in sentence
+    assert len(end.rows("rejected.jsonl")) == 10_000
 
 
 TOKENS = {"input_ids": [1, 2], "labels": [-100, 2]}
@@ -205,7 +244,10 @@ def test_a_row_that_is_a_chat_and_token_ids_needs_the_format(stage: Stage) -> No
 def test_advice_fits_what_was_seen(stage: Stage) -> None:
     unknown = stage.file("a.jsonl", lines([{"question": "x", "answer": "y"}] * 5))
     sentence = stage.run("--uri", unknown, '--columns={"prompt": "q"}').failed(2)
-    assert "expected messages, conversations, q and completion, input_ids and labels or document" in sentence
+    assert (
+        "conversations, q and completion, instruction and output, input_ids and labels or document"
+        in sentence
+    )
     assert sentence.endswith("Name their columns in data.columns (--columns), or correct them.")
     many = stage.file("b.jsonl", CHAT + b'{"messages": []}\n' * 5)
     sentence = stage.run("--uri", many, "--max-invalid=3").failed(2)
@@ -216,17 +258,15 @@ def test_an_array_may_begin_with_a_mark_and_hold_anything(stage: Stage) -> None:
     deep = "[" * 2000 + "]" * 2000
     emoji = [chat("\N{GRINNING FACE}" * number + "\\ud83d \\") for number in range(1, 7000, 500)]
     rows = f'\ufeff[{json.dumps(emoji)[1:-1]}, {{"messages": {deep}}}, {{"x": {deep}}}]'
-    end = stage.good("--uri", stage.file("a.json", rows.encode()), "--on-invalid=drop", "--train-fraction=1")
+    end = stage.good(
+        "--uri",
+        stage.file("a.json", rows.encode()),
+        "--on-invalid=drop",
+        "--train-fraction=1",
+        "--max-seq-len=0",
+    )
     assert sorted(map(str, end.rows("train.jsonl"))) == sorted(map(str, emoji))
-    assert {entry["excerpt"] for entry in end.rows("rejected.jsonl")} == {"<nested too deep to show>"}
-
-
-def test_a_parquet_column_that_json_cannot_hold_is_named(stage: Stage) -> None:
-    source = stage.data / "a.parquet"
-    code = "import sys, pyarrow, pyarrow.parquet as p; p.write_table(pyarrow.table({'prompt': ['x'], "
-    code += "'completion': ['y'], 'image': [b'z']}), sys.argv[1])"
-    subprocess.run([download_python(), "-c", code, str(source)], check=True)
-    assert "column 'image' cannot be written as JSON" in stage.run("--uri", str(source)).failed(2)
+    assert [entry["rule"] for entry in end.rows("rejected.jsonl")] == ["too-deep", "too-deep"]
 
 
 def test_dropping_has_a_limit(stage: Stage) -> None:
@@ -265,19 +305,19 @@ def test_a_line_without_end_is_refused_and_not_held(stage: Stage) -> None:
         ("a.json", b"[]", "holds no rows"),
         ("a.csv", b"messages\n", "holds no rows"),
         ("a.jsonl", b"<!DOCTYPE html><title>Sign in</title>", "a.jsonl is a web page and not data"),
-        ("a.jsonl.gz", b"\x1f\x8b\x08\x00", "is packed with gzip. Unpack it first"),
+        ("a.jsonl.gz", b"\x1f\x8b\x08\x00", "a.jsonl.gz cannot be unpacked to its end"),
         ("a.jsonl", b"version https://git-lfs.github.com/spec/v1\noid x", "is a Git LFS pointer"),
-        ("a.bin", b"\x00\x01\x02", "a.bin is none of JSON lines, JSON array, parquet and CSV"),
+        ("a.bin", b"\x00\x01\x02", "a.bin is not JSON lines, a JSON array, parquet, Arrow or CSV"),
         ("a.json", b'[{"prompt": "a", "completion": "b"}, {"p', "a JSON array that breaks after item 1"),
-        ("a.parquet", b"PAR1 cut off", "a.parquet is no whole parquet file"),
+        ("a.parquet", b"PAR1 cut off", "a.parquet is not a whole parquet file"),
         ("a.csv", b"prompt,completion\n\xff\xfe,x\n", "a.csv is not UTF-8"),
-        ("a.csv", b'prompt,completion\n"a"b,x\n', "a.csv line 2: no CSV"),
+        ("a.csv", b'prompt,completion\n"a"b,x\n', "a.csv line 2: not valid CSV"),
         ("a.csv", b"prompt,prompt,completion\na,b,c\n", "a.csv has two columns 'prompt'. Rename"),
         ("a.jsonl", '{"messages": []}'.encode("utf-16"), "a.jsonl is UTF-16 text. Convert it to UTF-8"),
         ("a.jsonl", '{"messages": []}'.encode("utf-16-le"), "a.jsonl is UTF-16 text. Convert it to UTF-8"),
-        ("a.json", b'[{"x": 1}, {"x": 18446744073709551616}]', "after item 1: an integer there needs more"),
-        ("a.json", b'[{"x": "\\ud83d"}]', "half a character (\\ud83d) follows."),
-        ("a.json", b'[{"x": "\xff"}]', "after item 0: there is text that is not UTF-8."),
+        ("a.json", b'[{"x": "\\ud83d"}]', "a.json line 1: not JSON at column 8: no low surrogate"),
+        ("a.json", b'[{"x": "\xff"}]', "a.json line 1: not UTF-8 at byte 8: convert the file to UTF-8."),
+        ("a.json", b"[" + CHAT.splitlines()[0] + b",]", "breaks after item 1: a comma has nothing beside it"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_no_data_is_named(stage: Stage, name: str, content: bytes, sentence: str) -> None:

@@ -61,6 +61,52 @@ def test_an_evaluation_set_with_no_usable_row_is_an_error(stage: Stage) -> None:
     assert "b.jsonl line 1: the list of messages is empty" in end.failed(2)
 
 
+INSTRUCTIONS = lines(
+    [{"instruction": f"Count to {number}.", "output": "One, two, ..."} for number in range(5)]
+)
+TABLE = b"prompt,completion\n" + b"".join(b"Count to %d.,One and two.\n" % number for number in range(5))
+
+
+@pytest.mark.parametrize(
+    "held_out", [("b.jsonl", INSTRUCTIONS), ("b.csv", TABLE)], ids=["instructions", "csv"]
+)
+def test_an_evaluation_set_of_another_format_works(stage: Stage, held_out: tuple[str, bytes]) -> None:
+    end = stage.good("--uri", stage.file("a.jsonl", CHAT), "--eval-uri", stage.file(*held_out))
+    rows = end.rows("eval.jsonl")
+    assert len(rows) == 5
+    assert rows[0]["messages"][0] == {"role": "user", "content": "Count to 0."}
+
+
+TOKENS = lines([{"input_ids": [*range(30)], "labels": [*range(30)]}])
+TEXT = lines([{"document": "One, two, three. " * 9}])
+
+
+@pytest.mark.parametrize(
+    ("train", "held_out", "kinds"),
+    [
+        (CHAT, TOKENS, ("processed", "messages")),
+        (CHAT, TEXT, ("document", "messages")),
+        (TOKENS, CHAT, ("messages", "processed")),
+    ],
+)
+def test_an_evaluation_set_of_another_kind_is_refused(
+    stage: Stage, train: bytes, held_out: bytes, kinds: tuple[str, str]
+) -> None:
+    end = stage.run("--uri", stage.file("a.jsonl", train), "--eval-uri", stage.file("b.jsonl", held_out))
+    assert end.failed(2) == (
+        f"Error: b.jsonl line 1 of data.evalUri: the row would be evaluated as {kinds[0]}, and the rows of "
+        f"data.uri train as {kinds[1]}. Expected held-out rows of the same kind. Convert those of "
+        "data.evalUri, or leave it empty to hold out rows of data.uri (data.trainFraction)."
+    )
+
+
+def test_a_format_that_only_one_of_the_sets_has_names_the_way_for_both(stage: Stage) -> None:
+    sources = ("--uri", stage.file("a.jsonl", CHAT), "--eval-uri", stage.file("b.jsonl", INSTRUCTIONS))
+    sentence = stage.run(*sources, "--format=messages").failed(2)
+    assert "b.jsonl line 1: the row has the keys instruction, output, expected messages" in sentence
+    assert "Set data.format (--format) to auto, which decides for each row, or name their columns" in sentence
+
+
 def test_rows_that_train_cannot_be_the_evaluation_set(stage: Stage) -> None:
     one, two = stage.file("a.jsonl", CHAT), stage.file("b.jsonl", CHAT)
     sentence = stage.run("--uri", one, "--eval-uri", two).failed(2)

@@ -131,6 +131,27 @@ def test_the_libraries_stay_quiet(measured: tuple[int, str]) -> None:
     assert lines == []
 
 
+def test_every_place_says_the_same_headline(stage: Stage, measured: tuple[int, str]) -> None:
+    summary = stage.results("a")["summary"]
+    headline = summary["headline"]
+    assert (stage.dir("a") / "report.md").read_text().startswith(f"# {headline}\n")
+    assert f"<h1>{headline}</h1>" in (stage.dir("a") / "report.html").read_text()
+    assert stage.record("a")["message"].startswith(f"{headline.rstrip('.')}; held-out loss ")
+    assert stage.record("a")["message"] in measured[1]
+
+
+def test_the_summary_holds_groups_first_and_points_of_shares(stage: Stage) -> None:
+    results = stage.results("a")
+    kept = results["summary"]["tables"]["kept"]
+    assert [line["id"] for line in kept["rows"]] == ["osft_retention", *results["tasks"]]
+    assert [line["group"] for line in kept["rows"]].count(True) == 1
+    group = results["groups"]["osft_retention"]
+    assert group["points"] == pytest.approx(100 * group["delta"])
+    assert kept["columns"]["change"] == "points"
+    assert float(kept["rows"][0]["change"]) == pytest.approx(group["points"], abs=0.051)
+    assert set(results["summary"]["tables"]["kept"]["columns"]) <= set(kept["rows"][0])
+
+
 def test_the_markdown_report_says_the_same(stage: Stage) -> None:
     text = (stage.dir("a") / "report.md").read_text()
     results = stage.results("a")

@@ -1,5 +1,6 @@
 """Gates, kept base results, and what ends an evaluation early."""
 
+import json
 import math
 import re
 import signal
@@ -41,10 +42,18 @@ def test_the_base_against_itself_is_kept_from_another_run_and_differs_by_nothing
     assert "Where it learned most" not in (stage.dir("same") / "report.html").read_text()
 
 
+def change_kept_result(stage: Stage, part: str) -> None:
+    """Make the base better than it was in what run `a` measured of one task."""
+    for path in (stage.workspace / "cache" / "evals").glob("*.json"):
+        kept = json.loads(path.read_text())
+        if (kept["part"], kept["common"]["limit"]) == (part, 24):
+            path.write_text(json.dumps({**kept, "result": {**kept["result"], "value": 1.0}}))
+
+
 def test_a_killed_evaluation_goes_on_with_the_tuned_model(
     stage: Stage, base_model: Path, blank_model: Path, measured: tuple[int, str]
 ) -> None:
-    """The settings of run `a`, so that nothing of the base is measured again."""
+    """The settings of run `a`, so that of the base only what was changed is measured again."""
     make_trained_run(stage.workspace, "killed", base=base_model, tuned=blank_model, rows=[])
     arguments = ("--tasks=osft_retention", "--limit=24", "--holdout-max-new-tokens=4")
     work = stage.dir("killed") / "work"
@@ -53,8 +62,11 @@ def test_a_killed_evaluation_goes_on_with_the_tuned_model(
             time.sleep(0.01)
         first.kill()
     assert first.returncode == -signal.SIGKILL
+    change_kept_result(stage, "osft_capitals")
     code, printed = stage.run("killed", *arguments)
     assert code == 0, printed
+    assert "kept result is damaged or changed, measuring again part=osft_capitals" in printed
+    assert 'chose base results value="5 of 6 kept"' in printed
     assert re.search('chose tuned results value="[1-5] of 6 kept"', printed)
     assert stage.results("killed")["groups"] == stage.results("a")["groups"]
     assert not work.exists()
@@ -88,12 +100,58 @@ def test_a_planted_drop_is_refused_and_stays_refused(
     assert results["holdout"] is None
     assert results["skipped"] == [
         {"what": "held-out rows",
-         "reason": "no rows were held out (data.trainFraction is 1 and data.evalUri is empty)"}
+         "reason": "no rows were held out: data.trainFraction is 1 and data.evalUri is empty"}
     ]  # fmt: skip
     assert stage.record("worse")["details"]["primary_metric"] == "planted"
     code, printed = stage.run("worse", *arguments)
     assert code == 3
     assert "already done" in printed
+
+
+def test_results_of_an_older_version_are_made_again_and_not_taken_for_done(
+    stage: Stage, base_model: Path, measured: tuple[int, str], tmp_path: Path
+) -> None:
+    """Version 1 of the results had no summary, and its record was not asked for a version."""
+    arguments = ("--tasks=planted", f"--include-path={write_tasks(tmp_path / 'own', items_of(4))}")
+    make_trained_run(stage.workspace, "older", base=base_model, tuned=base_model, rows=[])
+    code, printed = stage.run("older", *arguments)
+    assert code == 0, printed
+    path = stage.dir("older") / "record.json"
+    record = stage.record("older")
+    del record["inputs"]["results_schema"], record["asked"]["results_schema"]
+    path.write_text(json.dumps({**record, "inputs_digest": "sha256:older"}))
+    (stage.dir("older") / "results.json").write_text('{"schema": "osft-pipeline/eval-results/v1"}')
+    code, printed = stage.run("older", *arguments)
+    assert code == 0, printed
+    assert "inputs changed, working again changed=results_schema" in printed
+    assert stage.results("older")["schema"] == "osft-pipeline/eval-results/v2"
+    assert "already done" in stage.run("older", *arguments)[1]
+
+
+def test_a_fall_that_the_gates_allow_is_said_beside_passed(
+    stage: Stage, base_model: Path, blank_model: Path, measured: tuple[int, str], tmp_path: Path
+) -> None:
+    """Right is what the base model says; the blank model says something else."""
+    said = [(sample["base"]["answer"], sample["tuned"]["answer"]) for sample in stage.samples("a", "planted")]
+    items = [
+        {**item, "answer": item["choices"].index(was)}
+        for item, (was, now) in zip(items_of(24), said, strict=True)
+        if was != now
+    ]
+    tasks = write_tasks(tmp_path / "own", items)
+    make_trained_run(stage.workspace, "allowed", base=base_model, tuned=blank_model, rows=[])
+    code, printed = stage.run(
+        "allowed", f"--include-path={tasks}", "--tasks=planted", '--gates={"maxTaskDrop": 100}'
+    )
+    assert code == 0, printed
+    results = stage.results("allowed")
+    assert results["gates"]["limits"] == {"planted": {"allowed": 100, "used": 100, "counts": True}}
+    allowed = "Planted fell by 100.0 points, more than chance explains, and the gate allows 100."
+    assert results["summary"]["gates"]["sentence"] == f"Gates passed: {allowed}"
+    assert f"**Gates passed**: {allowed}" in (stage.dir("allowed") / "report.md").read_text()
+    page = (stage.dir("allowed") / "report.html").read_text()
+    assert f'<span class="badge allowed">Gates passed</span> {allowed}' in page
+    assert "<h1>It forgot some of what it knew.</h1>" in page
 
 
 def test_an_unknown_task_is_named_with_its_neighbours(stage: Stage, base_model: Path) -> None:

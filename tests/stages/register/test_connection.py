@@ -1,5 +1,7 @@
 """Reaching the registry: TLS, tokens, both API versions, and everything that is not a registry."""
 
+import json
+import os
 import socket
 from pathlib import Path
 
@@ -126,6 +128,62 @@ def test_a_server_that_is_no_registry_is_named_as_that(
         code, printed = stage.run(f"--address={address}")
     assert code == 2, printed
     assert words in printed
+
+
+FORGED = "no\n\x1b[2K2024-01-01T00:00:00Z register done\u2028\u202e"
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, 2), (401, 2), (403, 2), (503, 75)])
+def test_what_a_server_says_forges_no_line(stage: Stage, registry: Registry, status: int, code: int) -> None:
+    body = json.dumps({"message": FORGED + "x" * 10_000}).encode()
+    answer: Answer = (status, {"Content-Type": "application/json"}, body)
+    with proxy(registry.address, before=lambda request: answer) as address:
+        ended, printed = stage.run(f"--address={address}")
+    assert ended == code, printed
+    lines = printed.removesuffix("\n").split("\n")
+    assert all(line.isprintable() and len(line) < 2000 for line in lines), printed
+    assert r"no \x1b[2K2024-01-01T00:00:00Z register done" in lines[-1]
+
+
+def test_an_answer_nested_too_deep_is_no_registry(stage: Stage, registry: Registry) -> None:
+    answer: Answer = (200, {"Content-Type": "application/json"}, b"[" * 100_000)
+    with proxy(registry.address, before=lambda request: answer) as address:
+        code, printed = stage.run(f"--address={address}")
+    assert code == 2, printed
+    assert "not as a Model Registry" in printed
+
+
+@pytest.mark.parametrize("flag", ["--token-file", "--ca-file"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "huge"])
+def test_a_secret_that_is_no_file_is_a_sentence(
+    stage: Stage, registry: Registry, tmp_path: Path, flag: str, kind: str
+) -> None:
+    file = tmp_path / "given"
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "device":
+        file.symlink_to("/dev/zero")
+    elif kind == "folder":
+        file.mkdir()
+    else:
+        with file.open("wb") as given:
+            given.truncate(1 << 40)
+    address = registry.address.replace("http://", "https://")
+    code, printed = stage.run(f"--address={address}", f"{flag}={file}")
+    assert code == 2, printed
+    wanted = {"huge": "has 1099511627776 bytes, expected", "folder": "is a folder, expected"}
+    assert f"{file} {wanted.get(kind, f'is a {kind}, expected')}" in printed
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["canary:canary@host:8080", "http://canary:canary/x@host.example:80", "https://host?token=canary"],
+)
+def test_the_sentence_about_credentials_in_an_address_does_not_show_them(stage: Stage, address: str) -> None:
+    code, printed = stage.run(f"--address={address}")
+    assert code == 2, printed
+    assert "registry address" in printed
+    assert "canary" not in printed
 
 
 def test_a_dead_address_is_worth_another_try_later(stage: Stage) -> None:

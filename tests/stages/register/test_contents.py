@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.stages.register.conftest import RUN, Stage
+from tests.support.eval_results import Task
 from tests.support.registry import Registry, witness
 from tests.support.tuned_run import make_tuned_run
 
@@ -50,7 +51,14 @@ def test_the_official_client_reads_what_was_registered(stage: Stage, registry: R
         "base_model_license": "apache-2.0",
         "data_uri": "hf://org/chat:en",
         "data_revision": "abc123",
-        "data_rows_train": 1800,
+        "data_rows_train": 1752,
+        "data_rows_eval": 200,
+        "data_rows_read": 2010,
+        "data_rows_rejected": 10,
+        "data_rows_dropped_short": 46,
+        "data_rows_dropped_long": 2,
+        "data_end_of_turn": "<|im_end|>",
+        "eval_holdout_rows": 200,
         "training_learning_rate": 5e-5,
         "training_final_loss": 2.31,
         "training_seconds": 301.5,
@@ -58,10 +66,10 @@ def test_the_official_client_reads_what_was_registered(stage: Stage, registry: R
         "training_tokens": 12_345_678_901.0,
         "eval_gates_passed": True,
         "eval_primary_metric": "holdout_loss",
-        "eval_osft_capitals_base": 0.826,
-        "eval_osft_capitals_tuned": 0.814,
-        "eval_osft_capitals_delta": -0.012,
-        "eval_osft_capitals_n": 161,
+        "eval_osft_capitals_base": 122 / 149,
+        "eval_osft_capitals_tuned": 116 / 149,
+        "eval_osft_capitals_delta": 116 / 149 - 122 / 149,
+        "eval_osft_capitals_n": 149,
         "eval_holdout_loss_base": 3.84,
         "eval_holdout_loss_tuned": 2.69,
         "team": "search",
@@ -73,6 +81,7 @@ def test_the_official_client_reads_what_was_registered(stage: Stage, registry: R
     assert {key: properties.get(key) for key in wanted} == wanted
     assert properties["eval_holdout_loss_delta"] == pytest.approx(-1.15)
     assert "none" not in properties
+    assert {key for key in properties if "rows" in key} == {key for key in wanted if "rows" in key}
     assert not [key for key in properties if "training_training" in key or "eval_eval" in key]
 
 
@@ -110,6 +119,28 @@ def test_no_secret_reaches_the_registry(stage: Stage, registry: Registry) -> Non
     written = json.dumps([version, artifact])
     assert "canary" not in written and "word@" not in written
     assert artifact["uri"] == "https://models/a"
+
+
+FORGED = "a\x1b[1m\n# b\u2028\u202e<script>"
+
+
+def test_what_a_user_writes_is_registered_printable(stage: Stage, registry: Registry) -> None:
+    fields = ("owner", "author", "description", "version-description", "format-name")
+    stage.done(
+        *(f"--{name}={FORGED} hf_canary_5f0c1e" for name in fields),
+        f"--metadata={json.dumps({'note': FORGED})}",
+        env={"HF_TOKEN": "hf_canary_5f0c1e"},
+    )
+    (version,) = registry.versions(stage.name)
+    (model,) = registry.models(stage.name)
+    (artifact,) = registry.artifacts(version)
+    kept = r"a\x1b[1m # b \u202e<script>"
+    assert version["author"] == version["description"] == f"{kept} <HF_TOKEN>"
+    assert model["owner"] == model["description"] == artifact["modelFormatName"] == f"{kept} <HF_TOKEN>"
+    assert version["customProperties"]["note"]["string_value"] == kept
+    card = (stage.workspace / "runs" / RUN / "register" / "model-card.md").read_text()
+    assert all(line.isprintable() for line in card.split("\n"))
+    assert "<script>" not in card and "canary" not in card
 
 
 def test_an_address_that_is_none_leaves_an_earlier_record(stage: Stage) -> None:
@@ -174,6 +205,8 @@ def test_a_name_in_other_capitals_is_a_sentence_and_not_a_second_model(
         ('--metadata={"half": "\\ud83d"}', "is not JSON"),
         ("--port=65536", "Invalid value for '--port'"),
         ("--timeout-seconds=nan", "Invalid value for '--timeout-seconds'"),
+        ('--metadata={"a\\nb": 1}', "expected names of 1 to 200 printable characters"),
+        ("--description=caf\udce9", r"the input description holds 'caf\xe9', which is not UTF-8"),
         ("--claim=My_Claim", "expected the PVC's name as kubectl has it"),
         ("--address=http://ü..x", "is not a registry address"),
         ("--claim=", "neither a claim nor a URI"),
@@ -233,6 +266,20 @@ def test_results_of_another_training_are_refused(
     assert not registry.models(stage.name)
 
 
+def test_a_model_whose_code_was_trusted_says_so_in_the_card_and_the_registry(
+    stage: Stage, registry: Registry
+) -> None:
+    run = stage.workspace / "runs" / RUN
+    for name in ("download", "train", "eval"):
+        (run / name / "record.json").unlink()
+    make_tuned_run(stage.workspace, RUN, trusted=True)
+    stage.done("--version=v1")
+    assert witness(registry.address, stage.name, "v1")["properties"]["base_model_trust_remote_code"] is True
+    card = (run / "register" / "model-card.md").read_text()
+    assert "AutoTokenizer.from_pretrained(path, trust_remote_code=True)" in card
+    assert "It brings Python code of its own" in card
+
+
 def test_an_empty_address_leaves_registration_out_and_says_so(stage: Stage) -> None:
     code, printed = stage.run("--address=")
     record = stage.record()
@@ -263,11 +310,91 @@ def test_the_card_can_be_read_by_hubs_and_people(stage: Stage) -> None:
     assert front["datasets"] == ["org/chat"]
     assert front["license"] == "apache-2.0"
     assert front["library_name"] == "transformers"
-    assert "| loss | 3.84 | 2.69 | -1.15 |" in text
-    assert "| World capitals | acc | 161 | 0.826 | 0.814 | -0.012 | 5 | 7 | 0.77 |" in text
-    assert "| Odd \\| name | acc | 3 | 1 | 1 | 0 | - | - | - |" in text
+    assert "| Loss | 3.840 | 2.690 | -1.150 |" in text
+    assert "| World capitals | 149 | 81.9 % | 77.9 % | -4.0 | 2 | 8 | 0.11 | no sure change |" in text
+    assert "| Odd \\| name | 3 | 1 | 1 | 0 | - | - | - | not tested |" in text
+    for became in (
+        "trained on | 1752", "held out for evaluation | 200", "rejected | 10",
+        "dropped: fewer tokens than data.minTokens | 46",
+        "dropped: as many tokens as train.maxSequenceLength, or more | 2",
+    ):  # fmt: skip
+        assert f"| {became} |" in text
+    assert r"| hf\://org/chat:en | abc123 | 2000 |" in text
+    assert "no token to learn" not in text, "a reason without a row is not said"
+    assert "The end-of-turn mark is `<|im_end|>`." in text
     assert f'path = "WORKSPACE/runs/{RUN}/train/model"' in text
     assert "A model for tests." in text
+
+
+def test_a_fall_of_the_suite_comes_first_in_the_card_though_no_task_fell_for_sure(stage: Stage) -> None:
+    """The gate allowed the fall, so that `passed` does not stand alone."""
+    stage.done("--address=")
+    run = stage.workspace / "runs" / RUN
+    paragraphs = (run / "register" / "model-card.md").read_text().split("---\n", 2)[2].strip().split("\n\n")
+    summary = json.loads((run / "eval" / "results.json").read_text())["summary"]
+    assert paragraphs[1] == summary["headline"]
+    assert paragraphs[1] == "It learned the new rows, but it forgot some of what it knew."
+    allowed = "Retention suite fell by 2.3 points, more than chance explains, and the gate allows 6."
+    assert paragraphs[2] == f"Gates passed: {allowed}"
+    (table,) = (part for part in paragraphs if part.startswith("| task |"))
+    assert table.splitlines()[2] == (
+        r"| **Retention suite** | 724 | 82.9 % | 80.5 % | -2.3 | 7 | 24 | 0.003 | fell |"
+    )
+    assert paragraphs[paragraphs.index(table) + 1].startswith("Retention suite fell by more than chance")
+    assert (
+        "Currencies of countries is closest to its limit, 4.4 points down where 6 are allowed." in paragraphs
+    )
+
+
+def test_the_registry_can_be_asked_for_what_was_forgotten(stage: Stage, registry: Registry) -> None:
+    stage.done("--version=v1")
+    properties = witness(registry.address, stage.name, "v1")["properties"]
+    wanted = {
+        "eval_verdict": "worse",
+        "eval_learned": "learned",
+        "eval_headline": "It learned the new rows, but it forgot some of what it knew.",
+        "eval_gates": "Gates passed: Retention suite fell by 2.3 points, more than chance explains, and the "
+        "gate allows 6.",
+        "eval_gates_passed": True,
+        "eval_gates_closest": "osft_currencies",
+        "eval_gates_allowed": 6.0,
+        "eval_gates_used": pytest.approx(100 * 4 / 90),
+        "eval_groups": "osft_retention",
+        "eval_osft_retention_base": 600 / 724,
+        "eval_osft_retention_tuned": 583 / 724,
+        "eval_osft_retention_points": pytest.approx(-100 * 17 / 724),
+        "eval_osft_retention_p_value": pytest.approx(0.003327, abs=1e-6),
+        "eval_osft_retention_verdict": "worse",
+        "eval_osft_retention_gate_allowed": 6.0,
+        "eval_osft_retention_gate_used": pytest.approx(100 * 17 / 724),
+        "eval_osft_grammar_verdict": "unchanged",
+        "eval_osft_grammar_gate_used": 0.0,
+    }
+    assert {key: properties.get(key) for key in wanted} == wanted
+
+
+def test_without_gates_and_falls_neither_the_card_nor_the_registry_says_one(
+    fresh_stage: Callable[..., Stage], registry: Registry
+) -> None:
+    stage = fresh_stage(rules={}, tasks={"osft_grammar": Task("Agreement in English", 136, 113, 3, 1)})
+    stage.done("--version=v1")
+    properties = witness(registry.address, stage.name, "v1")["properties"]
+    assert (properties["eval_verdict"], properties["eval_gates"]) == ("unchanged", "No gates set.")
+    assert not [key for key in properties if "gate_" in key or "allowed" in key or key == "eval_groups"]
+    card = (stage.workspace / "runs" / RUN / "register" / "model-card.md").read_text()
+    assert "\n\nIt learned the new rows, and no forgetting was found.\n\nNo gates set.\n\n" in card
+
+
+def test_an_evaluation_of_an_older_version_must_be_run_again(
+    fresh_stage: Callable[..., Stage], registry: Registry
+) -> None:
+    """Version 1 of the results had figures and no words on them."""
+    stage = fresh_stage(schema="osft-pipeline/eval-results/v1")
+    code, printed = stage.run()
+    assert code == 2, printed
+    assert "has schema 'osft-pipeline/eval-results/v1', expected 'osft-pipeline/eval-results/v2'" in printed
+    assert "Run eval again with the images of this version, then register." in printed
+    assert not registry.models(stage.name)
 
 
 def test_provenance_holds_the_digest_of_every_file(stage: Stage) -> None:

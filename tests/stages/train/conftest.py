@@ -44,18 +44,31 @@ class Stage:
     scratch: Path
     env: dict[str, str] = field(default_factory=dict)
 
-    def download(self, run_id: str, rows: list[dict[str, Any]], model: Path | None = None) -> None:
-        """Leave a real download of these rows and a tiny model."""
+    def download(
+        self, run_id: str, rows: list[dict[str, Any]], model: Path | None = None, *args: str
+    ) -> dict[str, Any]:
+        """Leave a real download of these rows and a tiny model; returns its record."""
+        code, printed = self.try_download(run_id, rows, model, *args)
+        assert code == 0, printed
+        return dict(json.loads((self.dir(run_id).with_name("download") / "record.json").read_text()))
+
+    def try_download(
+        self, run_id: str, rows: list[dict[str, Any]], model: Path | None = None, *args: str
+    ) -> tuple[int, str]:
+        """One download: exit code and everything printed."""
         data = write_jsonl(self.scratch / f"{run_id}.jsonl", rows)
         where = ("--workspace", str(self.workspace), "--run-id", run_id)
         source = ("--uri", str(data), "--model-uri", str(model or tiny_model() / "model"))
         options = ("--train-fraction=1", "--no-shuffle")
-        subprocess.run(
-            [executable("download"), *where, *source, *options],
-            check=True,
+        done = subprocess.run(
+            [executable("download"), *where, *source, *options, *args],
             env=stage_env(self.workspace, self.scratch),
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=280,
         )
+        return done.returncode, done.stdout
 
     def start(self, run_id: str, *args: str, **env: str) -> subprocess.Popen[str]:
         """Start training with the options that all tests share, which later ones override."""
@@ -76,6 +89,23 @@ class Stage:
         finally:
             process.kill()
         return process.returncode, printed
+
+    def evaluate(self, run_id: str, *args: str) -> tuple[int, str]:
+        """One start of the next stage: exit code and everything printed."""
+        where = ("--workspace", str(self.workspace), "--run-id", run_id, "--gpus=0")
+        done = subprocess.run(
+            [executable("eval"), *where, *args],
+            env={
+                **stage_env(self.workspace, self.scratch),
+                "HF_HUB_OFFLINE": "1",
+                "HF_DATASETS_OFFLINE": "1",
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=280,
+        )
+        return done.returncode, done.stdout
 
     def dir(self, run_id: str) -> Path:
         return self.workspace / "runs" / run_id / "train"
@@ -126,7 +156,7 @@ WHOLE = (
 
 
 def whole_rows() -> list[dict[str, Any]]:
-    """52 rows that train; lines 2, 4 and 5 are too short or too long."""
+    """52 rows that train, 6 of them as validation; lines 2, 4 and 5 are too short or too long."""
     rows = chat_rows(51)
     return [rows[0], SHORT, rows[1], LONG, LONG, THINKING, *rows[2:]]
 
@@ -171,6 +201,8 @@ class Killed:
 
     left: list[int]
     states: list[str]
+    rows_written: int
+    """When the rows were, in nanoseconds."""
 
 
 @dataclass
@@ -180,6 +212,7 @@ class Ended:
     code: int
     printed: str
     files: list[str]
+    rows_written: int = 0
 
 
 @pytest.fixture(scope="session")
@@ -195,7 +228,12 @@ def killed(stage: Stage) -> Killed:
     while (left := stage.workers("story")) and time.monotonic() < deadline:
         time.sleep(0.1)
     states = stage.dir("story") / "checkpoints" / "full_state_checkpoints"
-    return Killed(left, sorted(path.name for path in states.iterdir()))
+    return Killed(left, sorted(path.name for path in states.iterdir()), rows_written(stage))
+
+
+def rows_written(stage: Stage) -> int:
+    """When the rows of the story that are short enough were written."""
+    return (stage.dir("story") / "checkpoints" / "rows" / "data.jsonl").stat().st_mtime_ns
 
 
 @pytest.fixture(scope="session")
@@ -206,7 +244,8 @@ def stopped(stage: Stage, killed: Killed) -> Ended:
     process.send_signal(signal.SIGTERM)
     os.kill(stage.workers("story")[0], signal.SIGTERM)  # as whoever stops a whole machine does
     printed, _ = process.communicate(timeout=120)
-    return Ended(process.returncode, printed, sorted(path.name for path in stage.dir("story").iterdir()))
+    files = sorted(path.name for path in stage.dir("story").iterdir())
+    return Ended(process.returncode, printed, files, rows_written(stage))
 
 
 @pytest.fixture(scope="session")

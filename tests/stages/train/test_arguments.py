@@ -6,6 +6,8 @@ from pathlib import Path
 
 from tests.support.sandbox import executable
 
+ROOT = Path(__file__).resolve().parents[3]
+
 COLLECT = """
 import contextlib, json, sys
 import click
@@ -21,7 +23,7 @@ def other(option):
         return next(numbers) / 1000
     if isinstance(kind, click.types.IntParamType):
         return next(numbers)
-    own = {"nproc_per_node": "auto", "backend": "mini-trainer", "lr_scheduler": "linear"}
+    own = {"nproc_per_node": "auto", "lr_scheduler": "linear"}
     if option.name in own:
         return own[option.name]
     return {"[]": ["q_proj"], "{}": {"num_cycles": 2}}.get(default, f"text {option.name}")
@@ -29,7 +31,7 @@ def other(option):
 class Run:
     def event(self, *_, **__): ...
 
-skipped = {"help", "workspace", "run_id"}
+skipped = {"help", "workspace", "run_id", "check"}
 options = {option.name: other(option) for option in cli.main.params if option.name not in skipped}
 options["extra"] = {"validation_split": 0.25, "validate_at_epoch": True}
 with contextlib.redirect_stdout(sys.stderr):
@@ -45,5 +47,29 @@ def test_every_option_reaches_osft_with_its_value() -> None:
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["call"] == told["expected"]
-    assert len(told["call"]) > 40
+    assert len(told["call"]) > 35
     assert set(told["worker"]) == {"beta1", "beta2", "eps", "weight_decay"}
+
+
+KNOWN = """
+import inspect, json
+from osft_train import arguments, extra
+from training_hub import osft
+
+signature, known = inspect.signature(osft), extra.known_fields()
+names = [name for name in known if not extra.name_problem(name, known, signature)]
+print(json.dumps([names, arguments.schedules(), list(extra.MODES), list(extra.DTYPES)]))
+"""
+
+
+def test_the_chart_takes_the_names_that_the_engine_takes() -> None:
+    python = Path(executable("train")).with_name("python")
+    done = subprocess.run([python, "-c", KNOWN], capture_output=True, text=True, check=True)
+    names, schedules, modes, types = json.loads(done.stdout.splitlines()[-1])
+    schema = json.loads((ROOT / "charts" / "osft-pipeline" / "values.schema.json").read_text())
+    keys = schema["properties"]["train"]["properties"]
+    further = keys["extraArgs"]["properties"]
+    assert sorted(further) == sorted(names)
+    assert keys["scheduler"]["properties"]["name"]["enum"] == schedules
+    assert further["training_mode"]["enum"] == modes
+    assert all(further[name]["enum"] == types for name in further if name.endswith("_dtype"))

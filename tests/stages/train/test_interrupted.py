@@ -64,9 +64,10 @@ def test_training_goes_on_in_a_later_epoch(finished: Ended, stage: Stage) -> Non
     assert "Resumed at step=" in (stage.dir("story") / "train.log").read_text()
 
 
-def test_rows_are_tokenised_once(finished: Ended) -> None:
-    assert "train tokenising" not in finished.printed
-    assert "train rows tokenised rows=52" in finished.printed
+def test_rows_are_chosen_once(killed: Killed, stopped: Ended, finished: Ended) -> None:
+    assert killed.rows_written == stopped.rows_written
+    for start in (stopped, finished):
+        assert "train rows to train on rows=46 " in start.printed
 
 
 def test_an_interrupted_training_makes_the_same_model(finished: Ended, stage: Stage, whole: Done) -> None:

@@ -93,9 +93,11 @@ def test_two_nodes_train_one_model(nodes: list[tuple[int, str]], stage: Stage) -
     assert '"WORLD_SIZE":2' in params.replace(" ", "")
 
 
-def test_rows_are_tokenised_by_the_first_node_only(nodes: list[tuple[int, str]]) -> None:
+def test_rows_are_chosen_and_the_model_published_by_the_first_node_only(
+    nodes: list[tuple[int, str]],
+) -> None:
     first, second = (text for _, text in nodes)
-    assert "train rows tokenised" in first and "train rows tokenised" not in second
+    assert "train rows to train on" in first and "train rows to train on" not in second
     assert "train model checked" in first and "train model checked" not in second
 
 

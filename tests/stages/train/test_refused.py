@@ -22,16 +22,14 @@ def ready(stage: Stage) -> str:
         (["--unfreeze-rank-ratio=1"], "the backend reads that as 0.5"),
         (["--max-seq-len=2048"], "is 2048 and --max-tokens-per-gpu (train.maxTokensPerGpu) 1024"),
         (["--no-save-final-checkpoint"], "are both off: training would leave no model"),
-        (["--tensorboard-log-dir=/tmp/tb"], "writes no TensorBoard log"),
         (["--is-pretraining"], "needs --block-size"),
-        (["--rdzv-endpoint=a:1", "--master-addr=b"], "exclude each other"),
         (["--node-rank=2", "--nnodes=2"], "--node-rank 2 does not exist"),
         (["--nproc-per-node=many"], "expected auto or a number"),
         (["--method=qlora"], "--method (train.method) is 'qlora', expected osft"),
         (["--extra={bad"], "is not JSON"),
         (["--mlflow-tracking-uri=https://me:pw@host"], "MLFLOW_TRACKING_USERNAME"),
         (["--wandb-project=ours"], "WANDB_API_KEY is empty"),
-        (["--learning-rate=nan"], "'nan' is no number that can be used here"),
+        (["--learning-rate=nan"], "nan is not a number that can be used here"),
     ],
 )
 def test_values_that_would_be_misread_are_refused(
@@ -78,11 +76,21 @@ def test_a_pattern_that_matches_no_matrix_is_named(stage: Stage, ready: str) -> 
     assert "target pattern self_attn.z_proj is in no weight matrix of the base model (llama)" in printed
 
 
-def test_rows_that_are_all_left_out_are_an_error_with_their_counts(stage: Stage) -> None:
-    stage.download("nothing", [SHORT, LONG, SHORT])
-    code, printed = stage.run("nothing")
+def test_rows_that_are_all_dropped_are_an_error_with_their_counts(stage: Stage) -> None:
+    code, printed = stage.try_download("nothing", [SHORT, LONG, SHORT], None, "--max-seq-len=256")
     assert code == 2, printed
-    assert "of 3 rows 2 are shorter than 20 tokens, 1 are as long as train.maxSequenceLength" in printed
+    assert (
+        "of 3 rows 2 are shorter than 20 tokens (data.minTokens), 1 is 256 tokens or longer "
+        "(train.maxSequenceLength)"
+    ) in printed
+
+
+def test_rows_that_are_all_longer_than_training_takes_are_an_error_with_their_number(stage: Stage) -> None:
+    stage.download("lengthy", [LONG, LONG])
+    code, printed = stage.run("lengthy")
+    assert code == 2, printed
+    assert "no row is left to train on: 2 rows have 256 tokens or more" in printed
+    assert "Raise train.maxSequenceLength (--max-seq-len)" in printed
 
 
 def test_a_loss_that_is_no_number_ends_the_training(stage: Stage) -> None:

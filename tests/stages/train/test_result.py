@@ -49,16 +49,22 @@ def test_scheduler_arguments_stay_numbers(whole: Done) -> None:
     assert rates[10] == max(rates), "two cycles in 16 steps, after 2 of warm-up"
 
 
-def test_rows_left_out_are_counted_and_named_before_the_first_step(whole: Done) -> None:
+def test_rows_that_do_not_train_are_counted_before_the_first_step(whole: Done) -> None:
     metrics = whole.record["metrics"]
-    assert (metrics["rows"], metrics["rows_dropped_short"], metrics["rows_dropped_long"]) == (52, 1, 2)
-    short = whole.printed.index('because="shorter than 20 tokens" lines=2')
-    long = whole.printed.index('lines="4, 5"')
-    assert max(short, long) < whole.printed.index("train training step=")
+    counts = ("rows", "rows_validation", "rows_dropped_short", "rows_dropped_long", "rows_dropped_silent")
+    assert [metrics[name] for name in counts] == [46, 6, 1, 2, 0]
+    dropped = whole.printed.index(
+        'train rows dropped rows=2 because="256 tokens or longer (train.maxSequenceLength)"'
+    )
+    assert dropped < whole.printed.index("train training step=")
+
+
+def test_the_message_says_the_rows_that_trained(whole: Done) -> None:
+    assert whole.record["message"].startswith("tuned in 18 steps on 46 rows (3 dropped), loss ")
 
 
 def test_steps_and_time_are_told_before_the_first_step(whole: Done) -> None:
-    plan = whole.printed.index("train plan steps=18 steps_per_epoch=6 rows=52 epochs=3 about_minutes=")
+    plan = whole.printed.index("train plan steps=18 steps_per_epoch=6 rows=46 epochs=3 about_minutes=")
     assert plan < whole.printed.index("train training step=")
     assert whole.record["details"]["estimate"]["steps"] == 18
 

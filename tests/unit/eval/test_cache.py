@@ -1,6 +1,7 @@
 """Kept results: whole or measured again, and one for each model, part and setting."""
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,8 @@ from osft_eval import stage
 from osft_eval.cache import Cache, own_code
 from osft_eval.settings import read_settings
 from osft_eval.stage import Models
-from osft_workspace import Run, Workspace
+from osft_workspace import Run, UserError, Workspace
+from osft_workspace.shapes import NUMBER
 from tests.unit.eval.test_cli import DEFAULTS
 
 
@@ -41,7 +43,40 @@ def test_a_torn_or_foreign_file_is_measured_again_and_said(
     (file,) = run.workspace.evals.iterdir()
     file.write_text(damage)
     assert cache_of(run).get("capitals", "sha256:01") is None
-    assert "kept result is damaged, measuring again part=capitals" in capsys.readouterr().out
+    assert "kept result is damaged or changed, measuring again part=capitals" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "result", [{"value": 0.5, "items": [{"score": 1.0}]}, ["yes", "\ud800"], [float("nan")]]
+)
+def test_a_changed_result_is_measured_again_and_said(
+    run: Run, result: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache_of(run).put("capitals", "sha256:01", result)
+    assert json.dumps(cache_of(run).get("capitals", "sha256:01")) == json.dumps(result)
+    (file,) = run.workspace.evals.iterdir()
+    kept = json.loads(file.read_text())
+    file.write_text(json.dumps({**kept, "result": {"value": 0.9, "items": []}}))
+    assert cache_of(run).get("capitals", "sha256:01") is None
+    assert "kept result is damaged or changed, measuring again part=capitals" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("result", [["0.5", 1.0], [1.0], {"value": 1.0}, 5, None])
+def test_a_kept_result_of_another_shape_is_measured_again(
+    run: Run, result: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache_of(run).put("held-out loss", "sha256:01", result)
+    assert cache_of(run).get("held-out loss", "sha256:01", [NUMBER], 2) is None
+    assert "kept result is damaged or changed, measuring again" in capsys.readouterr().out
+
+
+def test_a_pipe_in_place_of_a_kept_result_is_a_sentence(run: Run) -> None:
+    cache_of(run).put("capitals", "sha256:01", 1)
+    (file,) = run.workspace.evals.iterdir()
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(UserError, match="is a pipe, expected a kept result of an evaluation"):
+        cache_of(run).get("capitals", "sha256:01")
 
 
 def test_a_result_kept_under_another_name_is_not_believed(run: Run) -> None:

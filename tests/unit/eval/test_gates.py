@@ -89,7 +89,7 @@ def test_what_the_common_limit_cannot_judge_is_listed() -> None:
     assert gates.ungated(read_gates({"maxTaskDrop": 1}), compared) == [
         {
             "what": "Wikitext is not gated by maxTaskDrop",
-            "reason": "its metric word_perplexity is no share",
+            "reason": "its metric word_perplexity is not a share",
         }
     ]
     assert gates.ungated(read_gates({}), compared) == []

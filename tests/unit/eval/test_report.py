@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from osft_eval.report import examples, view
+from osft_eval.report.summary import kept_table
 
 
 def row(number: int, was: float | None, now: float | None) -> dict[str, Any]:
@@ -45,8 +46,8 @@ def test_figures_that_were_not_worked_out_leave_their_cells_empty() -> None:
     few = task(
         metric="acc", base=0.5, tuned=0.5, delta=0.0, gained=0, lost=0, p_value=1.0, interval=[-0.3, 0.3]
     )
-    seen = view.kept_view({}, {"wikitext": task(), "few": few}, {})
-    assert seen is not None
+    tasks = {"wikitext": task(), "few": few}
+    seen = view.kept_view(kept_table(tasks, {}), {}, tasks, {})
     assert seen["power"] == []
-    assert [(line["change"], line["p"]) for line in seen["rows"]] == [("+28", "–"), ("0.0", "1.00")]  # noqa: RUF001
+    assert [(line["change"], line["p"]) for line in seen["rows"]] == [("+28", "-"), ("0.0", "1.00")]
     assert seen["rows"][0]["chart"] is None

@@ -27,10 +27,27 @@ def test_each_value_has_its_type(value: Any, kind: str) -> None:
     assert typed(value)["metadataType"] == kind
 
 
-@given(st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text() | st.booleans())
+LETTERS = st.text(st.characters(categories=("L", "N")))
+
+
+@given(st.integers() | st.floats(allow_nan=False, allow_infinity=False) | LETTERS | st.booleans())
 def test_no_value_loses_a_digit(value: Any) -> None:
     kept = plain(typed(value))
     assert str(value) == kept if isinstance(kept, str) else value == kept
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("a\x1b[1m\nb", r"a\x1b[1m b"),
+        ("half \ud800 pair", r"half \ud800 pair"),
+        (["a\u202e"], r'["a\u202e"]'),
+        ({"a\u2028": "https://u:p@host/x?sig=1"}, r'{"a\u2028": "https://host/x"}'),
+        ("x" * 10_000, "x" * 3997 + "..."),
+    ],
+)
+def test_text_of_a_property_is_printable(value: Any, shown: str) -> None:
+    assert plain(typed(value)) == shown
 
 
 def test_a_prefix_is_said_once() -> None:

@@ -25,17 +25,18 @@ def signature() -> inspect.Signature:
     return inspect.signature(function)
 
 
-KNOWN = {"save_dtype": str | None, "validation_split": float, "max_steps": int}
+KNOWN = {"save_dtype": str | None, "validation_split": float, "max_tokens": int}
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("max_steps", ""),
+        ("max_tokens", ""),
+        ("max_steps", "use --max-steps (train.maxSteps)"),
         ("seed", "it has its own flag, --seed"),
         ("batch_size", "use --effective-batch-size"),
-        ("max_step", "Did you mean max_steps?"),
-        ("xyzzy", "would ignore. It knows max_steps, save_dtype, validation_split."),
+        ("max_token", "Did you mean max_tokens?"),
+        ("xyzzy", "would ignore. It knows max_tokens, save_dtype, validation_split."),
     ],
 )
 def test_a_name_that_would_be_dropped_is_told(name: str, said: str) -> None:
@@ -75,8 +76,8 @@ def test_every_flag_has_its_variable_and_kubeflow_trainers_where_there_is_one() 
     [
         (320, {}, (20, 20)),
         (321, {"num_epochs": 3}, (21, 63)),
-        (52, {"effective_batch_size": 8, "extra": {"validation_split": 0.1}}, (6, 6)),
-        (320, {"extra": {"training_mode": "step", "max_steps": 7}}, (20, 7)),
+        (320, {"num_epochs": 3, "max_steps": 47}, (20, 47)),
+        (320, {"num_epochs": 3, "max_steps": 61}, (20, 60)),
         (320, {"extra": {"training_mode": "token", "max_tokens": 7}}, (20, None)),
         (10, {"is_pretraining": True, "block_size": 100}, (7, 7)),
     ],
@@ -85,6 +86,7 @@ def test_steps_are_counted_as_the_engine_counts_them(
     rows: int, more: dict[str, Any], steps: tuple[int, int | None]
 ) -> None:
     options = {
-        "effective_batch_size": 16, "num_epochs": 1, "extra": {}, "is_pretraining": False, "block_size": None,
+        "effective_batch_size": 16, "num_epochs": 1, "max_steps": 0, "extra": {}, "is_pretraining": False,
+        "block_size": None,
     }  # fmt: skip
-    assert plan_steps(Rows("", kept=rows, tokens=10050), {**options, **more}) == steps
+    assert plan_steps(Rows("", kept=rows, tokens=10050, learned=5000), {**options, **more}) == steps

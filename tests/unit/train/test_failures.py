@@ -22,8 +22,27 @@ TORCHRUN = [
             2,
             "Lower train.maxTokensPerGpu (now 64000)",
         ),
+        (
+            ["[rank0]: osft_workspace.exits.UserError: /m asks for code. Choose another model.", *TORCHRUN],
+            2,
+            "/m asks for code. Choose another model. The whole log is",
+        ),
         ([*TORCHRUN[:-1], "  exitcode  : -9 (pid: 9)"], 2, "Raise train.pod.resources.limits.memory"),
         (["OSError: [Errno 28] No space left on device", *TORCHRUN], 2, "workspace.size"),
+        (
+            ["ValueError: Tokenizer has neither pad_token_id nor eos_token_id. Cannot proceed", *TORCHRUN],
+            2,
+            "Set eos_token in its tokenizer_config.json",
+        ),
+        (
+            [
+                "[rank0]: torch._C._LinAlgError: linalg.svd: The algorithm failed to converge because the "
+                "input matrix contained non-finite values.",
+                *TORCHRUN,
+            ],
+            2,
+            "the base model's weights hold values that are not numbers (NaN or infinite)",
+        ),
         (["Error: open /dev/shm/nccl-x: No space left on device"], 2, "Raise train.pod.shmSize"),
         (["torch.distributed.DistNetworkError: the peer is gone", *TORCHRUN], 75, "lost each other"),
         (
@@ -31,7 +50,7 @@ TORCHRUN = [
             1,
             "training failed: ValueError: no such thing.",
         ),
-        ([*TORCHRUN[:-1], "  exitcode  : -15 (pid: 9)"], 75, "somebody stopped the training processes"),
+        ([*TORCHRUN[:-1], "  exitcode  : -15 (pid: 9)"], 75, "the training processes were stopped"),
         (["one", "", "two"], 1, "training failed: one | two."),
     ],
 )

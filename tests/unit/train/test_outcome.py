@@ -56,8 +56,8 @@ def test_tokens_decide_where_they_are_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_model_of_an_epoch_will_do_where_none_of_the_end_is_asked_for(tmp_path: Path) -> None:
-    extra = {"training_mode": "step", "max_steps": 3}
-    assert ended(tmp_path, 96, [64], Plan(2, 3, None), save_final_checkpoint=False, extra=extra) == 3
+    extra = {"training_mode": "token", "max_tokens": 9_600}
+    assert ended(tmp_path, 96, [64], Plan(2, None, None), save_final_checkpoint=False, extra=extra) == 3
 
 
 def test_another_node_saves_no_model(tmp_path: Path) -> None:

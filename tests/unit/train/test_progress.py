@@ -17,7 +17,13 @@ from tests.unit.train.test_metrics import line
 
 def watching(tmp_path: Path, log: Path, **calls: Callable[..., None]) -> Watch:
     """A watch over a worker's log."""
-    more: dict[str, Any] = {"lost": print, "too_early": print, "doing": lambda: "decomposed", **calls}
+    more: dict[str, Any] = {
+        "each": lambda _: None,
+        "lost": print,
+        "too_early": print,
+        "doing": lambda: "decomposed",
+        **calls,
+    }
     return Watch(some_run(tmp_path), log, total=5, done=0, report=False, stop_file=tmp_path / "stop", **more)
 
 

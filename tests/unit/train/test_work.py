@@ -1,7 +1,11 @@
 """The working folder through kills and changed inputs."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from osft_train import states
 from osft_train.work import Work
 from tests.unit.train.support import some_run
 
@@ -9,8 +13,9 @@ from tests.unit.train.support import some_run
 def leave_state(work: Work, step: int, *, whole: bool = True) -> None:
     folder = work.dir / "full_state_checkpoints" / f"step_{step}"
     folder.mkdir(parents=True)
+    (folder / "training_state.pt").write_text(str(step))
     if whole:
-        (folder / "training_state.pt").touch()
+        states.seal(folder, work.digest)
 
 
 def test_the_newest_whole_state_is_gone_on_from(tmp_path: Path) -> None:
@@ -22,6 +27,42 @@ def test_the_newest_whole_state_is_gone_on_from(tmp_path: Path) -> None:
     (work.dir / "training_metrics_0.jsonl").touch()
     assert work.open(some_run(tmp_path), resume=True) == 10
     assert (work.dir / "training_metrics_0.jsonl").exists()
+
+
+def change(folder: Path) -> None:
+    (folder / "training_state.pt").write_text("else")
+
+
+def add(folder: Path) -> None:
+    (folder / "rng_state_rank_0.pt").write_text("planted")
+
+
+def take(folder: Path) -> None:
+    (folder / "training_state.pt").unlink()
+
+
+def reseal(folder: Path) -> None:
+    states.seal(folder, "sha256:2")
+
+
+def unseal(folder: Path) -> None:
+    (folder / states.SEAL).write_text("[" * 100_000)
+
+
+@pytest.mark.parametrize("spoil", [change, add, take, reseal, unseal])
+def test_a_damaged_or_foreign_state_is_given_up_for_an_earlier_one(
+    tmp_path: Path, spoil: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = Work(tmp_path / "checkpoints", "sha256:1")
+    for step in (8, 10):
+        leave_state(work, step)
+    work.offer()
+    spoil(work.dir / states.FOLDER / "step_10")
+    assert work.open(some_run(tmp_path), resume=True) == 8
+    assert "full state given up, it is removed step=10 because=" in capsys.readouterr().out
+    spoil(work.dir / states.FOLDER / "step_8")
+    assert work.open(some_run(tmp_path), resume=True) == 0
+    assert states.steps(work.dir) == []
 
 
 def test_checkpoints_of_other_inputs_are_never_gone_on_from(tmp_path: Path) -> None:

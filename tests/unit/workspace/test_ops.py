@@ -48,10 +48,14 @@ def test_preflight_says_every_problem_in_one_message(tmp_path: Path) -> None:
     )
     assert code == 2
     assert "4 problems before the start:" in printed
-    assert re.search(r"- the workspace .* has [\d.]+ GiB free, expected at least 1e\+09: enlarge", printed)
-    assert "- HF_TOKEN is empty or missing: create the secret hf-token." in printed
-    assert "- the file /nowhere/ca.crt is missing: add ca.crt to the secret registry-ca." in printed
-    assert f"- register.address at http://127.0.0.1:{port} cannot be reached (Connection refused)" in printed
+    assert re.search(
+        r"\(1\) the workspace .* has [\d.]+ GiB free, expected at least 1e\+09: enlarge", printed
+    )
+    assert "(2) HF_TOKEN is empty or missing: create the secret hf-token." in printed
+    assert "(3) the file /nowhere/ca.crt is missing: add ca.crt to the secret registry-ca." in printed
+    assert (
+        f"(4) register.address at http://127.0.0.1:{port} cannot be reached (Connection refused)" in printed
+    )
 
 
 def test_preflight_passes_where_nothing_is_wrong(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from osft_download import net
-from osft_workspace import Run, UserError, redact_url
+from osft_workspace import Run, UserError, printable, redact_url
+from osft_workspace.addresses import find_hub
 from osft_workspace.paths import CLAIM
 
 SCHEMES = {
@@ -76,6 +77,8 @@ class DataFile:
 
     path: Path
     name: str
+    separator: str = ""
+    """What separates the cells of a CSV file, where its owner says so; empty looks at the header."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,18 +103,29 @@ def parse(uri: str, known: Container[str] = SCHEMES, expected: str = WRITTEN) ->
         UserError: it has no scheme that is known here, names no place, or climbs out of it with `..`.
     """
     uri = uri.strip()
+    if not uri.isprintable():
+        raise UserError(f"'{printable(uri, 200)}' is not a supported address. Expected {expected}.")
     scheme, found, rest = uri.partition("://")
     scheme = scheme.lower()
     if not found:
         scheme, rest = ("path", uri) if uri.startswith("/") else ("hf" if "/" in uri else "", uri)
+    place = find_hub(rest) if scheme == "hf" else None
+    if place and place.start:
+        raise UserError(
+            "an hf:// address holds a user or a token before the name. Expected "
+            "hf://<org>/<name>[@revision]; the token goes into HF_TOKEN (secrets.hf)."
+        )
     if not scheme or (scheme == "hf" and rest and not HUB_NAME.fullmatch(rest)):
-        raise UserError(f"{uri!r} is no address that is understood here. Expected {expected}.")
+        raise UserError(
+            f"{printable(redact_url(uri), 200)!r} is not a supported address. Expected {expected}."
+        )
     if scheme not in known:
         raise UserError(f"unsupported scheme {scheme}:// in {redact_url(uri)}. Expected {expected}.")
-    if ".." in rest.split("?", 1)[0].split("/"):
+    path = rest.split("?", 1)[0] if scheme in ("http", "https") else rest  # elsewhere `?` is a letter
+    if ".." in path.split("/"):
         raise UserError(f"{redact_url(uri)} has '..' in it. Write the whole path: nothing above it is read.")
     if not rest.strip("/"):
-        raise UserError(f"{uri!r} names no data after its scheme. Expected {expected}.")
+        raise UserError(f"{redact_url(uri)!r} names no data after its scheme. Expected {expected}.")
     check_place(scheme, rest, uri)
     return Address(scheme, rest, uri)
 
@@ -138,7 +152,12 @@ def check_place(scheme: str, rest: str, uri: str) -> None:
         )
     elif scheme == "pvc" and not CLAIM.fullmatch(place):
         raise UserError(
-            f"{uri!r} names no claim. Expected pvc://<claim>/<path>, the claim as kubectl has it."
+            f"{redact_url(uri)!r} names no claim. Expected pvc://<claim>/<path>, the claim as kubectl has it."
+        )
+    elif scheme == "pvc" and "//" in rest:
+        raise UserError(
+            f"{redact_url(uri)!r} has nothing between two slashes. Expected pvc://<claim>/<path>: write the "
+            "path without."
         )
 
 

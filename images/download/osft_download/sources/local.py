@@ -1,109 +1,118 @@
 """Rows that lie on a volume already: pvc://<claim>/<path> and absolute paths, read where they are."""
 
 import os
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import NoReturn
 
-from osft_download.readers import SUFFIXES
+from osft_download.names import PACKED, SUFFIXES
 from osft_download.sources import Address, DataFile, Fetched, Order
-from osft_workspace import UserError, digest_json, sha256_file
+from osft_download.sources.card import CARD, configs_of
+from osft_download.sources.folder import files_below, listing, regular
+from osft_download.sources.splits import files_of_split
+from osft_workspace import UserError, digest_json, printable, sha256_file
+from osft_workspace.predecessors import check_published
+
+__all__ = ["content_digest", "fetch", "files_below", "locate"]
+KERNEL = ("/proc", "/sys")
+"""File systems that show processes and their environment; what lies there is not data."""
 
 
 def locate(address: Address, workspace: Path) -> Path:
-    """The path behind an address.
+    """Return the path behind an address.
 
     A claim other than the workspace's own is looked up below OSFT_PVC_ROOT, where the chart mounts it.
 
     Raises:
-        UserError: nothing is there.
+        UserError: nothing is there, or it lies outside of the claim.
     """
-    if address.scheme == "path":
-        path = Path(address.rest)
-    else:
-        claim, _, inside = address.rest.partition("/")
-        root = Path(os.environ.get("OSFT_PVC_ROOT") or "/mnt/pvc") / claim
-        if claim == os.environ.get("OSFT_WORKSPACE_CLAIM"):
-            root = workspace
-        if not root.is_dir():
-            raise UserError(
-                f"{address.uri} names the claim {claim!r}, and nothing is mounted at {root}. The chart "
-                "mounts the claims that values name; without it, put the claim's folder there or set "
-                "OSFT_PVC_ROOT."
-            )
-        path = root / inside
+    root = None if address.scheme == "path" else claim_root(address, workspace)
+    path = Path(address.rest) if root is None else root / address.rest.partition("/")[2]
     if path.is_symlink() and not path.exists():
         raise UserError(
-            f"{path} is a link to {path.readlink()}, which is not there. Name what it should mean."
+            f"{printable(path)} is a link to {printable(path.readlink())}, which is not there. Name what it "
+            "should mean."
         )
     if not path.exists():
-        asked = "" if address.scheme == "path" else f" ({address.uri})"
-        raise UserError(f"there is no file or folder {path}{asked}.{neighbours(path)}")
+        asked = "" if root is None else f" ({printable(address.uri)})"
+        raise UserError(f"there is no file or folder {printable(path)}{asked}.{neighbours(path)}")
+    real = path.resolve()
+    if root is not None and not real.is_relative_to(root.resolve()):
+        raise UserError(
+            f"{printable(address.uri)} leads out of its claim, to {printable(real)}, and only what lies on "
+            "the claim is read. Copy the data there, or name the claim that holds it."
+        )
+    if any(real.is_relative_to(place) for place in KERNEL):
+        raise UserError(
+            f"{printable(path)} lies in {KERNEL[0]} or {KERNEL[1]}, expected a file or folder of data."
+        )
     return path
 
 
+def claim_root(address: Address, workspace: Path) -> Path:
+    """Return the folder where a claim is mounted. Raises UserError when there is none."""
+    claim = address.rest.partition("/")[0]
+    if claim == os.environ.get("OSFT_WORKSPACE_CLAIM"):
+        root = workspace
+    else:
+        root = Path(os.environ.get("OSFT_PVC_ROOT") or "/mnt/pvc") / claim
+    if not root.is_dir():
+        raise UserError(
+            f"{printable(address.uri)} names the claim {claim!r}, and nothing is mounted at {root}. The "
+            "chart mounts the claims that values name; without it, put the claim's folder there or set "
+            "OSFT_PVC_ROOT."
+        )
+    return root
+
+
 def neighbours(path: Path) -> str:
-    """What lies beside a missing path, as a sentence."""
+    """Return what lies beside a missing path, as a sentence."""
     parent = path.parent
     names = sorted(item.name for item in parent.iterdir())[:5] if parent.is_dir() else []
-    return f" {parent} holds {', '.join(names)}." if names else f" {parent} is empty or not there either."
+    shown = printable(", ".join(names), 400)
+    place = printable(parent)
+    return f" {place} holds {shown}." if names else f" {place} is empty, or does not exist either."
 
 
-def data_files(root: Path) -> list[DataFile]:
-    """A file itself, or the data files below a folder, sorted by path; hidden ones are left out."""
-    if root.is_file():
-        return [DataFile(root, root.name)]
-    if not root.is_dir():
-        raise UserError(f"{root} is neither a file nor a folder. Name a file of rows, or a folder of them.")
-    found = [path for path in files_below(root) if path.suffix.lower() in SUFFIXES]
-    for path in found:
-        if not path.is_file():
-            raise UserError(f"{path} cannot be read: it is no file, or a link to nothing. Take it out.")
-    return [
-        DataFile(path, name)
-        for name, path in sorted((path.relative_to(root).as_posix(), path) for path in found)
-    ]
-
-
-def files_below(root: Path) -> Iterator[Path]:
-    """What is no folder below a folder, behind links too; hidden names are left out.
-
-    A folder that may not be read is an error and not a gap; one that links lead to again is read once.
-    """
-
-    def stop(error: OSError) -> NoReturn:
-        raise error
-
-    seen = {identity(root)}
-    for folder, inside, names in os.walk(root, onerror=stop, followlinks=True):
-        at = Path(folder)
-        new = {identity(at / name): name for name in sorted(inside, reverse=True) if name[0] != "."}
-        inside[:] = sorted(name for who, name in new.items() if who not in seen)
-        seen |= new.keys()
-        yield from (at / name for name in sorted(names) if name[0] != ".")
-
-
-def identity(folder: Path) -> tuple[int, int]:
-    """What tells one folder from another, whatever its name."""
-    state = folder.stat()
-    return state.st_dev, state.st_ino
+def check_root(root: Path) -> None:
+    """Check that there is something to read. Raises UserError for pipes, sockets and devices."""
+    if not root.is_file() and not root.is_dir():
+        raise UserError(
+            f"{printable(root)} is neither a file nor a folder. Name a file of rows, or a folder of them."
+        )
 
 
 def fetch(address: Address, order: Order) -> Fetched:
-    """Name the files; nothing is copied.
+    """Name the files of one split; nothing is copied.
 
     Raises:
-        UserError: nothing is there, or a folder holds no data file.
+        UserError: nothing is there, or a folder holds no data file, or not the split.
     """
-    root = locate(address, order.run.workspace.root)
-    files = data_files(root)
-    if not files:
-        raise UserError(f"{address.uri}: the folder {root} holds no {', '.join(SUFFIXES)} file.")
-    return Fetched(uri=address.uri, files=files)
+    root, shown = locate(address, order.run.workspace.root), printable(address.uri)
+    check_root(root)
+    if root.is_file():
+        if order.settings.split and order.part == "train":
+            order.run.event("data.split changes nothing", source=shown, seen="the source is a single file")
+        return Fetched(uri=address.uri, files=[DataFile(regular(root), root.name)])
+    found = listing(root)
+    if not found.data:
+        held = printable(", ".join(found.left_out[:10]), 400)
+        raise UserError(
+            f"{shown}: the folder {printable(root)} holds no {', '.join(SUFFIXES)} file, packed "
+            f"({', '.join(PACKED)}) or not.{f' It holds {held}.' if held else ''} Name a folder that does."
+        )
+    others = [*found.left_out, *found.data]
+    split, names = files_of_split(order, shown, found.splits, others, "the folder")
+    files = [DataFile(found.data[name], name) for name in names]
+    facts = {"split": split} if len(found.splits) > 1 or split != "train" else {}
+    return Fetched(uri=address.uri, files=files, facts=facts)
 
 
 @lru_cache
 def content_digest(root: Path) -> str:
-    """Digest of what a local source holds now, so that rows edited in place make a run work again."""
-    return digest_json({file.name: sha256_file(file.path) for file in data_files(root)})
+    """Return the digest of what a local source holds now: rows edited in place make a run work again."""
+    check_root(root)
+    check_published(root)
+    files = {root.name: regular(root)} if root.is_file() else listing(root).data
+    if configs_of(root):
+        files = {**files, CARD: root / CARD}  # it decides which of them are read
+    return digest_json({name: sha256_file(path) for name, path in files.items()})

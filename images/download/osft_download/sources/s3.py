@@ -1,18 +1,25 @@
 """Rows in S3 or a server that speaks it: s3://<bucket>/<key>, or a prefix that several objects share."""
 
 import os
-from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from osft_download import net
 from osft_download.meter import Meter
-from osft_download.readers import SUFFIXES
-from osft_download.sources import Address, DataFile, Fetched, Order, Settings
-from osft_workspace import UserError
+from osft_download.names import is_data, is_quiet, splits_of
+from osft_download.sources import Address, DataFile, Fetched, Order, Settings, s3_http
+from osft_download.sources.s3_listing import Object, list_objects, neighbours
+from osft_download.sources.splits import files_of_split
+from osft_workspace import UserError, excerpt, printable
+from osft_workspace.answers import etag_of, retry_after
+from osft_workspace.deadline import TooSlow
+from osft_workspace.exits import StageError
+from osft_workspace.guard import CONNECT_SECONDS
 
-CONNECT_SECONDS = 10.0
+MISREAD = (TypeError, KeyError, AttributeError, IndexError, ValueError)
+"""What boto3 raises where an answer has another shape than it expects."""
 CODES = {
     "NoSuchBucket": "there is no such bucket",
     "NoSuchKey": "there is no such key",
@@ -36,26 +43,59 @@ def fetch(address: Address, order: Order) -> Fetched:
         Transient: the server cannot be reached or has a problem.
     """
     bucket, _, key = address.rest.partition("/")
-    client = connect(order.settings)
+    client, wire = connect(order.settings)
     where = f"{address.uri} at {client.meta.endpoint_url}"
 
+    meter = Meter(order.run, f"loading {address.uri}", None)
+
     def ask(call: Any) -> Any:
-        return net.patiently(order.run, lambda: translated(where, call))
+        def bounded() -> Any:
+            with net.limited(order.run, where, order.settings.timeout_seconds, lambda: meter.done):
+                return call()
+
+        return net.patiently(order.run, lambda: translated(where, bounded))
 
     listed = ask(lambda: list_objects(client, bucket, key))
     if not listed:
         raise UserError(f"{where}: there is no such key.{ask(lambda: neighbours(client, bucket, key))}")
-    meter = Meter(order.run, f"loading {address.uri}", sum(size for _, size in listed))
+    split, listed = of_split(order, address, key, listed)
+    total = sum(size or 0 for _, size in listed)
+    net.room(order.work, where, total)
+    meter.expect(total)
     files, tags = [], []
-    for number, (name, _) in enumerate(listed):
+    for number, (name, size) in enumerate(listed):
         target, before = order.work / f"{number:05d}", meter.done
-        tags.append(ask(partial(load, client, bucket, name, target, meter, before)))
+        tags.append(ask(partial(load, client, bucket, (name, size), target, meter, before)))
         files.append(DataFile(target, PurePosixPath(name).name if len(listed) == 1 else name))
-    return Fetched(uri=address.shown, files=files, facts={"etag": tags[0]} if len(tags) == 1 else {})
+    facts = {"split": split, "etag": tags[0] if len(tags) == 1 else "", "loaded_from": wire.moved()}
+    return Fetched(uri=address.shown, files=files, facts={name: fact for name, fact in facts.items() if fact})
 
 
-def connect(settings: Settings) -> Any:
-    """A client for the endpoint, with the keys of the environment or the pod's own role.
+def of_split(order: Order, address: Address, key: str, listed: list[Object]) -> tuple[str, list[Object]]:
+    """Return the split below a prefix that is read, and its objects; an object itself has no split.
+
+    Raises:
+        UserError: nothing below the prefix holds rows, or not the split.
+    """
+    if len(listed) == 1 and listed[0][0] == key:
+        return "", listed
+    start = len(key.rstrip("/")) + 1 if key else 0
+    below = {name[start:]: (name, size) for name, size in listed}
+    hidden = [name for name in below if any(part.startswith(".") for part in name.split("/"))]
+    data = [name for name in below if is_data(name) and name not in hidden]
+    others = [name for name in below if name in data or name in hidden or not is_quiet(name)]
+    if not data:
+        raise UserError(
+            f"{printable(address.uri)}: nothing below this prefix is a file of rows. It holds "
+            f"{printable(', '.join(list(below)[:5]), 400)}. Name a prefix or a key that is."
+        )
+    shown = printable(address.shown)
+    split, names = files_of_split(order, shown, splits_of(data), others, "the prefix")
+    return (split if len(names) < len(data) else ""), [below[name] for name in names]
+
+
+def connect(settings: Settings) -> tuple[Any, s3_http.Wire]:
+    """A client for the endpoint, with the keys of the environment or the pod's own role, and its wire.
 
     Raises:
         UserError: only one of the two keys is set, or the endpoint or the profile is none.
@@ -64,6 +104,7 @@ def connect(settings: Settings) -> Any:
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
+    s3_http.check_credentials()
     pair = {name: bool(os.environ.get(name)) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
     if any(pair.values()) and not all(pair.values()):
         there, missing = sorted(pair, key=lambda name: not pair[name])
@@ -73,36 +114,41 @@ def connect(settings: Settings) -> Any:
     config = Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=settings.timeout_seconds,
-        retries={"max_attempts": 1},  # net.patiently tries again, and says so
+        retries={"total_max_attempts": 1},  # net.patiently tries again, and says so
         response_checksum_validation="when_required",  # servers other than AWS may not know the new checksums
         s3={"addressing_style": "path"} if settings.s3_endpoint else {},
     )
+    verify = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
     try:
-        return boto3.client(
+        client = boto3.client(
             "s3",
             endpoint_url=settings.s3_endpoint or None,
             region_name=settings.s3_region or None,
             config=config,
-            verify=os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE"),
+            verify=verify,
         )
     except (ValueError, BotoCoreError) as error:
         why = str(error).rstrip(".")
         raise UserError(
             f"S3 cannot be used: {why}. Check data.s3.endpoint, data.s3.region and the AWS_* variables."
         ) from error
+    return client, s3_http.bound(client, settings.timeout_seconds, verify)
 
 
 def translated(where: str, call: Any) -> Any:
     """Call, and turn botocore's errors into the stage's."""
     from botocore import exceptions
+    from botocore.parsers import ResponseParserError
 
+    misread = (ResponseParserError, *MISREAD)
     try:
         return call()
     except exceptions.ClientError as error:
         told = error.response.get("Error", {})
-        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        facts = error.response.get("ResponseMetadata", {})
+        status = int(facts.get("HTTPStatusCode", 0))
         if status >= 500 or status in net.PASSING_STATUS:
-            raise net.status_error(where, status) from error
+            raise net.status_error(where, status, retry_after(facts.get("HTTPHeaders", {}))) from error
         code = str(told.get("Code", status))
         why = CODES.get(code) or str(told.get("Message", "the server refuses")).rstrip(".")
         raise UserError(f"{where}: {why} ({code}). Check data.uri, data.s3 and secrets.s3.") from error
@@ -111,8 +157,17 @@ def translated(where: str, call: Any) -> Any:
             f"{where}: no S3 keys. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (secrets.s3), or give the "
             "pod a role."
         ) from error
-    except (exceptions.BotoCoreError, OSError) as error:
+    except exceptions.IncompleteReadError as error:
+        raise net.Away(f"{where} broke the object off ({error})", "Start again later.") from error
+    except StageError:
+        raise
+    except (exceptions.BotoCoreError, exceptions.HTTPClientError, OSError, TooSlow, *misread) as error:
         known = net.network_error(where, error)
+        if known is None and isinstance(error, misread):
+            raise UserError(
+                f"{where} answered with something that S3 does not answer ({type(error).__name__}: "
+                f"{excerpt(str(error))}). Check data.s3.endpoint."
+            ) from error
         if known is None and isinstance(error, exceptions.BotoCoreError):
             raise UserError(f"{where}: {str(error).rstrip('.')}. Check data.uri and data.s3.") from error
         if known is None:
@@ -120,55 +175,23 @@ def translated(where: str, call: Any) -> Any:
         raise known from error
 
 
-def list_objects(client: Any, bucket: str, key: str) -> list[tuple[str, int]]:
-    """Keys and sizes: the object of exactly this key, or the data objects below it."""
-    from botocore.exceptions import ClientError
-
-    below: list[tuple[str, int]] = []
-    try:
-        for name, size in objects(client, bucket, key):
-            if name == key and not key.endswith("/"):
-                return [(name, size)]
-            if name.startswith(key.rstrip("/") + "/" if key else "") and name.lower().endswith(SUFFIXES):
-                below.append((name, size))
-    except ClientError as error:
-        # Keys that may read and not list are common; reading then says whether the object is there.
-        if error.response["Error"]["Code"] == "AccessDenied" and key and not key.endswith("/"):
-            return [(key, 0)]
-        raise
-    return below
-
-
-def objects(client: Any, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
-    """All objects below a prefix.
+def load(client: Any, bucket: str, listed: Object, target: Path, meter: Meter, before: int) -> str:
+    """Stream one object to a file; returns its ETag. `before` bytes came from the objects before it.
 
     Raises:
-        UserError: the answer is no listing, such as the page of a web server.
+        Away: it ends before the size that is listed.
+        UserError: it is longer.
     """
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        if "Name" not in page:
-            raise UserError(
-                f"no S3 server answers at {client.meta.endpoint_url}: it gave no listing of the bucket "
-                f"{bucket}. Check data.s3.endpoint (--s3-endpoint)."
-            )
-        for item in page.get("Contents", []):
-            yield item["Key"], item["Size"]
-
-
-def neighbours(client: Any, bucket: str, key: str) -> str:
-    """A few keys that are there, as a sentence."""
-    parent = key.rstrip("/").rpartition("/")[0]
-    answer = client.list_objects_v2(Bucket=bucket, Prefix=parent, MaxKeys=5)
-    names = [item["Key"] for item in answer.get("Contents", [])]
-    return f" There are {', '.join(names)}." if names else " The bucket is empty there."
-
-
-def load(client: Any, bucket: str, key: str, target: Path, meter: Meter, before: int) -> str:
-    """Stream one object to a file; returns its ETag. `before` bytes came from the objects before it."""
     meter.at(before)
-    answer = client.get_object(Bucket=bucket, Key=key)
-    with target.open("wb") as file:
-        for piece in answer["Body"].iter_chunks(1 << 20):
+    key, size = listed
+    answer, where = client.get_object(Bucket=bucket, Key=key), f"the S3 server, asked for {key},"
+    most, came = net.room(target.parent, where, size), 0
+    with target.open("wb") as file, closing(answer["Body"]) as body:
+        for piece in body.iter_chunks(1 << 16):
+            came += len(piece)
+            if came > most:
+                break
             file.write(piece)
             meter.add(len(piece))
-    return str(answer.get("ETag", "")).strip('"')
+    net.check_length(where, came, size if size is not None or came <= most else most)
+    return etag_of(answer.get("ETag")).strip('"')

@@ -1,6 +1,8 @@
-"""The forgetting report: one page for people, in HTML and in Markdown, from the same view."""
+"""What was found, in words, and the forgetting report: one page for people, in HTML and in Markdown."""
 
+from osft_eval.report.data import data_view
 from osft_eval.report.page import render_html, render_markdown
+from osft_eval.report.summary import message, summarize
 from osft_eval.report.view import make_view
 
-__all__ = ["make_view", "render_html", "render_markdown"]
+__all__ = ["data_view", "make_view", "message", "render_html", "render_markdown", "summarize"]

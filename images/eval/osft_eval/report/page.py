@@ -1,4 +1,8 @@
-"""Rendering: a page that stands alone, and a short text. Everything from data is escaped."""
+"""Rendering: a page that stands alone, and a short text. Everything from data is escaped.
+
+Control characters, reversed reading order and secrets are taken out of all texts here, wherever they come
+from.
+"""
 
 import re
 from collections.abc import Mapping
@@ -6,11 +10,25 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from osft_eval.report.words import NONE
+from osft_workspace import printable, redact_text
+from osft_workspace.markdown import words
+from osft_workspace.text import LONGEST_SENTENCE
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+MINUS = "\N{MINUS SIGN}"
+THIN = "\N{NARROW NO-BREAK SPACE}"
+HYPHEN = re.compile(r"(?<![\w.])-(?=\d)")
+BEFORE_PERCENT = re.compile(r"(?<=\d) (?=%)|(?<=<) (?=\d)")
 HERE = Path(__file__).parent
-MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~])")
+TAB = 4
+"""Columns."""
+LONGEST = 20_000
+"""Characters of one text on the page: the first rows are the longest."""
+READ = 2 * LONGEST
+"""Characters that are read of a text, so that no secret is cut before it is known."""
 
 
 @cache
@@ -24,9 +42,11 @@ def environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=shown,
     )
     found.filters["md"] = markdown_text
     found.filters["breakable"] = breakable
+    found.filters["typeset"] = typeset
     return found
 
 
@@ -41,13 +61,27 @@ def render_markdown(view: Mapping[str, Any]) -> str:
     return str(environment().get_template("page.md").render(**view))
 
 
+def shown(value: Any) -> Any:
+    """Return what an expression writes: texts on as many lines as they have, each printable."""
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    lines = redact_text(value[:READ]).expandtabs(TAB).split("\n")
+    text = "\n".join(printable(line) for line in lines)
+    return text if len(text) <= LONGEST else text[:LONGEST] + " …"
+
+
 def breakable(text: str) -> Any:
     """A text whose long names may break after an underscore, before they break anywhere."""
     from markupsafe import Markup, escape
 
-    return escape(text).replace("_", Markup("_<wbr>"))
+    return escape(shown(text)).replace("_", Markup("_<wbr>"))
+
+
+def typeset(text: str) -> str:
+    """Return figures as a page sets them: real minus signs, narrow spaces that do not break."""
+    return "\N{EN DASH}" if text == NONE else BEFORE_PERCENT.sub(THIN, HYPHEN.sub(MINUS, text))
 
 
 def markdown_text(text: Any) -> str:
     """A text that Markdown shows as it is, on one line."""
-    return MARKDOWN.sub(r"\\\1", " ".join(str(text).split()))
+    return words(" ".join(str(text)[:READ].split()), LONGEST_SENTENCE)

@@ -3,27 +3,42 @@
     torchrun ... -m osft_train.worker --model-name-or-path ...
 
 What is put around it: whole and periodic full-state checkpoints, a resume that goes on where it was
-(`state`), and, without CUDA, the few spots that name CUDA (`cpu`).
+(`state`) and runs no code of theirs (`guarded`), rows that stay apart in the loss (`packing`), and, without
+CUDA, the few spots that name CUDA (`cpu`).
 """
 
 import gc
 import os
 import sys
+from pathlib import Path
 
 from osft_train import trackers
 from osft_train.worker.launch import LAUNCHER_PID
-from osft_train.worker.parent import die_with_parent
+from osft_workspace import trust
+from osft_workspace.parent import die_with_parent
+
+
+def model_path(arguments: list[str]) -> Path:
+    """Return the base model's folder from mini-trainer's command line."""
+    return Path(
+        next(word.partition("=")[2] for word in arguments if word.startswith("--model-name-or-path="))
+    )
 
 
 def main() -> None:
     """Fill the gaps, then run mini-trainer with this process's arguments."""
     die_with_parent(int(os.environ[LAUNCHER_PID]))
+    trust.install()
     trackers.hide_unused({argument.lstrip("-").split("-")[0] for argument in sys.argv})
 
     from mini_trainer import train
 
-    from osft_train.worker import state
+    from osft_train.base import register_own_classes
+    from osft_train.worker import guarded, packing, state
 
+    register_own_classes(model_path(sys.argv), trust_remote_code="--trust-remote-code" in sys.argv)
+    packing.install()
+    guarded.install()
     state.install(float(os.environ["OSFT_TRAIN_CHECKPOINT_SECONDS"]))
     if os.environ["OSFT_TRAIN_DEVICE"] == "cpu":
         from osft_train.worker import cpu

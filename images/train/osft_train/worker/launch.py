@@ -3,7 +3,7 @@
 import os
 import signal
 
-from osft_train.worker.parent import die_with_parent
+from osft_workspace.parent import die_with_parent
 
 STAGE_PID = "OSFT_TRAIN_STAGE_PID"
 LAUNCHER_PID = "OSFT_TRAIN_LAUNCHER_PID"

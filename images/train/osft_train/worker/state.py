@@ -3,7 +3,8 @@
 mini-trainer 0.9.0 saves its full state (weights, optimizer, schedule, random numbers) only when it is told to
 stop, straight under the final name, and resumes correctly only within the first epoch. What is done here:
 
-* a state is written beside its final name, synced and renamed, so that a kill never leaves a torn one;
+* a state is written beside its final name, sealed with its digests, synced and renamed, so that a kill never
+  leaves a torn one;
 * every few minutes of training one is taken without stopping, so that SIGKILL costs minutes, not the run;
 * resuming finds its place in any epoch and takes its first step with the learning rate of that step;
 * the log, which is written behind the training's back, is complete before a process ends.
@@ -11,6 +12,7 @@ stop, straight under the final name, and resumes correctly only within the first
 
 import asyncio
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -23,6 +25,8 @@ from mini_trainer import train
 from mini_trainer.callbacks import TrainingContext
 from mini_trainer.full_state_checkpoint import FullStateCheckpointer
 
+from osft_train import states
+from osft_train.worker.guarded import agreed
 from osft_workspace import publish_dir
 
 PARTIAL = ".partial"
@@ -47,6 +51,7 @@ class WholeCheckpointer(FullStateCheckpointer):  # type: ignore[misc]
         finally:
             self._checkpoint_dir = final
         if self._rank == 0:
+            states.seal(partial / step, os.environ["OSFT_TRAIN_OWNER"])
             publish_dir(partial / step, final / step)
             for old in final.glob("step_*"):
                 if old.name != step:
@@ -58,16 +63,24 @@ class WholeCheckpointer(FullStateCheckpointer):  # type: ignore[misc]
     @staticmethod
     def load_metadata(checkpoint_dir: str | Path) -> dict[str, Any]:
         """Remember the schedule's learning rates beside loading them."""
-        metadata: dict[str, Any] = FullStateCheckpointer.load_metadata(checkpoint_dir)
-        WholeCheckpointer.rates = metadata["lr_scheduler_state"]["_last_lr"]
+        with agreed():
+            metadata: dict[str, Any] = FullStateCheckpointer.load_metadata(checkpoint_dir)
+            WholeCheckpointer.rates = metadata["lr_scheduler_state"]["_last_lr"]
         return metadata
+
+    @staticmethod
+    def load_rng_states(checkpoint_dir: str | Path, rank: int) -> None:
+        """Load the random numbers; see the base class."""
+        with agreed():
+            FullStateCheckpointer.load_rng_states(checkpoint_dir, rank)
 
     @staticmethod
     def load_optimizer_state(checkpoint_dir: str | Path, optimizer: Any, rank: int) -> None:
         """Load the moments, and the learning rates, which stock code leaves at those of step 0."""
-        FullStateCheckpointer.load_optimizer_state(checkpoint_dir, optimizer, rank)
-        for group, rate in zip(optimizer.param_groups, WholeCheckpointer.rates, strict=True):
-            group["lr"] = rate
+        with agreed():
+            FullStateCheckpointer.load_optimizer_state(checkpoint_dir, optimizer, rank)
+            for group, rate in zip(optimizer.param_groups, WholeCheckpointer.rates, strict=True):
+                group["lr"] = rate
 
 
 class ResumedLoader:
@@ -108,7 +121,7 @@ class Periodic:
         self.seconds = seconds
         self.due = time.monotonic() + seconds
         self.checkpointer = WholeCheckpointer(
-            str(Path(output_dir) / "full_state_checkpoints"), dist.get_rank(), dist.get_world_size()
+            str(Path(output_dir) / states.FOLDER), dist.get_rank(), dist.get_world_size()
         )
 
     def has_callbacks(self, hook: str) -> bool:
@@ -191,7 +204,7 @@ def install(seconds: float) -> None:
     def resumable(**arguments: Any) -> None:
         resumed = arguments["resume_from_full_state_checkpoint"]
         if resumed:
-            step = FullStateCheckpointer.load_metadata(resumed)["step"]
+            step = WholeCheckpointer.load_metadata(resumed)["step"]
             arguments["data_loader"] = ResumedLoader(arguments["data_loader"], step)
         if seconds and arguments["on_demand_checkpointing"]:
             arguments["callback_manager"] = Periodic(seconds, arguments["output_dir"], arguments)

@@ -12,7 +12,7 @@ from osft_workspace.ops.kube import Api
 from osft_workspace.ops.preflight import preflight_problems
 from osft_workspace.ops.wait import wait_trainjob
 from osft_workspace.paths import STAGES, Workspace
-from osft_workspace.record import Record
+from osft_workspace.predecessors import open_record
 from osft_workspace.termination import say_end
 
 workspace_option = click.option(
@@ -51,7 +51,8 @@ def preflight(
     problems = preflight_problems(workspace, min_free_gib, require_env, require_file, address)
     if problems:
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        raise UserError(f"{count} before the start:\n" + "\n".join(f"- {problem}" for problem in problems))
+        listed = " ".join(f"({number}) {problem}" for number, problem in enumerate(problems, 1))
+        raise UserError(f"{count} before the start: {listed}")
     event("preflight", "all is well", secrets=len(require_env), addresses=len(address))
     say_end("all is well")
 
@@ -67,14 +68,17 @@ def verify(workspace: Path, run_id: str, stages: tuple[str, ...]) -> None:
     problems = []
     space = Workspace(workspace.resolve())
     for stage in stages or STAGES:
-        record = Record.load(space.stage_dir(run_id, stage))
+        record = open_record(space, run_id, stage)
         damage = record and record.damage(space.root)
+        unnamed = record and record.unnamed()
         if record is None:
             problems.append(f"{stage} is not finished")
         elif record.status == "refused":
             problems.append(f"{stage} refused: {record.message}")
         elif damage:
             problems.append(f"{stage} is damaged: {damage}")
+        elif unnamed:
+            problems.append(f"{stage} {unnamed}, which its record does not name")
         else:
             event("verify", f"{stage} {record.status}", files=len(record.outputs), message=record.message)
     if problems:

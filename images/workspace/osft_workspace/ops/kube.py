@@ -24,6 +24,7 @@ KINDS = {
     "secret": "api/v1/namespaces/{}/secrets",
     "serviceaccount": "api/v1/namespaces/{}/serviceaccounts",
     "role": "apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
+    "networkpolicy": "apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
     "rolebinding": "apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
 }
 TIMEOUT_SECONDS = 30.0

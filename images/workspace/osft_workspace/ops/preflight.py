@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from osft_workspace.hosts import forbidden
 from osft_workspace.redact import redact_url
 
 CONNECT_SECONDS = 5.0
@@ -56,6 +57,8 @@ def address_problem(address: str, what: str) -> str | None:
         return f"{what} has the address {shown!r} with the scheme {parts.scheme}: write http(s)://host:port."
     if not host or not port:
         return f"{what} has the address {shown!r} without a host and port: write http(s)://host:port."
+    if wrong := forbidden(host):
+        return f"{what} has the address {shown!r}: {wrong}, where no stage may send anything. Correct it."
     reason = "no answer"
     for attempt in range(CONNECT_TRIES):
         if attempt:

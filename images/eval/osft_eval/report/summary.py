@@ -1,0 +1,243 @@
+"""What an evaluation found, in words. The one place that words it: `summary` of results.json.
+
+The report, the model card, the registry's properties and the screens lay it out and word nothing themselves.
+Titles in it are as they were given: every place that shows them escapes them.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from osft_eval.compare import is_share
+from osft_eval.report.words import NONE, capital, equals, listed, p_text, percent, signed, signed_plain
+from osft_workspace.text import counted
+
+Figures = Mapping[str, Any]
+SURE = 0.05
+LEARNED = {
+    "learned": "It learned the new rows",
+    "worse": "It got worse at the new rows",
+    "unclear": "It did not clearly learn the new rows",
+}
+KEPT = {
+    "worse": "it forgot some of what it knew",
+    "better": "no forgetting was found",
+    "unchanged": "no forgetting was found",
+}
+READINGS = {"worse": "fell", "better": "rose", "unchanged": "no sure change", "untested": "not tested"}
+TONES = {"learned": "good", "better": "good", "worse": "bad"}
+"""What is to be coloured, by verdict."""
+HOLDOUT = {
+    "loss": ("Loss", "nats per token, lower is better"),
+    "perplexity": ("Perplexity", "as if choosing among so many tokens"),
+    "exact_match": ("Exact match", "the whole answer, letter for letter"),
+    "contains": ("Contains", "the reference stands in the answer"),
+    "f1": ("Word F1", "shared words"),
+    "rouge_l": ("ROUGE-L", "longest shared sequence of words"),
+    "bleu": ("BLEU", "shared runs of up to four words"),
+}
+DIGITS = {"loss": 3, "perplexity": 1}
+"""Of figures that are not shares."""
+FALLS_NAMED = 3
+"""Falls in the sentence on the gates; the table holds them all."""
+
+
+def summarize(results: Figures) -> dict[str, Any]:
+    """Return `summary` of results.json from its other parts.
+
+    `verdict` is about what was kept, in the words of a task's verdict: `worse` when any task or group fell by
+    more than chance explains. `learned` is about the held-out loss: learned, worse, unclear or untested.
+    """
+    compared, holdout = {**results["groups"], **results["tasks"]}, results["holdout"]
+    learned, kept = learned_verdict(holdout), kept_verdict(compared.values())
+    return {
+        "headline": headline(learned, kept),
+        "verdict": kept,
+        "learned": learned,
+        "tables": {
+            "learned": learned_table(holdout, learned) if holdout else None,
+            "kept": kept_table(compared, results["groups"]) if compared else None,
+        },
+        "gates": gates_in_words(results["gates"], compared),
+        "left_out": [f"{capital(entry['what'])}: {entry['reason']}." for entry in results["skipped"]],
+    }
+
+
+def learned_verdict(holdout: Figures | None) -> str:
+    """Return whether the held-out loss fell."""
+    if not holdout or "loss" not in holdout:
+        return "untested"
+    if holdout["p_value"] >= SURE:
+        return "unclear"
+    return "learned" if holdout["delta"] < 0 else "worse"
+
+
+def kept_verdict(compared: Iterable[Figures]) -> str:
+    """Return the verdict on all tasks and groups: the worst of them."""
+    verdicts = {task["verdict"] for task in compared}
+    return next((word for word in ("worse", "better", "unchanged") if word in verdicts), "untested")
+
+
+def headline(learned: str, kept: str) -> str:
+    """Return the result in one sentence."""
+    if learned in LEARNED and kept in KEPT:
+        joint = ", but " if (learned == "learned") != (kept != "worse") else ", and "
+        return f"{LEARNED[learned]}{joint}{KEPT[kept]}."
+    if learned in LEARNED:
+        return f"{LEARNED[learned]}."
+    return f"{capital(KEPT[kept])}." if kept in KEPT else "Nothing could be tested item by item."
+
+
+def learned_table(holdout: Figures, learned: str) -> dict[str, Any]:
+    """Return the held-out figures as rows."""
+    rows = []
+    for key, (name, note) in HOLDOUT.items():
+        if key not in holdout:
+            continue
+        base, tuned, digits = holdout[key]["base"], holdout[key]["tuned"], DIGITS.get(key)
+        texts = (
+            (percent(base), percent(tuned), signed(100 * (tuned - base)))
+            if digits is None
+            else (f"{base:,.{digits}f}", f"{tuned:,.{digits}f}", signed(tuned - base, digits))
+        )
+        cells = dict(zip(("base", "tuned", "change"), texts, strict=True))
+        tone = TONES.get(learned, "") if key in DIGITS else ""
+        rows.append({"id": key, "name": name, "note": note, **cells, "tone": tone})
+    interval = holdout.get("interval")
+    sentence = (
+        f"The change in loss lies between {signed(interval[0], 3)} and {signed(interval[1], 3)} with 95 % "
+        f"confidence (p {equals(holdout['p_value'])}, {holdout['test']})."
+        if interval
+        else ""
+    )
+    return {
+        "columns": {"name": "score", "base": "base", "tuned": "tuned", "change": "change"},
+        "rows": rows,
+        "note": f"{counted(holdout['n'], 'held-out row')}, {counted(holdout['tokens'], 'token')} of answers",
+        "generated": counted(holdout["generated"], "row") if holdout["generated"] else "",
+        "sentence": sentence,
+    }
+
+
+def kept_table(compared: Mapping[str, Figures], groups: Iterable[str]) -> dict[str, Any]:
+    """Return tasks as rows, groups first, and what fell in a sentence."""
+    change = "points" if all(is_share(task) for task in compared.values()) else "change"
+    columns = ("items", "base", "tuned", "change", "gained", "lost", "p", "reading")
+    worse = [capital(task["title"]) for task in compared.values() if task["verdict"] == "worse"]
+    return {
+        "columns": {"name": "task", **{name: name for name in columns}, "change": change},
+        "rows": [{"id": name, "group": name in groups, **cells(task)} for name, task in compared.items()],
+        "note": "Same items for both models; gained and lost: answers that turned right or wrong.",
+        "sentence": f"{listed(worse) or 'Nothing'} fell by more than chance explains "
+        "(p < 0.05, corrected for the number of tasks).",
+    }
+
+
+def cells(task: Figures) -> dict[str, str]:
+    """Return a task's row."""
+    share = is_share(task)
+    return {
+        "name": capital(task["title"]),
+        "items": f"{task['n']:,}",
+        "base": value(task, "base"),
+        "tuned": value(task, "tuned"),
+        "change": signed(100 * task["delta"]) if share else signed_plain(task["delta"]),
+        **{key: NONE if task[key] is None else str(task[key]) for key in ("gained", "lost")},
+        "p": p_text(task["p_value"]),
+        "reading": READINGS[task["verdict"]],
+        "tone": TONES.get(task["verdict"], ""),
+    }
+
+
+def value(task: Figures, which: str) -> str:
+    """Return a task's value: shares as percent."""
+    return percent(task[which]) if is_share(task) else f"{task[which]:.4g}"
+
+
+def gates_in_words(judged: Figures, compared: Mapping[str, Figures]) -> dict[str, Any]:
+    """Return the gates' `state` and `word`, `why` beside it, both in one `sentence`, `rules`, `failures`.
+
+    `closest` is the limit with the least room left: its name, what it `allowed` and what was `used`.
+    Beside a fall that chance does not explain, gates that passed do not stand alone: `why` says what allowed
+    it, and `state` is `allowed`. `room` says how close the closest limit is.
+    """
+    rules = [*rules_in_words(judged["rules"], compared)]
+    failures = [capital(failure) for failure in judged["failures"]]
+    state = "failed" if failures else "passed" if rules else "open"
+    word = {"failed": "Gates failed", "passed": "Gates passed", "open": "No gates set"}[state]
+    room = closest_in_words(closest(judged["limits"]), compared)
+    falls = [name for name, task in compared.items() if task["verdict"] == "worse"]
+    if failures:
+        why = " ".join(failures)
+    elif falls:
+        said = [allowance(compared[name], judged["limits"].get(name)) for name in falls[:FALLS_NAMED]]
+        said += [f"{len(falls) - FALLS_NAMED} more fell"] if len(falls) > FALLS_NAMED else []
+        why = f"{'; '.join(said)}."
+    else:
+        why = room
+    return {
+        "state": "allowed" if falls and state == "passed" else state,
+        "word": word,
+        "closest": closest(judged["limits"]),
+        "why": why,
+        "room": room,
+        "sentence": f"{word}: {why}" if why else f"{word}.",
+        "rules": rules,
+        "failures": failures,
+    }
+
+
+def rules_in_words(rules: Figures, compared: Mapping[str, Figures]) -> Iterator[str]:
+    """Return a sentence for each rule."""
+    falls = rules["maxTaskDrop"] is not None or rules["tasks"]
+    if rules["maxTaskDrop"] is not None:
+        yield f"No task may fall by more than {rules['maxTaskDrop']:g} points."
+    for name, points in rules["tasks"].items():
+        title = compared[name]["title"] if name in compared else name
+        yield f"{capital(title)} may fall by at most {points:g} points."
+    if rules["holdoutMustImprove"]:
+        yield "The held-out loss must fall."
+    if falls and rules["significance"] is not None:
+        yield f"A fall counts below p = {rules['significance']:g}, adjusted for the number of tests."
+
+
+def allowance(task: Figures, limit: Figures | None) -> str:
+    """Return a fall that chance does not explain, and what the gates made of it."""
+    fell = f"fell by {abs(100 * task['delta']):.1f} points" if is_share(task) else "got worse"
+    gate = (
+        "no gate limits it"
+        if limit is None
+        else f"the gate allows {limit['allowed']:g}"
+        if limit["counts"]
+        else "eval.gates.significance does not count it"
+    )
+    return f"{capital(task['title'])} {fell}, more than chance explains, and {gate}"
+
+
+def closest(limits: Mapping[str, Figures]) -> dict[str, Any] | None:
+    """Return the limit with the least room left."""
+    if not limits:
+        return None
+    name = min(limits, key=lambda name: limits[name]["allowed"] - limits[name]["used"])
+    return {"closest": name, "allowed": limits[name]["allowed"], "used": limits[name]["used"]}
+
+
+def closest_in_words(found: Figures | None, compared: Mapping[str, Figures]) -> str:
+    """Return what came closest to its limit; empty where nothing is gated by points."""
+    if not found:
+        return ""
+    if not found["used"]:
+        return "No gated task or group fell."
+    title = capital(compared[found["closest"]]["title"])
+    used, allowed = f"{found['used']:.1f}", f"{found['allowed']:g}"
+    return f"{title} is closest to its limit, {used} points down where {allowed} are allowed."
+
+
+def message(results: Figures) -> str:
+    """Return the result on one line, as logs and `follow` show it: the headline, then a few figures."""
+    parts = [results["summary"]["headline"].rstrip(".")]
+    loss = (results["holdout"] or {}).get("loss")
+    if loss:
+        parts.append(f"held-out loss {loss['base']:.3f} before, {loss['tuned']:.3f} after")
+    for task in list((results["groups"] or results["tasks"]).values())[:3]:
+        parts.append(f"{task['title']} {value(task, 'base')} before, {value(task, 'tuned')} after")
+    return "; ".join(parts)

@@ -1,0 +1,107 @@
+"""Long rows and large vocabularies, good ones: what they take of memory, and where they stop being taken."""
+
+import itertools
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.hostile.table import Bench, Row, check
+from tests.support.model_folders import HIDDEN, edit, llama_tensors, write_llama, write_safetensors
+
+SENTENCE = "the sea is deep "
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+MANY = "has more than 262,144 tokens, expected no more: split it"
+
+
+def chat(answer: str) -> str:
+    """One row of a question and its answer."""
+    turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": answer}]
+    return json.dumps({"messages": turns})
+
+
+def document(text: str) -> str:
+    """One row of plain text."""
+    return json.dumps({"document": text})
+
+
+def words(folder: Path) -> None:
+    """Merge the words of `SENTENCE`, so that its tokens have four characters each."""
+    edit(folder / "tokenizer.json", lambda value: merge(value, ["Ġthe", "Ġsea", "Ġis", "Ġdeep"]))
+    resize(folder, 300)
+
+
+def merge(value: dict, texts: Sequence[str]) -> None:  # type: ignore[type-arg]
+    """Add tokens to a tokenizer, each made of its beginning and its last letter."""
+    known, merges = value["model"]["vocab"], value["model"]["merges"]
+    for text in texts:
+        for end in range(2, len(text) + 1):
+            if text[:end] not in known:
+                known[text[:end]] = len(known)
+                merges.append(f"{text[: end - 1]} {text[end - 1]}")
+    for number, token in enumerate(value["added_tokens"]):
+        token["id"] = len(known) + number
+
+
+def vocabulary(size: int) -> Callable[[Path], None]:
+    """Give a model so many tokens of one to four letters, in a file without a space too many."""
+
+    def change(folder: Path) -> None:
+        made = map("".join, itertools.product(LETTERS, repeat=4))
+        edit(folder / "tokenizer.json", lambda value: merge(value, list(itertools.islice(made, size))))
+        path = folder / "tokenizer.json"
+        path.write_text(json.dumps(json.loads(path.read_text()), separators=(",", ":"), ensure_ascii=False))
+        resize(folder, len(json.loads(path.read_text())["model"]["vocab"]) + 4)
+
+    return change
+
+
+def resize(folder: Path, rows: int) -> None:
+    """Give a model embeddings for so many tokens."""
+    edit(folder / "config.json", lambda value: value.update(vocab_size=rows))
+    shapes = {**llama_tensors(), "model.embed_tokens.weight": ("F32", (rows, HIDDEN))}
+    write_safetensors(folder / "model.safetensors", shapes)
+
+
+def row(
+    name: str,
+    lines: Sequence[str],
+    code: int,
+    says: str,
+    change: Callable[[Path], None] | None = None,
+    megabytes: int | None = None,
+) -> Row:
+    """Rows and a base model."""
+
+    def arrange(bench: Bench) -> Sequence[str]:
+        model = write_llama(bench.base / "model")
+        if change:
+            change(model)
+        rows = bench.file("rows.jsonl", "\n".join(lines).encode())
+        kind = ["--pretraining"] if "document" in json.loads(lines[0]) else []
+        return bench.stage("download", "--uri", rows, "--model-uri", model, *kind)
+
+    return Row(name, arrange, code, says, megabytes, seconds=200)
+
+
+CHATS, TEXTS = [chat(f"yes {at}") for at in range(40)], [document(f"a text {at}") for at in range(40)]
+DONE = "download done"
+ROWS = [
+    row("a chat of 256,000 tokens", [chat(SENTENCE * 16_000), *CHATS], 0, DONE),
+    row("a document of 256,000 tokens", [document(SENTENCE * 16_000), *TEXTS], 0, DONE),
+    row("a chat of 720,000 characters, 4 a token", [chat(SENTENCE * 45_000), *CHATS], 0, DONE, words),
+    row("a document of 720,000 characters", [document(SENTENCE * 45_000), *TEXTS], 0, DONE, words),
+    row("a chat of a million tokens", [chat(SENTENCE * 60_000), *CHATS], 2, f"writes it {MANY}"),
+    row("a document of a million tokens", [document(SENTENCE * 60_000), *TEXTS], 2, f"the document {MANY}"),
+    row("a document of 260,000 emoji", [document("\U0001f600" * 260_000), *TEXTS], 2, f"the document {MANY}"),
+    row("a document of 200,000 ideograms", [document("\u6771" * 200_000), *TEXTS], 2, f"the document {MANY}"),
+    row("a vocabulary of 50,000", CHATS, 0, DONE, vocabulary(50_000), 256),
+    row("a vocabulary of 150,000", CHATS, 0, DONE, vocabulary(150_000), 400),
+    row("a vocabulary of 260,000", CHATS, 0, DONE, vocabulary(260_000), 620),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_large(row: Row, tmp_path: Path) -> None:
+    check(row, tmp_path)
