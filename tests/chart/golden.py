@@ -84,6 +84,7 @@ def traits(pod: Pod) -> Object:
         "env": {name: source(value) for name, value in pod.env.items()},
         "mounts": {path: volume(mount) for path, mount in pod.mounts.items()},
         "args": pod.args,
+        "beside": [container["name"] for container in pod.spec["containers"][1:]],
     }
 
 
@@ -148,6 +149,12 @@ def brief(thing: Object, common: Object, stages: Object) -> Object:
         result["jobs"] = [
             {"name": job["name"], **after(job), **words} for job, words in zip(jobs, own, strict=True)
         ]
+    elif thing["kind"] == "NetworkPolicy":
+        result |= {
+            way: [peers(rule) for rule in thing["spec"][way]]
+            for way in ("ingress", "egress")
+            if thing["spec"][way]
+        }
     elif own:
         result |= own[0]
     else:
@@ -155,6 +162,17 @@ def brief(thing: Object, common: Object, stages: Object) -> Object:
             key: value for key, value in thing.items() if key not in ("apiVersion", "kind", "metadata")
         }
     return result
+
+
+def peers(rule: Object) -> str:
+    """A rule of a NetworkPolicy in one line: its ports, or the namespaces and pods at the other end."""
+    ports = [f"{port['protocol']} {port['port']}" for port in rule.get("ports", [])]
+    ends = [
+        f"{kind.removesuffix('Selector')} {'/'.join(dict(selector['matchLabels']).values())}"
+        for end in [*rule.get("to", []), *rule.get("from", [])]
+        for kind, selector in end.items()
+    ]
+    return ", ".join([*ports, *ends])
 
 
 def after(job: Object) -> Object:

@@ -106,9 +106,10 @@ class Pod:
 
     @property
     def container(self) -> Object:
-        """Its one container."""
-        (only,) = self.spec["containers"]
-        return dict(only)
+        """Its one container; of preflight's two, its own."""
+        own, *others = self.spec["containers"]
+        assert self.stage == "preflight" or not others
+        return dict(own)
 
     @property
     def args(self) -> list[str]:

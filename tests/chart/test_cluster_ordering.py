@@ -126,9 +126,15 @@ def test_what_comes_before_and_after_are_hooks_in_order() -> None:
     before = sorted(
         (weight(thing), thing["kind"]) for thing in objects if hook(thing) == "pre-install,pre-upgrade"
     )
-    assert [kind for _, kind in before] == ["PersistentVolumeClaim", "TrainingRuntime", "Job"]
-    assert len({number for number, _ in before}) == 3
-    assert kinds([thing for thing in objects if hook(thing) == ""]) == ["TrainJob"]
+    assert [kind for _, kind in before] == [
+        "PersistentVolumeClaim",
+        "TrainingRuntime",
+        "NetworkPolicy",
+        "Job",
+    ]
+    assert len({number for number, _ in before}) == 4
+    ordinary = kinds([thing for thing in objects if hook(thing) == ""])
+    assert [kind for kind in ordinary if kind != "NetworkPolicy"] == ["TrainJob"]
 
 
 def test_kueue_finds_the_trainjob_by_its_labels() -> None:

@@ -21,12 +21,14 @@ PAGES = sorted(
         "images/*.md",
         "images/*/README.md",
         "charts/osft-pipeline/README.md",
+        "client/README.md",
     )
     for path in ROOT.glob(pattern)
 )
+OSFT = ROOT / ".venvs" / "client" / "bin" / "osft"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHELL = ("", "sh", "bash")
-CHECKED = re.compile(rf"make |scripts/|\.venvs/|helm (install|upgrade|template) \S+ {CHART}( |$)")
+CHECKED = re.compile(rf"make |scripts/|\.venvs/|osft |helm (install|upgrade|template) \S+ {CHART}( |$)")
 MARKS = ("Not run", "Run on the development cluster")
 """What a section says of commands that no test looks at."""
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)")
@@ -38,7 +40,7 @@ def commands(page: Path) -> list[list[str]]:
     for language, block in FENCE.findall(page.read_text()):
         for line in block.replace("\\\n", " ").splitlines() if language in SHELL else []:
             line = re.sub(r"^([A-Z_]+=\S+ )+", "", line)
-            if re.match(r"(make|helm|scripts/|\.venvs/)", line):
+            if re.match(r"(make|helm|osft |scripts/|\.venvs/)", line):
                 found.append(shlex.split(line, comments=True))
     return found
 
@@ -79,6 +81,17 @@ def test_a_documented_script_has_the_flags_it_is_given(page: Path, words: list[s
     text = subprocess.run([script, "--help"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
     for flag in (word.split("=")[0] for word in words[1:] if word.startswith("-")):
         assert re.search(rf"(?<![\w-]){flag}(?![\w-])", text), f"{words[0]} --help does not know {flag}"
+
+
+@pytest.mark.parametrize(("page", "words"), [case for case in ALL if case.values[1][0] == "osft"])
+def test_a_documented_osft_command_has_the_options_it_is_given(page: Path, words: list[str]) -> None:
+    done = subprocess.run([OSFT, words[1], "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    known = done.stdout
+    if words[1] == "run":  # passes helm's own options on
+        known += subprocess.check_output([HELM, "upgrade", "--help"], text=True)
+    for flag in (word.split("=")[0] for word in words[2:] if word.startswith("-")):
+        assert re.search(rf"(?<![\w-]){flag}(?![\w-])", known), f"osft {words[1]} --help does not list {flag}"
 
 
 def test_the_readme_says_both_commands() -> None:
@@ -146,7 +159,7 @@ EVERYTHING = (
 
 def plural(kind: str) -> str:
     """As roles name a kind."""
-    return f"{kind.lower()}s"
+    return re.sub("ys$", "ies", f"{kind.lower()}s")
 
 
 def test_the_role_for_installing_covers_what_the_chart_makes_and_grants() -> None:

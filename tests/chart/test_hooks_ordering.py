@@ -19,6 +19,7 @@ def test_stages_run_one_after_the_other_with_a_waiter_behind_the_trainjob(event:
     assert line({}, f"pre-{event}") == [
         ("PersistentVolumeClaim", "workspace"),
         ("TrainingRuntime", "runtime"),
+        ("NetworkPolicy", "preflight"),
         ("Job", "preflight"),
     ]
     assert line({}, f"post-{event}") == [
@@ -125,6 +126,8 @@ def test_a_stage_ends_when_helm_stops_waiting_for_it() -> None:
         job = stages[stage].job
         assert job is not None and job["activeDeadlineSeconds"] == 3600, stage
     # The waiter lives as long as Helm waits, whatever a stage or a check may take.
+    longer = stage_pods(render(overlay(HOOKS, {"eval": {"pod": {"deadlineMinutes": 90}}})))["eval"].job
+    assert longer is not None and longer["activeDeadlineSeconds"] == 3600
     limits = {"stageDefaults": {"deadlineMinutes": 10}, "preflight": {"pod": {"deadlineMinutes": 5}}}
     waiter = stage_pods(render(overlay(HOOKS, limits)))["wait"].job
     assert waiter is not None and waiter["activeDeadlineSeconds"] == 3600

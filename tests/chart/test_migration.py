@@ -3,7 +3,9 @@
 import ast
 import functools
 import json
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import yaml
 
 from tests.chart.rendering import ROOT, SECTIONS, Object, one, render, stage_pods
 from tests.chart.test_schema import SCHEMA, resolved
+from tests.support.sandbox import executable
 
 PAGE = (ROOT / "docs" / "migration.md").read_text()
 VALUES = ROOT / "tests" / "chart" / "values"
@@ -20,8 +23,8 @@ REFERENCE: dict[str, list[str]] = yaml.safe_load((VALUES / "reference.yaml").rea
 EVERYTHING = [VALUES / "everything-cluster.yaml", VALUES / "everything-hooks.yaml"]
 
 
-def rows() -> Iterator[tuple[str, str, str, str]]:
-    """Section, their name, our key, place of every row."""
+def rows() -> Iterator[tuple[str, str, str, list[str]]]:
+    """Section, their name, our key, places of every row."""
     section = ""
     for line in PAGE.splitlines():
         if line.startswith("## "):
@@ -29,11 +32,15 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         cells = [cell.strip() for cell in line.strip("|").split(" | ")] if line.startswith("| ") else []
         if cells and cells[0] != "theirs":
             theirs = (re.match(r"`([^`]+)`", cells[0]) or re.match(r"(.*)", cells[0]))[1]  # type: ignore[index]
-            place = cells[2].strip("`| ") if len(cells) > 2 else ""
-            yield section, theirs, cells[1].split("`")[1], place
+            places = re.findall(r"`([^`]+)`", cells[2]) if len(cells) > 2 else []
+            yield section, theirs, cells[1], places
 
 
-ROWS = [row for row in rows() if not row[2].startswith("helm ")]
+ROWS = [
+    (section, theirs, ours.split("`")[1], places)
+    for section, theirs, ours, places in rows()
+    if not ours.startswith(("`helm ", "none: "))
+]
 MISSING = object()
 
 
@@ -91,6 +98,40 @@ def test_every_key_of_the_tables_is_in_the_schema(key: str) -> None:
         schema = resolved(schema["properties"][part])
 
 
+def test_a_parameter_without_a_key_has_a_reason() -> None:
+    reasons = [ours for _, _, ours, _ in rows() if ours.startswith("none")]
+    assert len(reasons) > 10
+    assert [ours for ours in reasons if not re.match("none: .{20}", ours)] == []
+
+
+def test_names_that_go_to_the_engine_are_among_those_that_training_checks() -> None:
+    """Training refuses a name that the engine lacks; see the check of the stages below."""
+    for _, theirs, ours, _ in rows():
+        if ours.startswith("`train.extraArgs`"):
+            named = re.findall(r"`([^`]+)`", ours)[1:]
+            assert named and set(named) <= set(values_of(EVERYTHING[0])["train"]["extraArgs"]), theirs
+
+
+@pytest.mark.parametrize("path", EVERYTHING, ids=lambda path: path.stem)
+@pytest.mark.parametrize("stage", SECTIONS)
+def test_the_stages_accept_every_value_of_the_tables(stage: str, path: Path, tmp_path: Path) -> None:
+    """These files set each of them. A stage refuses a value that it would ignore or misread."""
+    pod = stage_pods(rendered(path))[stage]
+    env = {name: value if isinstance(value, str) else "from-a-secret" for name, value in pod.env.items()}
+    # The path is one of the pod; it may hold no task file.
+    args = [arg.replace("--include-path=/tasks", f"--include-path={tmp_path}") for arg in pod.args]
+    done = subprocess.run(
+        [executable(stage), "--check", *(arg.replace("$$", "$") for arg in args)],
+        env={**env, "HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"{stage} all is well" in done.stdout + done.stderr
+
+
 def written(value: Any) -> list[str]:
     """What a flag says for a value: one text for each time it is given."""
     if isinstance(value, list):
@@ -107,6 +148,8 @@ def flag_holds(args: list[str], flag: str, value: Any) -> bool:
         return said != ["auto"] and [float(text) for text in said] == [float(value)]
     if isinstance(value, dict):
         return [json.loads(text) for text in said] == [value]
+    if flag == "columns":
+        return any(value in json.loads(text).values() for text in said)
     return said == written(value) or (
         isinstance(value, list) and said == [json.dumps(value, separators=(",", ":"))]
     )
@@ -147,15 +190,18 @@ def arrives(objects: list[Object], place: str, value: Any) -> bool:
     return thing_holds(look_up(pod.container if where[0] == "container" else template, where[1]), value)
 
 
-@pytest.mark.parametrize(("theirs", "key", "place"), [row[1:] for row in ROWS], ids=[row[1] for row in ROWS])
-def test_a_value_arrives_where_the_table_says(theirs: str, key: str, place: str) -> None:
+@pytest.mark.parametrize(("theirs", "key", "places"), [row[1:] for row in ROWS], ids=[row[1] for row in ROWS])
+def test_a_value_arrives_where_the_table_says(theirs: str, key: str, places: list[str]) -> None:
+    assert places, f"{theirs}: the table says no place"
     for path in EVERYTHING:
         value = look_up(values_of(path), key)
-        if value not in (MISSING, "", None):
+        if value in (MISSING, "", None):
+            continue
+        for place in places:
             assert arrives(rendered(path), place, value), f"{key}={value!r} is not at {place}"
             # The value is one of its own: the defaults do not say the same.
             assert key in ("train.method",) or not arrives_by_default(place, value)
-            return
+        return
     raise AssertionError(f"{key} is set by neither file of {VALUES}")
 
 

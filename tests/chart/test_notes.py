@@ -1,12 +1,26 @@
 """What `helm install` says at the end: commands that fit what was installed, to be pasted as they are."""
 
 import json
+import os
 import re
 import shlex
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from tests.chart.rendering import CHART, HOOKS, Object, one, overlay, render, run_helm, run_id, stage_pods
+from tests.chart.rendering import (
+    CHART,
+    HOOKS,
+    Object,
+    one,
+    overlay,
+    refusal,
+    render,
+    run_helm,
+    run_id,
+    stage_pods,
+)
 
 
 def notes(values: Object) -> str:
@@ -81,9 +95,73 @@ def test_a_suspended_run_is_told_how_to_start() -> None:
 
 
 def test_the_notes_say_what_uninstall_leaves() -> None:
-    assert notes({}).strip().endswith("takes everything away but claim run1-workspace.")
+    assert notes({}).strip().endswith("removes everything but claim run1-workspace.")
     assert "the workspace with all models too" in notes({"workspace": {"keep": False}})
 
 
 def test_no_secret_value_is_shown() -> None:
     assert "canary" not in notes({"secrets": {"hf": {"create": {"token": "canary"}}}})
+
+
+STUB = """#!/bin/sh
+printf '%s\\0' "${0##*/}" "$@" >>"$CALLS"
+printf '\\001' >>"$CALLS"
+"""
+
+
+def calls(lines: list[str], folder: Path) -> list[list[str]]:
+    """The programs that a shell starts for these lines, with the words that each is given."""
+    for name in ("helm", "kubectl"):
+        (folder / name).write_text(STUB)
+        (folder / name).chmod(0o755)
+    env = {"PATH": f"{folder}:{os.environ['PATH']}", "CALLS": str(folder / "calls")}
+    subprocess.run(["sh", "-eu"], input="\n".join(lines), cwd=folder, env=env, text=True, check=True)
+    made = (folder / "calls").read_text().split("\1")
+    return [call.split("\0")[:-1] for call in made if call]
+
+
+@pytest.mark.parametrize("values", [{}, HOOKS], ids=["cluster", "hooks"])
+def test_a_shell_reads_each_command_as_one_program_with_its_words(values: Object, tmp_path: Path) -> None:
+    lines = [line.strip() for line in notes(values).splitlines() if line.startswith("  ")]
+    seen = calls(lines, tmp_path)
+    plain = [line.removeprefix("echo | ").removesuffix(" > report.html") for line in lines]
+    assert seen == [shlex.split(line) for line in plain]
+    assert {path.name for path in tmp_path.iterdir()} == {"helm", "kubectl", "calls", "report.html"}
+
+
+WORDS = (
+    "a b",
+    "a;touch x",
+    "$(touch x)",
+    "`touch x`",
+    "a'b",
+    'a"b',
+    "a|b",
+    "a&b",
+    "a>b",
+    "*",
+    "",
+    "~",
+    "a\\b",
+)
+
+
+@pytest.mark.parametrize("helm", ["helm3", "helm4"])
+def test_a_word_that_a_shell_would_act_on_is_quoted(helm: str, tmp_path: Path) -> None:
+    """Such names are refused before the notes are written, so the helper that quotes is tested by itself."""
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "Chart.yaml").write_text("{apiVersion: v2, name: words, version: 0.1.0}")
+    helper = (CHART / "templates" / "_notes.tpl").read_text()
+    (tmp_path / "templates" / "_notes.tpl").write_text(helper)
+    line = '{{ range .Values.words }} {{ include "osft-pipeline.shell" . }}{{ end }}'
+    (tmp_path / "templates" / "words.yaml").write_text(f"words: |-\n  helm{line}\n")
+    text = run_helm(helm, ("template", "run1", str(tmp_path)), json.dumps({"words": WORDS}))
+    (line,) = [line.strip() for line in text.splitlines() if line.startswith("  helm")]
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    assert calls([line], folder) == [["helm", *WORDS]]
+
+
+@pytest.mark.parametrize("namespace", ["a b", "a;id", "$(id)", "x\nhostPID: true", "Team", "a" * 64])
+def test_a_namespace_that_no_cluster_has_is_refused(namespace: str) -> None:
+    assert "the namespace is called" in refusal({}, namespace=namespace)

@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.chart.rendering import (
     HOOKS,
+    SECTIONS,
     STAGES,
     Object,
     Pod,
@@ -61,7 +63,7 @@ def test_openshift_chooses_the_group_itself() -> None:
     assert not [pod for pod in pods(openshift) if "fsGroup" in pod.spec["securityContext"]]
 
 
-@pytest.mark.parametrize(("given", "seen"), [(1000, 1000), (0, 0), (None, None)])
+@pytest.mark.parametrize(("given", "seen"), [(1000, 1000), (0, 0), ("", None)])
 def test_the_group_of_the_workspace_is_a_value(given: Any, seen: Any) -> None:
     for flags in ((), ("--api-versions=security.openshift.io/v1",)):
         found = {
@@ -104,8 +106,17 @@ def test_other_codes_are_tried_again_as_often_as_the_stage_says() -> None:
 
 def test_a_deadline_belongs_to_one_stage() -> None:
     jobs = {s: p.job for s, p in stage_pods(render({"train": {"pod": {"deadlineMinutes": 90}}})).items()}
-    assert {s for s, job in jobs.items() if job and "activeDeadlineSeconds" in job} == {"train"}
-    assert jobs["train"] is not None and jobs["train"]["activeDeadlineSeconds"] == 5400
+    minutes = {stage: job["activeDeadlineSeconds"] / 60 for stage, job in jobs.items() if job}
+    assert minutes == {
+        "download": 1440, "train": 90, "eval": 20160, "register": 240, "preflight": 60, "cleanup": 60,
+    }  # fmt: skip
+    assert stage_pods(render())["verify"].spec["activeDeadlineSeconds"] == 3600
+
+
+def test_a_deadline_of_0_is_none() -> None:
+    pod = {"pod": {"deadlineMinutes": 0}}
+    objects = render(dict.fromkeys((*SECTIONS.values(), "preflight"), pod))
+    assert "activeDeadlineSeconds" not in yaml.safe_dump(objects)
 
 
 def test_every_stage_gets_the_environment_of_the_contract() -> None:

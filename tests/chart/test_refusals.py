@@ -4,6 +4,9 @@ import re
 
 import pytest
 
+from osft_download.base_model import staging
+from osft_download.sources import parse
+from osft_workspace import UserError
 from tests.chart.rendering import HOOKS, Object, overlay, refusal, render
 
 LIVE = ("--api-versions=v1/Pod",)
@@ -58,17 +61,28 @@ CASES: list[tuple[Object, str, str]] = [
         "Set one of them back",
     ),
     (
-        {"train": {"rendezvous": {"endpoint": "a:1", "masterAddress": "b"}}},
-        "train.rendezvous.endpoint and train.rendezvous.masterAddress",
-        "Empty one",
+        {
+            "data": {"columns": {"document": "body"}},
+            "train": {"pretraining": {"enabled": True, "blockSize": 8, "documentColumn": "text"}},
+        },
+        'train.pretraining.documentColumn is "text" and data.columns.document is "body"',
+        "Remove one of them",
     ),
     (
-        {
-            "train": {"nodes": 2, "rendezvous": {"nodeRank": 0}},
-            "workspace": {"accessModes": ["ReadWriteMany"]},
-        },
-        "train.rendezvous.nodeRank is set and train.nodes is 2",
-        "Empty it",
+        {"data": {"minTokens": 64}, "train": {"maxSequenceLength": 64}},
+        "data.minTokens is 64 and train.maxSequenceLength is 64",
+        "Lower data.minTokens",
+    ),
+    ({"train": {"maxSequenceLength": 20}}, "data.minTokens is 20", "raise train.maxSequenceLength"),
+    (
+        {"train": {"maxSteps": 10, "scheduler": {"warmupSteps": 10}}},
+        "train.scheduler.warmupSteps is 10 and train.maxSteps is 10",
+        "Lower the first or raise the second",
+    ),
+    (
+        {"train": {"checkpoints": {"storage": "states"}}},
+        'train.checkpoints.storage is "states", expected an fsspec address',
+        "Leave it empty",
     ),
     ({"train": {"runAs": "job"}}, "train.runAs is job and ordering is cluster", "Set ordering to hooks"),
     (
@@ -86,20 +100,18 @@ CASES: list[tuple[Object, str, str]] = [
         "eval.pod.resources.limits names nvidia.com/gpu, which eval.gpus sets",
         "Leave it out",
     ),
-    (
-        {"train": {"tracking": {"tensorboardLogDir": "/workspace/boards"}}},
-        "mini-trainer writes no TensorBoard log",
-        "Empty it",
+    *(
+        (
+            {"train": {"tracking": {"tensorboardLogDir": folder}}},
+            f'train.tracking.tensorboardLogDir is "{folder}", expected a folder inside the workspace',
+            "Leave it empty",
+        )
+        for folder in ("/boards", "/workspace", "/workspace/runs/a", "cache", "runs/../cache", "../b", ".")
     ),
     (
         {"train": {"pretraining": {"enabled": True, "blockSize": 8}, "unmaskMessages": True}},
         "plain text has no messages",
         "Set one of them to false",
-    ),
-    (
-        {"train": {"rendezvous": {"nodeRank": 3}}},
-        "train.rendezvous.nodeRank is 3 and train.nodes is 1",
-        "Empty it",
     ),
     (
         overlay(
@@ -110,9 +122,9 @@ CASES: list[tuple[Object, str, str]] = [
     ),
     ({"ordering": "hooks"}, "hooks.timeoutMinutes is empty", "--timeout 24h"),
     (
-        overlay(HOOKS, {"train": {"pod": {"deadlineMinutes": 90}}}),
-        "train may take 90 minutes (deadlineMinutes) and Helm waits 60",
-        "Raise the second",
+        {"data": {"uri": "http://data.example.com:99999/rows.jsonl"}},
+        'has the host "data.example.com" and the port 99999',
+        "Correct the port",
     ),
     ({"eval": {"pod": {"ttlSeconds": 600}}}, "stageDefaults or the pod of eval sets ttlSeconds", "Empty it"),
     ({"queue": {"priorityClass": "high"}}, "queue.priorityClass is set and queue.name is empty", "Name the"),
@@ -250,9 +262,34 @@ def test_what_looks_odd_but_is_right_is_taken() -> None:
         {"eval": {"tasks": ["arc_easy"], "pod": {"env": {"HF_HOME": "/workspace/hub"}}}},
         {"eval": {"tasks": []}},
         {"data": {"trainFraction": 1}},
+        {"data": {"minTokens": 0}, "train": {"maxSequenceLength": 2}},
+        {"data": {"format": "processed"}, "train": {"maxSequenceLength": 20}},
+        {"train": {"maxSequenceLength": 8, "pretraining": {"enabled": True, "blockSize": 8}}},
+        {
+            "data": {"columns": {"document": "text"}},
+            "train": {"pretraining": {"enabled": True, "blockSize": 8, "documentColumn": "text"}},
+        },
         {"train": {"checkpoints": {"final": False, "everyEpoch": True}}},
         {"workspace": {"existingClaim": "shared"}, "train": {"nodes": 2}},
         {"data": {"uri": "https://data.example.com/rows.jsonl?version=3"}},
-        overlay(HOOKS, {"train": {"pod": {"deadlineMinutes": 60}}}),
+        overlay(HOOKS, {"train": {"pod": {"deadlineMinutes": 90}}}),
     ):
+        assert render(values)
+
+
+@pytest.mark.parametrize("key", ["data.uri", "data.evalUri", "model.uri"])
+@pytest.mark.parametrize(
+    "address",
+    ["gs://b/x", "my.jsonl", "ftp://host/x", "file:///x", "abfs://c/x", "hf://a/b", "HF://a/b", "org/name",
+     "/abs", "pvc://c/x", "s3://b/k", "https://host/x", "gpt2", "hdfs:/x", "org/name@main", "a/b/c"],
+)  # fmt: skip
+def test_an_address_is_refused_as_the_stage_would_refuse_it(key: str, address: str) -> None:
+    section, name = key.split(".")
+    values = {section: {name: address}}
+    parsing = staging.parse if section == "model" else parse
+    try:
+        parsing(address)
+    except UserError as error:
+        assert problems(values) == [f"{key}: {error.message}"]
+    else:
         assert render(values)

@@ -78,8 +78,7 @@ def test_stages_fail_at_a_missing_key_and_preflight_says_it_before() -> None:
     assert set(required) == {*refs(render({"secrets": EXISTING}), "preflight")}
     assert len(required) == 8
     assert required["HF_TOKEN"] == (
-        "secret hf-token in namespace team lacks the key tok: "
-        "correct secrets.hf, or run scripts/create-secrets hf."
+        "secret hf-token in namespace team lacks the key tok: correct secrets.hf, or run osft secrets hf."
     )
 
 

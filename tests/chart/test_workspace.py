@@ -56,8 +56,9 @@ def test_an_existing_claim_is_used_in_place_of_one_of_ours() -> None:
 
 def test_the_claim_goes_at_uninstall_only_when_asked_and_when_it_is_ours() -> None:
     objects = render({"workspace": {"keep": False}})
-    assert stage_pods(objects)["cleanup"].args[:6] == [
-        "delete", "trainjob", "job", "pod", "trainingruntime", "persistentvolumeclaim/run1-workspace",
+    assert stage_pods(objects)["cleanup"].args[:7] == [
+        "delete", "trainjob", "job", "pod", "trainingruntime", "networkpolicy",
+        "persistentvolumeclaim/run1-workspace",
     ]  # fmt: skip
     assert one(objects, "Role", "-cleanup")["rules"][-1] == {
         "apiGroups": [""],
@@ -168,12 +169,12 @@ def test_uninstall_takes_away_what_helm_would_leave(ordering: Object) -> None:
     clean = stage_pods(objects)["cleanup"]
     assert hook(clean.owner) == "pre-delete"
     assert clean.args == [
-        "delete", "trainjob", "job", "pod", "trainingruntime", "--namespace=team",
+        "delete", "trainjob", "job", "pod", "trainingruntime", "networkpolicy", "--namespace=team",
         "--selector=app.kubernetes.io/name=osft-pipeline,app.kubernetes.io/instance=run1,app.kubernetes.io/component!=cleanup",
     ]  # fmt: skip
     # What Helm leaves: every hook that is no account of the clean-up itself, and no claim.
     left = [t for t in objects if hook(t) and hook(t) != "pre-delete" and t["kind"] != PVC]
-    assert {t["kind"].lower() for t in left} <= {"trainjob", "job", "pod", "trainingruntime"}
+    assert {t["kind"].lower() for t in left} <= {"trainjob", "job", "pod", "trainingruntime", "networkpolicy"}
     for thing in left:
         assert thing["metadata"]["labels"]["app.kubernetes.io/instance"] == "run1"
         assert thing["metadata"]["labels"]["app.kubernetes.io/component"] != "cleanup"
@@ -191,7 +192,7 @@ def test_the_rights_of_clean_up_exist_only_while_it_runs() -> None:
     rules = {
         r: rule["verbs"] for rule in one(objects, "Role", "-cleanup")["rules"] for r in rule["resources"]
     }
-    kinds_deleted = ("trainjobs", "trainingruntimes", "jobs", "pods")
+    kinds_deleted = ("trainjobs", "trainingruntimes", "jobs", "pods", "networkpolicies")
     assert rules == {kind: ["get", "list", "delete"] for kind in kinds_deleted}
     binding = one(objects, "RoleBinding", "-cleanup")
     assert binding["roleRef"]["name"] == "run1-cleanup"

@@ -7,7 +7,7 @@
 apiVersion: {{ eq $kind "ServiceAccount" | ternary "v1" "rbac.authorization.k8s.io/v1" }}
 kind: {{ $kind }}
 metadata:
-  name: {{ $name }}
+  name: {{ $name | quote }}
   labels:
     {{- omit (include "osft-pipeline.labels" $context | fromYaml) "osft-pipeline/run" | toYaml | nindent 4 }}
   {{- with $context.annotations }}
@@ -20,8 +20,8 @@ automountServiceAccountToken: false
 rules:
   {{- toYaml $context.rules | nindent 2 }}
 {{- else }}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: {{ $name }}}
-subjects: [{kind: ServiceAccount, name: {{ $name }}, namespace: {{ $context.root.Release.Namespace }}}]
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: {{ $name | quote }}}
+subjects: [{kind: ServiceAccount, name: {{ $name | quote }}, namespace: {{ $context.root.Release.Namespace | quote }}}]
 {{- end }}
 {{- end }}
 {{- end }}

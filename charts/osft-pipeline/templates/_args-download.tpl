@@ -4,30 +4,51 @@
 {{- include "osft-pipeline.flags" (list (list "timeout-seconds" .Values.data.timeoutSeconds)) }}
 {{- end }}
 
-{{- /* What decides the rows and the base model, and so the run id. */}}
+{{- /* What decides the rows, their tokens and the base model, and so the run id. */}}
 {{- define "osft-pipeline.args.data" -}}
 {{- $model := .Values.model }}
+{{- $train := .Values.train }}
+{{- $columns := include "osft-pipeline.columns" . | fromJson }}
 {{- with .Values.data }}
 {{- include "osft-pipeline.flags" (list
   (list "model-uri" $model.uri)
   (list "model-revision" $model.revision)
+  (list "trust-remote-code" (ternary true "" $model.trustRemoteCode))
+  (list "resize-embeddings" (ternary true "" $model.resizeEmbeddings))
   (list "uri" (include "osft-pipeline.uris" .uri | fromJsonArray))
   (list "config" .config)
   (list "revision" .revision)
   (list "split" .split)
   (list "eval-uri" (include "osft-pipeline.uris" .evalUri | fromJsonArray))
   (list "format" .format)
-  (list "columns" .columns)
+  (list "columns" $columns)
+  (list "system-role" .systemRole)
   (list "train-fraction" (include "osft-pipeline.number" .trainFraction))
   (list "subset" .subset)
   (list "shuffle" .shuffle)
   (list "seed" .seed)
+  (list "overlap" .overlap)
+  (list "min-tokens" .minTokens)
+  (list "max-seq-len" $train.maxSequenceLength)
+  (list "unmask-messages" $train.unmaskMessages)
+  (list "pretraining" $train.pretraining.enabled)
   (list "on-invalid" .onInvalid)
   (list "max-invalid" .maxInvalid)
   (list "s3-endpoint" .s3.endpoint)
   (list "s3-region" .s3.region)
 ) }}
 {{- end }}
+{{- end }}
+
+{{- /* Our names of columns -> the data's names, as JSON, with the column of plain text that training is given. */}}
+{{- define "osft-pipeline.columns" -}}
+{{- $columns := deepCopy .Values.data.columns -}}
+{{- with include "osft-pipeline.documentColumn" . }}{{ $_ := set $columns "document" . }}{{ end -}}
+{{- toJson $columns -}}
+{{- end }}
+
+{{- define "osft-pipeline.documentColumn" -}}
+{{- if .Values.train.pretraining.enabled }}{{ .Values.train.pretraining.documentColumn | default .Values.data.columns.document }}{{ end -}}
 {{- end }}
 
 {{- /* An address that carries a credential comes from a secret, as OSFT_DATA_URI. */}}

@@ -5,7 +5,7 @@
 {{- $workspace := include "osft-pipeline.mountsWorkspace" (dict "root" . "stage" "preflight") }}
 {{- $required := list }}
 {{- range include "osft-pipeline.secretRefs" (dict "root" . "stage" "preflight") | fromJsonArray }}
-{{- $required = append $required (printf "%s=secret %s in namespace %s lacks the key %s: correct secrets.%s, or run scripts/create-secrets %s." .env .secret $.Release.Namespace .key .group .group) }}
+{{- $required = append $required (printf "%s=secret %s in namespace %s lacks the key %s: correct secrets.%s, or run osft secrets %s." .env .secret $.Release.Namespace .key .group .group) }}
 {{- end }}
 {{- range include "osft-pipeline.givenRefs" . | fromJsonArray }}
 {{- $required = append $required (printf "%s=secret %s in namespace %s lacks the key %s: create it, or correct %s or stageDefaults.env." .env .secret $.Release.Namespace .key .path) }}
@@ -34,8 +34,8 @@
 
 {{- define "osft-pipeline.args.wait" -}}
 - wait-trainjob
-- {{ include "osft-pipeline.trainJobName" . }}
-- --namespace={{ .Release.Namespace }}
+- {{ include "osft-pipeline.trainJobName" . | quote }}
+- {{ print "--namespace=" .Release.Namespace | quote }}
 {{- end }}
 
 {{- /* By label, because earlier runs of this release left objects too. The TrainJob goes first: Trainer before 2.3 holds
@@ -46,25 +46,21 @@
 - job
 - pod
 - trainingruntime
-{{- if include "osft-pipeline.dropsClaim" . }}
-- persistentvolumeclaim/{{ include "osft-pipeline.claimName" . }}
+{{- if .Values.networkPolicy.enabled }}
+- networkpolicy
 {{- end }}
-- --namespace={{ .Release.Namespace }}
-- --selector=app.kubernetes.io/name={{ .Chart.Name }},app.kubernetes.io/instance={{ .Release.Name }},app.kubernetes.io/component!=cleanup
+{{- if include "osft-pipeline.dropsClaim" . }}
+- {{ print "persistentvolumeclaim/" (include "osft-pipeline.claimName" .) | quote }}
+{{- end }}
+- {{ print "--namespace=" .Release.Namespace | quote }}
+- {{ printf "--selector=app.kubernetes.io/name=%s,app.kubernetes.io/instance=%s,app.kubernetes.io/component!=cleanup" .Chart.Name .Release.Name | quote }}
 {{- end }}
 
 {{- /* Addresses that must answer before anything starts, as a JSON list of WHAT=URL. */}}
 {{- define "osft-pipeline.addresses" -}}
 {{- $found := list -}}
 {{- if .Values.preflight.addresses -}}
-{{- with .Values.register -}}
-{{- if and .enabled .address -}}
-{{- $url := regexFind "^https?://[^/?#]+" (regexMatch "^https?://" .address | ternary .address (print "http://" .address)) -}}
-{{- $port := or .port (contains "://" .address | ternary "" 8080) | toString -}}
-{{- $port = or (regexMatch ":[0-9]+$" $url) (eq $port "") | ternary "" (print ":" $port) -}}
-{{- $found = append $found (printf "register.address=%s%s" $url $port) -}}
-{{- end -}}
-{{- end -}}
+{{- with include "osft-pipeline.registry" . }}{{ $found = append $found (print "register.address=" .) }}{{ end -}}
 {{- if .Values.data.enabled -}}
 {{- range include "osft-pipeline.proxied" . | empty | ternary (include "osft-pipeline.sources" . | fromJsonArray) list -}}
 {{- if regexMatch "^https?://" . -}}
@@ -78,6 +74,17 @@
 {{- end -}}
 {{- end -}}
 {{- $found | uniq | toJson -}}
+{{- end }}
+
+{{- /* The registry's address as the stage reads it, scheme, host and port; empty where nothing is registered. */}}
+{{- define "osft-pipeline.registry" -}}
+{{- with .Values.register -}}
+{{- if and .enabled .address -}}
+{{- $url := regexFind "^https?://[^/?#]+" (regexMatch "^https?://" .address | ternary .address (print "http://" .address)) -}}
+{{- $port := or (int .port) (contains "://" .address | ternary "" 8080) | toString -}}
+{{- $url }}{{ or (regexMatch ":[0-9]+$" $url) (eq $port "") | ternary "" (print ":" $port) -}}
+{{- end -}}
+{{- end -}}
 {{- end }}
 
 {{- /* Whether download goes through a proxy: then only the stage itself can tell what answers. */}}

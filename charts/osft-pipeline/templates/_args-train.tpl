@@ -8,10 +8,10 @@
 {{- define "osft-pipeline.args.training" -}}
 {{- $model := .Values.model }}
 {{- $processes := include "osft-pipeline.processes" . }}
+{{- $document := include "osft-pipeline.documentColumn" . }}
 {{- with .Values.train }}
 {{- include "osft-pipeline.flags" (list
   (list "method" .method)
-  (list "backend" .backend)
   (list "nnodes" .nodes)
   (list "gpus" .gpus)
   (list "nproc-per-node" $processes)
@@ -21,13 +21,14 @@
   (list "max-seq-len" .maxSequenceLength)
   (list "learning-rate" (include "osft-pipeline.number" .learningRate))
   (list "num-epochs" .epochs)
+  (list "max-steps" (.maxSteps | empty | ternary "" .maxSteps))
   (list "target-patterns" (.targetPatterns | empty | ternary "" (toRawJson .targetPatterns)))
   (list "seed" .seed)
   (list "use-liger" .useLiger)
   (list "unmask-messages" (ternary true "" .unmaskMessages))
   (list "is-pretraining" (ternary true "" .pretraining.enabled))
   (list "block-size" .pretraining.blockSize)
-  (list "document-column-name" .pretraining.documentColumn)
+  (list "document-column-name" $document)
   (list "lr-scheduler" .scheduler.name)
   (list "warmup-steps" .scheduler.warmupSteps)
   (list "lr-scheduler-kwargs" .scheduler.kwargs)
@@ -43,7 +44,7 @@
 {{- end }}
 {{- end }}
 
-{{- /* What does not: how a run is saved on its way, how processes meet, who watches. */}}
+{{- /* What does not: how a run is saved on its way, who watches. */}}
 {{- define "osft-pipeline.args.around" -}}
 {{- with .Values.train }}
 {{- include "osft-pipeline.flags" (list
@@ -51,11 +52,6 @@
   (list "enable-jit-checkpoint" .checkpoints.onPreemption)
   (list "checkpoint-storage" .checkpoints.storage)
   (list "data-output-dir" .dataOutputDir)
-  (list "node-rank" .rendezvous.nodeRank)
-  (list "rdzv-id" .rendezvous.id)
-  (list "rdzv-endpoint" .rendezvous.endpoint)
-  (list "master-addr" .rendezvous.masterAddress)
-  (list "master-port" .rendezvous.masterPort)
   (list "wandb-project" .tracking.wandb.project)
   (list "wandb-entity" .tracking.wandb.entity)
   (list "wandb-run-name" .tracking.wandb.runName)

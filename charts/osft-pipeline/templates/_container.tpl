@@ -1,20 +1,21 @@
-{{- /* The one container of a pod. Params: root, stage, options, container. */}}
+{{- /* A container of a pod. Params: root, stage, options, container; check: the stage only looks at its options. */}}
 {{- define "osft-pipeline.container" -}}
 {{- $helper := eq (include "osft-pipeline.section" .stage) "preflight" -}}
-name: {{ .container | default .stage }}
-image: {{ include "osft-pipeline.image" (dict "root" .root "image" ($helper | ternary "download" .stage)) }}
-imagePullPolicy: {{ .root.Values.images.pullPolicy }}
-command: [{{ $helper | ternary "osft-ops" (print "osft-" .stage) }}]
+name: {{ .container | default .stage | quote }}
+image: {{ include "osft-pipeline.image" (dict "root" .root "image" ($helper | ternary "download" .stage)) | quote }}
+imagePullPolicy: {{ .root.Values.images.pullPolicy | quote }}
+command: [{{ $helper | ternary "osft-ops" (print "osft-" .stage) | quote }}]
 args:
+  {{- if .check }}
+  - --check
+  {{- end }}
   {{- include (print "osft-pipeline.args." .stage) .root | trim | nindent 2 }}
 # The root is read-only: what a library leaves in its working folder must not fail.
 workingDir: /tmp
 env:
   {{- include "osft-pipeline.env" . | trim | nindent 2 }}
-resources:
-  {{- include "osft-pipeline.resources" . | nindent 2 }}
-securityContext:
-  {{- toYaml .options.securityContext | nindent 2 }}
+resources: {{ include "osft-pipeline.resources" . }}
+securityContext: {{ toRawJson .options.securityContext }}
 # A crash leaves the end of its log where `kubectl describe` shows it.
 terminationMessagePolicy: FallbackToLogsOnError
 volumeMounts:
@@ -25,12 +26,12 @@ volumeMounts:
 {{- define "osft-pipeline.resources" -}}
 {{- $resources := .options.resources -}}
 {{- $gpus := include "osft-pipeline.gpus" . | int -}}
-{{- if $gpus -}}
+{{- if and $gpus (not .check) -}}
 {{- $limits := get $resources "limits" | default dict -}}
 {{- $_ := set $limits .options.gpuResource $gpus -}}
 {{- $_ := set $resources "limits" $limits -}}
 {{- end -}}
-{{- toYaml $resources -}}
+{{- toRawJson $resources -}}
 {{- end }}
 
 {{- /* registry/repository/stage:tag@digest; the tag is the chart's appVersion unless given. Params: root, image. */}}

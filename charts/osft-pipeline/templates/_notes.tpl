@@ -1,7 +1,12 @@
+{{- /* A word of a command as a shell reads it: quoted where it holds anything that a shell would act on. */}}
+{{- define "osft-pipeline.shell" -}}
+{{- if regexMatch "^[-A-Za-z0-9_./:=@%+,]+$" . }}{{ . }}{{ else }}{{ printf "'%s'" (replace "'" "'\\''" .) }}{{ end -}}
+{{- end }}
+
 {{- /* A command that prints how the pods of the run ended. Params: root, statuses (containerStatuses or initContainerStatuses). */}}
 {{- define "osft-pipeline.lastWords" -}}
 {{- $ended := printf ".status.%s[0].state.terminated" .statuses -}}
-kubectl -n {{ .root.Release.Namespace }} get pods -l osft-pipeline/run={{ include "osft-pipeline.runId" .root }} -o custom-columns='POD:.metadata.name,CODE:{{ $ended }}.exitCode,REASON:{{ $ended }}.reason,WHY:{{ $ended }}.message'
+kubectl -n {{ include "osft-pipeline.shell" .root.Release.Namespace }} get pods -l {{ print "osft-pipeline/run=" (include "osft-pipeline.runId" .root) | include "osft-pipeline.shell" }} -o custom-columns='POD:.metadata.name,CODE:{{ $ended }}.exitCode,REASON:{{ $ended }}.reason,WHY:{{ $ended }}.message'
 {{- end }}
 
 {{- /*
@@ -13,12 +18,12 @@ prints: what it said before kubectl listens would be lost. Params: root, file.
 {{- $image := include "osft-pipeline.image" (dict "root" .root "image" "download") -}}
 {{- $claim := dict "claimName" (include "osft-pipeline.claimName" .root) -}}
 {{- $container := dict "name" $name "image" $image "stdin" true "stdinOnce" true
-  "command" (list "sh" "-c" (printf "read go; cat /workspace/%s" .file))
+  "command" (list "sh" "-c" (print "read go; cat " (include "osft-pipeline.shell" (print "/workspace/" .file))))
   "volumeMounts" (list (dict "name" "workspace" "mountPath" "/workspace"))
   "securityContext" (dict "allowPrivilegeEscalation" false "capabilities" (dict "drop" (list "ALL"))) -}}
 {{- $spec := dict "containers" (list $container)
   "volumes" (list (dict "name" "workspace" "persistentVolumeClaim" $claim))
   "securityContext" (dict "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault")) -}}
 {{- range .root.Values.images.pullSecrets }}{{ $_ := set $spec "imagePullSecrets" (append (get $spec "imagePullSecrets" | default list) (dict "name" .)) }}{{ end -}}
-echo | kubectl -n {{ .root.Release.Namespace }} run {{ $name }} --rm -iq --restart=Never --image={{ $image }} --overrides='{{ toRawJson (dict "spec" $spec) }}'
+echo | kubectl -n {{ include "osft-pipeline.shell" .root.Release.Namespace }} run {{ include "osft-pipeline.shell" $name }} --rm -iq --restart=Never {{ print "--image=" $image | include "osft-pipeline.shell" }} {{ print "--overrides=" (toRawJson (dict "spec" $spec)) | include "osft-pipeline.shell" }}
 {{- end }}

@@ -1,4 +1,5 @@
-{{- /* The pod template of everything that this chart runs. Params: root, stage, container (name; the stage's by default). */}}
+{{- /* The pod template of everything that this chart runs. What a user gives is written as JSON, quoted whatever it holds: a
+       block of YAML would lose or win line breaks at its end. Params: root, stage, container (name; the stage's by default). */}}
 {{- define "osft-pipeline.podTemplate" -}}
 {{- $options := include "osft-pipeline.podOptions" . | fromJson -}}
 {{- $context := merge (dict "options" $options) . -}}
@@ -6,37 +7,44 @@ metadata:
   labels:
     {{- merge (include "osft-pipeline.podLabels" . | fromYaml) $options.labels | toYaml | nindent 4 }}
   {{- with $options.annotations }}
-  annotations:
-    {{- toYaml . | nindent 4 }}
+  annotations: {{ toRawJson . }}
   {{- end }}
 spec:
+  {{- /* Everything else has its deadline in its Job. */}}
+  {{- if eq .stage "verify" }}
+  {{- with include "osft-pipeline.deadline" (dict "root" .root "stage" .stage "minutes" $options.deadlineMinutes) }}
+  activeDeadlineSeconds: {{ . }}
+  {{- end }}
+  {{- end }}
   # Each attempt is a new pod: podFailurePolicy asks for it, and a full disk or a broken GPU is left behind.
   restartPolicy: Never
   {{- with include "osft-pipeline.account" $context }}
-  serviceAccountName: {{ . }}
+  serviceAccountName: {{ . | quote }}
   {{- end }}
   automountServiceAccountToken: {{ has .stage (list "wait" "cleanup") }}
   enableServiceLinks: false
   {{- with .root.Values.images.pullSecrets }}
   imagePullSecrets:
     {{- range . }}
-    - name: {{ . }}
+    - name: {{ . | quote }}
     {{- end }}
   {{- end }}
   {{- range $key := list "priorityClassName" "runtimeClassName" "schedulerName" "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" }}
   {{- with get $options $key }}
-  {{ $key }}:{{ kindIs "string" . | ternary (print " " .) (toYaml . | nindent 4) }}
+  {{ $key }}: {{ toRawJson . }}
   {{- end }}
   {{- end }}
-  terminationGracePeriodSeconds: {{ $options.terminationGraceSeconds }}
-  securityContext:
-    {{- include "osft-pipeline.podSecurity" $context | nindent 4 }}
+  terminationGracePeriodSeconds: {{ int64 $options.terminationGraceSeconds }}
+  securityContext: {{ include "osft-pipeline.podSecurity" $context }}
   {{- if include "osft-pipeline.downloads" . }}
   initContainers:
     - {{ include "osft-pipeline.container" (dict "root" .root "stage" "download" "options" (include "osft-pipeline.podOptions" (dict "root" .root "stage" "download") | fromJson)) | indent 6 | trim }}
   {{- end }}
   containers:
     - {{ include "osft-pipeline.container" $context | indent 6 | trim }}
+    {{- if include "osft-pipeline.checksEval" . }}
+    - {{ include "osft-pipeline.evalCheck" . | indent 6 | trim }}
+    {{- end }}
   volumes:
     {{- include "osft-pipeline.volumes" $context | nindent 4 }}
 {{- end }}
@@ -59,5 +67,5 @@ spec:
 {{- $context = dict "fsGroup" (int $group) "fsGroupChangePolicy" "OnRootMismatch" -}}
 {{- end -}}
 {{- range $key, $value := .options.podSecurityContext }}{{ $_ := set $context $key $value }}{{ end -}}
-{{- toYaml $context -}}
+{{- toRawJson $context -}}
 {{- end }}

@@ -43,13 +43,13 @@
 {{- $claims := .Values.data.enabled | ternary (include "osft-pipeline.claims" . | fromJsonArray) list -}}
 {{- range append $claims .Values.workspace.existingClaim | compact -}}
 {{- if not (lookup "v1" "PersistentVolumeClaim" $.Release.Namespace .) -}}
-{{- $found = append $found (printf "there is no claim %s in namespace %s; a pod that mounts it would wait for ever. Create it, or correct the name." . $.Release.Namespace) -}}
+{{- $found = append $found (printf "the PersistentVolumeClaim %s does not exist in namespace %s; a pod that mounts it would stay Pending. Create it, or correct the name." . $.Release.Namespace) -}}
 {{- end -}}
 {{- end -}}
 {{- $live := lookup "v1" "PersistentVolumeClaim" .Release.Namespace (include "osft-pipeline.claimName" .) -}}
 {{- $size := dig "spec" "resources" "requests" "storage" "0" ($live | default dict) -}}
 {{- if and $live (not .Values.workspace.existingClaim) (gt (include "osft-pipeline.amount" .Values.workspace.size | float64) (include "osft-pipeline.amount" $size | float64)) -}}
-{{- $found = append $found (printf "workspace.size is %s and the claim %s has %s; Helm leaves a claim that is there alone. Enlarge it, if its storage class allows that: kubectl -n %s patch pvc %s -p '{\"spec\":{\"resources\":{\"requests\":{\"storage\":\"%s\"}}}}'" .Values.workspace.size $live.metadata.name $size .Release.Namespace $live.metadata.name .Values.workspace.size) -}}
+{{- $found = append $found (printf "workspace.size is %s and the claim %s has %s; Helm leaves a claim that is there alone. Enlarge it, if its storage class allows that: kubectl -n %s patch pvc %s -p '{\"spec\":{\"resources\":{\"requests\":{\"storage\":\"%s\"}}}}'" .Values.workspace.size $live.metadata.name $size (include "osft-pipeline.shell" .Release.Namespace) (include "osft-pipeline.shell" $live.metadata.name) .Values.workspace.size) -}}
 {{- end -}}
 {{- $class := .Values.workspace.storageClass -}}
 {{- if and $live (not .Values.workspace.existingClaim) $class (ne (get $live.spec "storageClassName" | default "") (eq $class "-" | ternary "" $class)) -}}

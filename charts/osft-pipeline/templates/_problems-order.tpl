@@ -1,9 +1,12 @@
-{{- /* What can be wrong with who runs what, and with names. Each list is JSON. */}}
+{{- /* What can be wrong with who runs what. Each list is JSON. */}}
 
 {{- define "osft-pipeline.problems.order" -}}
 {{- $found := list -}}
 {{- $stages := include "osft-pipeline.stages" . | fromJsonArray -}}
 {{- $hooks := eq .Values.ordering "hooks" -}}
+{{- if not .Values.enabled -}}
+{{- $found = append $found "enabled is false, which no parent chart acts on: this chart is not a dependency, or its parent's Chart.yaml lacks `condition: osft-pipeline.enabled`. Add the condition there. To run fewer stages, set enabled back to true and data.enabled, train.enabled, eval.enabled or register.enabled to false." -}}
+{{- end -}}
 {{- if not $stages -}}
 {{- $found = append $found "data, train, eval and register are all switched off. Set enabled: true for at least one." -}}
 {{- end -}}
@@ -18,8 +21,9 @@
 {{- $found = append $found "data.runAs is initContainer and train.enabled is false: there is no training pod to download in. Set data.runAs to job." -}}
 {{- end -}}
 {{- $own := list -}}
+{{- $defaults := (.Files.Get "defaults.yaml" | fromYaml).data.pod -}}
 {{- range $key, $value := omit .Values.data.pod "resources" "env" "extraVolumes" "extraVolumeMounts" "securityContext" -}}
-{{- if not (kindIs "invalid" $value) }}{{ $own = append $own $key }}{{ end -}}
+{{- if not (or (kindIs "invalid" $value) (eq (toJson $value) (toJson (get $defaults $key)))) }}{{ $own = append $own $key }}{{ end -}}
 {{- end -}}
 {{- with $own -}}
 {{- $found = append $found (printf "data.runAs is initContainer and data.pod sets %s, which is the whole pod's. Set it in train.pod." (join " and " .)) -}}
@@ -40,9 +44,6 @@
 {{- $gone := list -}}
 {{- range list "data" "train" "eval" "register" -}}
 {{- $options := include "osft-pipeline.podOptions" (dict "root" $ "stage" (eq . "data" | ternary "download" .)) | fromJson -}}
-{{- if and $hooks $options.deadlineMinutes $.Values.hooks.timeoutMinutes (gt (float64 $options.deadlineMinutes) (float64 $.Values.hooks.timeoutMinutes)) -}}
-{{- $found = append $found (printf "%s may take %v minutes (deadlineMinutes) and Helm waits %v (hooks.timeoutMinutes). Raise the second, with Helm's --timeout." . $options.deadlineMinutes $.Values.hooks.timeoutMinutes) -}}
-{{- end -}}
 {{- $limits := get $options.resources "limits" | default dict -}}
 {{- $section := . -}}
 {{- range $name, $asked := get $options.resources "requests" | default dict -}}
@@ -60,23 +61,6 @@
 {{- end -}}
 {{- if and (not .Values.queue.name) .Values.queue.priorityClass -}}
 {{- $found = append $found "queue.priorityClass is set and queue.name is empty. Name the LocalQueue." -}}
-{{- end -}}
-{{- toJson $found -}}
-{{- end }}
-
-{{- define "osft-pipeline.problems.names" -}}
-{{- $found := list -}}
-{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" .Release.Name) -}}
-{{- $found = append $found (printf "the release is called %q, and a TrainJob's name starts with a letter and holds only small letters, digits and dashes. Choose such a name." .Release.Name) -}}
-{{- end -}}
-{{- $names := list (include "osft-pipeline.releaseName" (dict "root" . "stage" "credentials")) -}}
-{{- if include "osft-pipeline.usesTrainer" . }}{{ $names = append $names (include "osft-pipeline.runtimeName" .) }}{{ end -}}
-{{- if eq .Values.ordering "hooks" }}{{ $names = append $names (include "osft-pipeline.jobName" (dict "root" . "stage" "download")) }}{{ end -}}
-{{- $longest := "" -}}
-{{- range $names }}{{ if gt (len .) (len $longest) }}{{ $longest = . }}{{ end }}{{ end -}}
-{{- if gt (len $longest) 40 -}}
-{{- $cause := empty $.Values.runId | ternary "release's name" "runId or the release's name" -}}
-{{- $found = append $found (printf "the name %s has %d characters; 40 is the most, because pods add to it. Shorten the %s by %d." $longest (len $longest) $cause (sub (len $longest) 40)) -}}
 {{- end -}}
 {{- toJson $found -}}
 {{- end }}

@@ -6,13 +6,17 @@
 {{- if and .enabled (eq "[]" (include "osft-pipeline.uris" .uri)) (not (include "osft-pipeline.secretUri" $ | trimAll "\"")) -}}
 {{- $found = append $found "data.uri is empty. Set it to hf://<org>/<dataset>, s3://<bucket>/<key>, https://<address> or pvc://<claim>/<path>." -}}
 {{- end -}}
-{{- range concat (include "osft-pipeline.sources" $ | fromJsonArray) (list $.Values.data.s3.endpoint $.Values.register.address $.Values.register.uri $.Values.eval.baseUrl $.Values.train.tracking.mlflow.uri $.Values.train.checkpoints.storage (include "osft-pipeline.hub" $)) -}}
-{{- if regexMatch "(?i)^\\w+://[^/?#]*@|[?&](X-Amz-Signature|X-Goog-Signature|sig|signature|token|access_token|access_key|api_?key|key|password|secret|auth)=" . -}}
-{{- $found = append $found (printf "the address %s carries a credential, which would be readable in the cluster's objects. Give the credential by secrets.*, or put the address of the rows into a secret and name it in data.pod.env.OSFT_DATA_URI: {valueFrom: {secretKeyRef: ...}}." (regexReplaceAll "[?#].*" (regexReplaceAll "//[^/?#]*@" . "//...@") "?...")) -}}
-{{- end -}}
-{{- end -}}
+{{- $found = concat $found (include "osft-pipeline.problems.addresses" $ | fromJsonArray) -}}
 {{- if and (eq .format "processed") $.Values.train.pretraining.enabled -}}
 {{- $found = append $found "data.format is processed and train.pretraining.enabled is true: rows of token ids are not cut into blocks. Set one of them back." -}}
+{{- end -}}
+{{- $column := $.Values.train.pretraining.documentColumn -}}
+{{- if and $column .columns.document (ne $column .columns.document) -}}
+{{- $found = append $found (printf "train.pretraining.documentColumn is %q and data.columns.document is %q: both name the column that holds the text. Remove one of them, or set both to the same name." $column .columns.document) -}}
+{{- end -}}
+{{- $most := int64 $.Values.train.maxSequenceLength -}}
+{{- if and (ge (int64 .minTokens) $most) (ne .format "processed") (not $.Values.train.pretraining.enabled) -}}
+{{- $found = append $found (printf "data.minTokens is %d and train.maxSequenceLength is %d: no row has at least the first and fewer than the second number of tokens. Lower data.minTokens or raise train.maxSequenceLength." (int64 .minTokens) $most) -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $found -}}
@@ -37,20 +41,21 @@
 {{- if and (not .pretraining.enabled) (or .pretraining.blockSize .pretraining.documentColumn) -}}
 {{- $found = append $found "train.pretraining.blockSize and documentColumn act only with train.pretraining.enabled: true. Set that, or empty them." -}}
 {{- end -}}
-{{- if and .rendezvous.endpoint .rendezvous.masterAddress -}}
-{{- $found = append $found "train.rendezvous.endpoint and train.rendezvous.masterAddress are both set and say the same thing in two ways. Empty one." -}}
+{{- if and (gt (int64 .maxSteps) 0) (ge (int64 .scheduler.warmupSteps) (int64 .maxSteps)) (ne .scheduler.name "constant") -}}
+{{- $found = append $found (printf "train.scheduler.warmupSteps is %d and train.maxSteps is %d: the learning rate would never reach its peak. Lower the first or raise the second." (int64 .scheduler.warmupSteps) (int64 .maxSteps)) -}}
 {{- end -}}
-{{- if and .tracking.tensorboardLogDir (eq .backend "mini-trainer") -}}
-{{- $found = append $found "train.tracking.tensorboardLogDir is set, and mini-trainer writes no TensorBoard log. Empty it: the run's loss.svg and metrics.jsonl are always written, MLflow and Weights & Biases are at hand." -}}
+{{- with .checkpoints.storage }}{{ if and (not (contains "://" .)) (not (include "osft-pipeline.holdsCredential" .)) -}}
+{{- $found = append $found (printf "train.checkpoints.storage is %q, expected an fsspec address such as s3://bucket/prefix. Leave it empty to keep full states in the workspace only." .) -}}
+{{- end }}{{ end -}}
+{{- with .tracking.tensorboardLogDir -}}
+{{- $folder := clean . -}}
+{{- $inside := isAbs $folder | ternary (hasPrefix "/workspace/" $folder | ternary (trimPrefix "/workspace/" $folder) "") $folder -}}
+{{- if has (splitList "/" $inside | first) (list "" "." ".." "runs" "cache") -}}
+{{- $found = append $found (printf "train.tracking.tensorboardLogDir is %q, expected a folder inside the workspace other than runs/ and cache/, such as boards. Leave it empty to keep the event files in the run's own folder." .) -}}
+{{- end -}}
 {{- end -}}
 {{- if and .pretraining.enabled .unmaskMessages -}}
 {{- $found = append $found "train.unmaskMessages is true and train.pretraining.enabled too: plain text has no messages. Set one of them to false." -}}
-{{- end -}}
-{{- if and (eq (int .nodes) 1) .rendezvous.nodeRank -}}
-{{- $found = append $found (printf "train.rendezvous.nodeRank is %d and train.nodes is 1: nodes count from 0. Empty it." (int .rendezvous.nodeRank)) -}}
-{{- end -}}
-{{- if and (gt (int .nodes) 1) (not (kindIs "invalid" .rendezvous.nodeRank)) -}}
-{{- $found = append $found (printf "train.rendezvous.nodeRank is set and train.nodes is %d: every node would have the same rank. Empty it; Kubeflow Trainer numbers the nodes." (int .nodes)) -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $found -}}
@@ -94,7 +99,7 @@
 {{- if $taken -}}
 {{- $found = append $found (printf "register.metadata holds %s, and names that begin with osft_, base_model, data_, training_ or eval_ are the pipeline's own. Choose other names." (join ", " $taken)) -}}
 {{- end -}}
-{{- with .Values.register.address }}{{ if and (contains "://" .) (not (regexMatch "^https?://" .)) (not (contains "@" .)) -}}
+{{- with .Values.register.address }}{{ if and (contains "://" .) (not (regexMatch "^https?://" .)) (not (include "osft-pipeline.holdsCredential" .)) -}}
 {{- $found = append $found (printf "register.address is %s, and a Model Registry is reached by http:// or https://. Write one of them, or host:port alone." .) -}}
 {{- end }}{{ end -}}
 {{- with .Values.register.tls -}}

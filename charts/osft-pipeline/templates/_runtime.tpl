@@ -3,7 +3,7 @@
 {{- define "osft-pipeline.runtimeSpec" -}}
 {{- $stages := eq .Values.ordering "hooks" | ternary (list "train") (include "osft-pipeline.podStages" . | fromJsonArray) -}}
 mlPolicy:
-  numNodes: {{ .Values.train.nodes }}
+  numNodes: {{ int64 .Values.train.nodes }}
   torch: {}
 template:
   metadata:
@@ -15,10 +15,10 @@ template:
       {{- $previous := "" }}
       {{- range $stage := $stages }}
       {{- $name := eq $stage "train" | ternary "node" $stage }}
-      - name: {{ $name }}
+      - name: {{ $name | quote }}
         {{- with $previous }}
         # Its pods exist only when the stage before is done: no GPU waits.
-        dependsOn: [{name: {{ . }}, status: Complete}]
+        dependsOn: [{name: {{ . | quote }}, status: Complete}]
         {{- end }}
         template:
           metadata:
@@ -38,6 +38,6 @@ template:
 {{- /* The same on Trainer 2.1 to 2.3. `trainer` must be there: without it no PET_ variables are set. */}}
 {{- define "osft-pipeline.trainJobSpec" -}}
 trainer:
-  numNodes: {{ .Values.train.nodes }}
-  numProcPerNode: {{ include "osft-pipeline.processes" . }}
+  numNodes: {{ int64 .Values.train.nodes }}
+  numProcPerNode: {{ include "osft-pipeline.processes" . | int64 }}
 {{- end }}

@@ -7,29 +7,32 @@
 {{- $extra = concat $extra (include "osft-pipeline.podOptions" (dict "root" .root "stage" "download") | fromJson).extraVolumes | uniq }}
 {{- $claims = include "osft-pipeline.claims" .root | fromJsonArray }}
 {{- end }}
+{{- if include "osft-pipeline.checksEval" . }}
+{{- $extra = concat $extra (include "osft-pipeline.podOptions" (dict "root" .root "stage" "eval") | fromJson).extraVolumes | uniq }}
+{{- end }}
 - name: tmp
   emptyDir: {}
 - name: shm
   emptyDir:
     medium: Memory
-    sizeLimit: {{ .options.shmSize }}
+    sizeLimit: {{ .options.shmSize | quote }}
 {{- if include "osft-pipeline.mountsWorkspace" . }}
 - name: workspace
   persistentVolumeClaim:
-    claimName: {{ include "osft-pipeline.claimName" .root }}
+    claimName: {{ include "osft-pipeline.claimName" .root | quote }}
 {{- end }}
 {{- range $index, $claim := $claims }}
 - name: claim-{{ $index }}
   persistentVolumeClaim:
-    claimName: {{ $claim }}
+    claimName: {{ $claim | quote }}
     # Read-only here too, or fsGroup would give every file in it to group 0.
     readOnly: true
 {{- end }}
 {{- if has .stage (list "register" "preflight") }}
 {{- include "osft-pipeline.caVolume" .root }}
 {{- end }}
-{{- with $extra }}
-{{ toYaml . }}
+{{- range $extra }}
+- {{ toRawJson . }}
 {{- end }}
 {{- end }}
 
@@ -38,7 +41,7 @@
   mountPath: /tmp
 - name: shm
   mountPath: /dev/shm
-{{- if include "osft-pipeline.mountsWorkspace" . }}
+{{- if include "osft-pipeline.mountsWorkspace" (dict "root" .root "stage" (not .check | ternary .stage "preflight")) }}
 - name: workspace
   mountPath: /workspace
   {{- if eq .stage "verify" }}
@@ -47,7 +50,7 @@
 {{- end }}
 {{- range $index, $claim := eq .stage "download" | ternary (include "osft-pipeline.claims" .root | fromJsonArray) list }}
 - name: claim-{{ $index }}
-  mountPath: /mnt/pvc/{{ $claim }}
+  mountPath: {{ print "/mnt/pvc/" $claim | quote }}
   readOnly: true
 {{- end }}
 {{- if and (has .stage (list "register" "preflight")) (include "osft-pipeline.caVolume" .root) }}
@@ -55,8 +58,8 @@
   mountPath: /etc/osft/ca
   readOnly: true
 {{- end }}
-{{- with .options.extraVolumeMounts }}
-{{ toYaml . }}
+{{- range .options.extraVolumeMounts }}
+- {{ toRawJson . }}
 {{- end }}
 {{- end }}
 
@@ -67,10 +70,10 @@
 - name: ca
   {{- if .tls.caSecret }}
   secret:
-    secretName: {{ .tls.caSecret }}
+    secretName: {{ .tls.caSecret | quote }}
   {{- else }}
   configMap:
-    name: {{ .tls.caConfigMap }}
+    name: {{ .tls.caConfigMap | quote }}
   {{- end }}
     items: [{key: {{ .tls.caKey | quote }}, path: ca.crt}]
     optional: true

@@ -1,0 +1,26 @@
+{{- /*
+Gives every key that is missing from the values its default. Helm removes a key that is null, so a template that reads it
+would fail or take nothing for the value (`train.gpus: null` must not train on the CPU). Every template that makes an
+object calls this first; it changes `.Values` in place, so all others find them whole. defaults.yaml is a generated copy of
+values.yaml, which `.Files` does not hold. Then the values are checked, before any template reads them.
+*/}}
+{{- define "osft-pipeline.defaults" -}}
+{{- if not (hasKey . "Defaulted") -}}
+{{- include "osft-pipeline.fill" (dict "values" .Values "defaults" (.Files.Get "defaults.yaml" | fromYaml)) -}}
+{{- $_ := set . "Defaulted" true -}}
+{{- include "osft-pipeline.validate" . -}}
+{{- end -}}
+{{- end }}
+
+{{- /* Params: values (changed in place), defaults. */}}
+{{- define "osft-pipeline.fill" -}}
+{{- $values := .values -}}
+{{- range $key, $default := .defaults -}}
+{{- $value := index $values $key -}}
+{{- if kindIs "invalid" $value -}}
+{{- $_ := set $values $key $default -}}
+{{- else if kindIs "map" $default -}}
+{{- include "osft-pipeline.fill" (dict "values" $value "defaults" $default) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
