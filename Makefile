@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 # Libraries are compiled once, not at every start of a stage, whatever the caller's habit is.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help demo test lint e2e images generate lock venvs tools bench clean
+.PHONY: help demo test fuzz lint e2e images generate lock venvs tools bench clean
 
 help: ## This list
 	@sed -n 's/^\([a-z0-9]*\):.* ## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -15,6 +15,11 @@ test: ## Run the tests: all, or those whose names contain one word, make test K=
 	@scripts/prerequisites test
 	@scripts/setup test
 	@.venvs/dev/bin/pytest --numprocesses=auto --maxprocesses=4 --dist=loadscope --no-loadscope-reorder $(if $(K),-k "$(K)")
+
+fuzz: ## Look for inputs that break readers, redaction or clients (MINUTES=1, TARGET=readers)
+	@scripts/prerequisites test
+	@scripts/setup test
+	@.venvs/dev/bin/python -m tests.fuzz.run --minutes $(or $(MINUTES),10) $(TARGET)
 
 e2e: ## Run the scenarios on a cluster: the development cluster, or the one of KUBECONFIG; one of them, make e2e K=word
 	@scripts/prerequisites e2e

@@ -13,7 +13,7 @@ import click
 from osft_cluster import host, keeper, lifecycle, node
 from osft_cluster.places import BIN, NETWORK, ROOT, Cluster
 from osft_cluster.services import S3_KEYS
-from osft_local.servers import Failed
+from osft_servers.servers import Failed
 
 HOURS = 4.0
 STOP_SECONDS = 120

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from osft_cluster.places import Cluster
 from osft_cluster.servers import STARTED
-from osft_local.servers import start_ticks
+from osft_servers.servers import start_ticks
 
 SYSCTLS = (
     *("kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes"),

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from osft_cluster.places import Cluster
-from osft_local.servers import Failed, start_ticks
+from osft_servers.servers import Failed, start_ticks
 
 READY = "ready"
 

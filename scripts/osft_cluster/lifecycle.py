@@ -8,8 +8,8 @@ from osft_cluster import control_plane, host, keeper, kubeflow, node, pki, servi
 from osft_cluster.api import Api
 from osft_cluster.places import Cluster
 from osft_cluster.servers import Servers
-from osft_local import ending
-from osft_local.servers import Failed
+from osft_servers import ending
+from osft_servers.servers import Failed
 
 ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
 GPUS = "2"

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from osft_cluster.places import BIN, Cluster
-from osft_local.ending import leave_if_asked
-from osft_local.servers import Failed, spawn, start_ticks, stop_process, wait_until
+from osft_servers.ending import leave_if_asked
+from osft_servers.servers import Failed, spawn, start_ticks, stop_process, wait_until
 
 NEVER = 1e9
 STARTED = "servers"

@@ -8,8 +8,8 @@ from osft_cluster.control_plane import listens
 from osft_cluster.node import write
 from osft_cluster.places import ROOT, Cluster
 from osft_cluster.servers import Servers
-from osft_local.registry import registry_ready
-from osft_local.servers import Failed
+from osft_servers.registry import registry_ready
+from osft_servers.servers import Failed
 
 S3_KEYS = {"AWS_ACCESS_KEY_ID": "dev-cluster", "AWS_SECRET_ACCESS_KEY": "dev-cluster-secret"}
 S3_REGION = "us-east-1"

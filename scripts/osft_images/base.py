@@ -47,7 +47,7 @@ def with_tree(archive: Path, name: str) -> None:
     if done.returncode:
         archive.unlink()
         end = done.stderr.decode(errors="replace")[-1500:]
-        raise Failed(f"mmdebstrap made no base. Give one with --base IMAGE, or mend this:\n{end}")
+        raise Failed(f"mmdebstrap made no base. Give one with --base IMAGE, or fix this:\n{end}")
     recipe = f'FROM scratch\nADD {archive.name} /\nENTRYPOINT []\nCMD ["python3"]\n'
     options = ("--timestamp", str(EPOCH), "--identity-label=false", "--quiet", "--ignorefile", "/dev/null")
     buildah("build", *options, "--tag", name, "--file", "-", archive.parent, feed=recipe)

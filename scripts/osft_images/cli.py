@@ -95,7 +95,7 @@ def own_mounts() -> None:
 
 
 def entry() -> None:
-    """Run the command; what the user can mend is one sentence and exit code 2."""
+    """Run the command; what the user can fix is one sentence and exit code 2."""
     try:
         options = parse()
         require("buildah", *(["mmdebstrap"] if options.base == "debian" else []))

@@ -1,0 +1,58 @@
+"""The command `osft`. Each subcommand is a module of `commands` and is imported when it is called."""
+
+import signal
+from importlib import import_module
+
+import click
+
+from osft_pipeline import __version__
+from osft_pipeline.commands import SETTINGS
+
+COMMANDS = {
+    "run": "Start a run: on the cluster, or with --local on this machine.",
+    "check": "Check values, rights, cluster and addresses before a run.",
+    "follow": "Watch a run on the cluster until it ends.",
+    "runs": "List runs on the cluster and on this machine.",
+    "report": "Show what a run learned and what it kept.",
+    "ask": "Ask the base model and the tuned model the same question.",
+    "fetch": "Copy the tuned model, or any file of a run, out of the workspace.",
+    "prune": "Remove old runs and cached models from a workspace of this machine.",
+    "migrate": "Turn settings of another system into a values file.",
+    "secrets": "Create the Secrets that the chart reads.",
+}
+
+
+class Lazy(click.Group):
+    """A group whose help needs none of its commands."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        found: click.Command = import_module(f"osft_pipeline.commands.{name}").main
+        return found
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Lazy, context_settings=SETTINGS)
+@click.version_option(__version__, "-V", "--version", prog_name="osft")
+def main() -> None:
+    """Fine-tune a language model on Kubernetes and see what it learned and what it forgot.
+
+    \b
+    osft run mine --data hf://org/dataset          start a run on the cluster
+    osft run mine --local --data ./chat.jsonl      the same run on this machine
+    osft follow mine                               watch it
+    osft report mine                               what was learned, what was kept
+    """
+
+
+def entry() -> None:
+    """Run the command line. A closed pipe, as in `osft runs | head`, ends it silently."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    main()

@@ -1,0 +1,37 @@
+"""`osft check`: all that can be said before a run starts, at once."""
+
+from collections.abc import Sequence
+
+import click
+
+from osft_pipeline.chart import flag_list, value_flags
+from osft_pipeline.check import check
+from osft_pipeline.commands import SETTINGS
+from osft_pipeline.kubectl import Kubectl, cluster_options
+from osft_pipeline.terminal import Problems, plain
+
+
+@click.command(context_settings=SETTINGS)
+@click.argument("name", default="run")
+@value_flags
+@cluster_options
+@click.option("--autoscaler", is_flag=True, help="Nodes are added on demand: do not compare pods with nodes.")
+def main(name: str, kubectl: Kubectl, autoscaler: bool, **flags: Sequence[str]) -> None:
+    """Check everything that can be known before release NAME starts. Nothing is created.
+
+    \b
+    values     the chart's own rules, as helm applies them
+    cluster    Kubeflow Trainer, your rights, nodes, quotas, storage classes, claims, keys of Secrets
+    addresses  models and datasets of the hub: whether they exist and HF_TOKEN may read them
+
+    All problems are listed at once. What could not be asked, for want of a right or a network, is named and
+    does not count. Exit codes: 0 no problem was found, 2 there is one. What only a pod can see (S3, the
+    registry, the volume's free space, images) is checked by the preflight Job of the install.
+    """
+    findings = check(name, flag_list(flags), kubectl, autoscaler)
+    for line in findings.fine:
+        click.echo(f"ok        {plain(line)}")
+    for line in findings.unasked:
+        click.echo(f"not asked {plain(line)}")
+    if findings.problems:
+        raise Problems(findings.text())

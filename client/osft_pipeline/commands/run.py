@@ -1,0 +1,117 @@
+"""`osft run`: starts a run on the cluster, or with --local runs the rendered stages on this machine."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from osft_pipeline.chart import flag_list, value_flags
+from osft_pipeline.commands import SETTINGS
+from osft_pipeline.install import install, refuse_problems
+from osft_pipeline.kubectl import Kubectl, cluster_options
+from osft_pipeline.local import inputs
+from osft_pipeline.local.run import Local
+from osft_pipeline.local.workspaces import called, workspace_option
+
+
+@click.command(context_settings={**SETTINGS, "ignore_unknown_options": True})
+@click.argument("name")
+@click.argument("helm", nargs=-1, type=click.UNPROCESSED)
+@value_flags
+@click.option(
+    "--data",
+    metavar="FILE|URI",
+    help="Rows to train on: short for --set data.uri=URI. A file or folder of this machine needs --local.",
+)
+@click.option(
+    "--model",
+    metavar="FOLDER|URI",
+    help="Base model: short for --set model.uri=URI. A folder of this machine needs --local.",
+)
+@click.option(
+    "--registry",
+    envvar="OSFT_LOCAL_REGISTRY",
+    show_envvar=True,
+    metavar="ADDRESS|none",
+    help="Model Registry: short for --set register.address=ADDRESS; none: no registration.",
+)
+@click.option("--no-check", is_flag=True, help="Start without what osft check asks.")
+@click.option("--autoscaler", is_flag=True, help="Nodes are added on demand: do not compare pods with nodes.")
+@click.option("--local", is_flag=True, help="Run the stages as processes of this machine, without a cluster.")
+@cluster_options
+@workspace_option
+@click.option(
+    "--claim",
+    "claims",
+    multiple=True,
+    metavar="NAME=DIR",
+    help="With --local: folder in place of claim NAME (pvc://NAME/...) or of a mounted Secret of that name.",
+)
+@click.option(
+    "--backoff-seconds",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="With --local: wait before the first retry of a stage; doubles each time, at most 6 minutes.",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Only show what would run: with --local commands, else objects."
+)
+@click.option("--ask", is_flag=True, help="With --local: ask both models a held-out question at the end.")
+def main(
+    name: str,
+    helm: Sequence[str],
+    data: str | None,
+    model: str | None,
+    registry: str | None,
+    local: bool,
+    no_check: bool,
+    autoscaler: bool,
+    kubectl: Kubectl,
+    workspace: Path,
+    claims: Sequence[str],
+    backoff_seconds: float,
+    dry_run: bool,
+    ask: bool,
+    **flags: Sequence[str],
+) -> None:
+    """Start a run of release NAME; the same values again go on with the same run.
+
+    On the cluster of your kubeconfig this is `helm upgrade --install NAME` with the chart that osft carries;
+    every further flag is helm's own (--timeout 24h --wait). What `osft check` finds is said before anything
+    is created. It returns when helm does: at once with `ordering: cluster`, when the model is registered with
+    `ordering: hooks`.
+
+    With --local the rendered containers run in order as processes of this machine, with folders in place of
+    their volumes and variables of the same name in place of their Secrets. Exit codes: 0 done, 2 something
+    must be fixed, 3 the gate failed, 75 something was unavailable, 124 a deadline passed, 130 stopped; others
+    are the failed stage's own.
+
+    \b
+    osft run mine --data hf://org/dataset -f my-values.yaml -n team
+    osft run mine --local --data ./chat.jsonl --model ./base-model --set train.gpus=0,eval.gpus=0
+    """
+    given = [*flag_list(flags), *registry_flags(registry)]
+    folders = inputs.claims(claims)
+    for key, value in (("data.uri", data), ("model.uri", model)):
+        given += inputs.address_flags(key, value, folders) if value else []
+    if local:
+        if helm:
+            raise click.UsageError(f"{helm[0]!r} is not an option of osft run --local.")
+        raise SystemExit(Local(workspace.resolve(), folders, backoff_seconds).run(name, given, dry_run, ask))
+    inputs.refuse_paths(folders)
+    given += kubectl.helm_flags()
+    if not (no_check or dry_run):
+        refuse_problems(name, given, kubectl, autoscaler=autoscaler)
+    code = install(name, [*given, *helm], dry_run=dry_run)
+    if code == 0 and not dry_run:
+        click.echo(f"\nWatch it: {called()} {shlex.join(['follow', name, *kubectl.flags])}")
+    raise SystemExit(code)
+
+
+def registry_flags(registry: str | None) -> list[str]:
+    """Return the value that --registry stands for."""
+    if registry is None:
+        return []
+    return ["--set-string", f"register.address={'' if registry == 'none' else registry}"]

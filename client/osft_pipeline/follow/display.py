@@ -1,0 +1,171 @@
+"""Where a run is shown: one screen that is drawn again, or one line for each change."""
+
+import os
+import shutil
+from datetime import UTC, datetime
+from typing import Any, Protocol, TextIO
+
+from osft_pipeline.follow.lines import parse
+from osft_pipeline.follow.model import Progress, Run, Stage, iso
+from osft_pipeline.follow.screen import ending, frame, in_colour, in_plain
+from osft_pipeline.terminal import plain
+
+PROGRESS_SECONDS = 30.0
+PROGRESS_SHARE = 0.05
+ENDS = ("done", "already done", "refused", "skipped")
+"""What a stage says last; its pod's end says it too, a moment later."""
+
+
+class Display(Protocol):
+    """What the loop needs."""
+
+    def show(self, run: Run) -> None:
+        """Show how the run stands."""
+
+    def say(self, text: str) -> None:
+        """Say something that is no state of the run, such as that the cluster does not answer."""
+
+    def end(self, run: Run | None) -> None:
+        """Show the last state; nothing follows."""
+
+
+def paint_for(stream: TextIO) -> Any:
+    """Colours where a person watches and does not mind."""
+    return in_colour if stream.isatty() and not os.environ.get("NO_COLOR") else in_plain
+
+
+class Screen:
+    """One screen on a terminal, drawn over itself; the last one stays."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream, self.paint = stream, paint_for(stream)
+        self.drawn = self.width = 0
+        self.run: Run | None = None
+
+    def show(self, run: Run) -> None:
+        self.run = run
+        self.draw("")
+
+    def say(self, text: str) -> None:
+        self.draw(plain(text))
+
+    def draw(self, note: str) -> None:
+        """Draw the state so far, cut to the terminal's height: what scrolled away cannot be drawn over."""
+        size = shutil.get_terminal_size((100, 24))
+        lines = frame(self.run, datetime.now(UTC), size.columns, self.paint) if self.run else []
+        lines = lines[: size.lines - 2] + ([note[: size.columns - 1]] if note else [])
+        # A narrower terminal has wrapped what was drawn: only an empty one is sure then.
+        start = (
+            "\x1b[2J\x1b[H" if size.columns < self.width else f"\x1b[{self.drawn}F" if self.drawn else "\r"
+        )
+        self.write("\x1b[?25l" + start + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J")
+        self.drawn, self.width = len(lines), size.columns
+
+    def end(self, run: Run | None) -> None:
+        """Draw the whole of it, however long."""
+        if run:
+            lines = frame(run, datetime.now(UTC), shutil.get_terminal_size((100, 24)).columns, self.paint)
+            back = f"\x1b[{self.drawn}F" if self.drawn else "\r"
+            self.write(back + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J")
+        self.write("\x1b[?25h")
+
+    def write(self, text: str) -> None:
+        """In one go, so that nothing flickers."""
+        self.stream.write(text)
+        self.stream.flush()
+
+
+class Lines:
+    """One line for each change, as the stages themselves log: time, stage, what happened, key=value."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.run = ""
+        self.seen: dict[str, tuple[Any, ...]] = {}
+        self.notes: set[str] = set()
+        self.last_said = ""
+        self.told: dict[str, tuple[datetime, Progress]] = {}
+
+    def show(self, run: Run) -> None:
+        if run.id != self.run:
+            self.run = run.id
+            self.seen, self.told = {}, {}
+            stages = ",".join(stage.name for stage in run.stages if stage.name != "preflight")
+            self.line(run.id, "follow", stages=stages, ordering=run.ordering, namespace=run.namespace)
+        self.last_said = ""
+        for stage in run.stages:
+            self.show_stage(stage)
+        for note in run.notes:
+            if note not in self.notes:
+                self.notes.add(note)
+                self.line(run.id, f"note: {note}")
+
+    def show_stage(self, stage: Stage) -> None:
+        """A stage, where something is new about it."""
+        pod = stage.pod if stage.state != "done" else None
+        now = (stage.state, stage.attempt, stage.reason, pod and pod.name)
+        begun = stage.state not in ("waiting", "not started") or stage.name in self.seen
+        if begun and now != self.seen.get(stage.name):
+            self.seen[stage.name] = now
+            seconds = stage.seconds(datetime.now(UTC)) if stage.finished else None
+            again = f"{stage.attempt}/{max(stage.attempts, stage.attempt)}" if stage.attempt > 1 else None
+            self.line(
+                stage.name,
+                "already done" if stage.already_done else stage.state,
+                attempt=again,
+                pod=pod and pod.name,
+                node=pod.node if pod and stage.state == "running" else None,
+                seconds=round(seconds) if seconds is not None else None,
+                code=stage.exit_code or None,
+                reason=stage.reason if stage.state != "done" else None,
+                message=stage.message.partition("\n")[0],
+            )
+        told = stage.progress if stage.state == "running" else None
+        if told and told.what not in ENDS and self.is_new(stage.name, told):
+            self.relay(stage)
+
+    def is_new(self, name: str, progress: Progress) -> bool:
+        """Whether the stage got on by 5 %, or began something else, or 30 s went by."""
+        now = datetime.now(UTC)
+        before = self.told.get(name)
+        if before is not None:
+            said, old = before
+            step = (progress.share or 0) - (old.share or 0)
+            same = progress.what == old.what and abs(step) < PROGRESS_SHARE
+            if progress == old or (same and (now - said).total_seconds() < PROGRESS_SECONDS):
+                return False
+        self.told[name] = now, progress
+        return True
+
+    def relay(self, stage: Stage) -> None:
+        """The stage's own line."""
+        own = next((line for line in reversed(stage.log) if parse(line) == stage.progress), "")
+        self.stream.write(f"{plain(own).rstrip()}\n")
+        self.stream.flush()
+
+    def line(self, who: str, what: str, **fields: Any) -> None:
+        """One event line."""
+        pairs = "".join(f" {key}={quoted(value)}" for key, value in fields.items() if value not in (None, ""))
+        self.stream.write(f"{iso(datetime.now(UTC))} {plain(who)} {plain(what)}{pairs}\n")
+        self.stream.flush()
+
+    def say(self, text: str) -> None:
+        if text != self.last_said:
+            self.last_said = text
+            self.line(self.run or "follow", text)
+
+    def end(self, run: Run | None) -> None:
+        """The result, and for a bad one what the screen would show."""
+        if run is None or not run.ended:
+            return
+        self.line(run.id, run.state, code=run.exit_code, seconds=round(run.seconds(datetime.now(UTC))))
+        self.stream.writelines(f"{line}\n" for line in ending(run, 110, in_plain))
+        self.stream.flush()
+
+
+def quoted(value: Any) -> str:
+    """A value as the stages write it in their logs."""
+    text = plain(value)
+    if text and not any(char in ' "=' for char in text):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,83 @@
+"""The objects of a release: which runs they belong to, which of them is meant."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from osft_pipeline.follow.model import Pod
+from osft_pipeline.follow.pods import view
+from osft_pipeline.kubectl import Json
+
+STAGES = ("download", "train", "eval", "register")
+RUN = "osft-pipeline/run"
+COMPONENT = "app.kubernetes.io/component"
+JOBSET = "jobset.sigs.k8s.io/jobset-name"
+
+
+class Objects:
+    """The objects of one run, by kind and component."""
+
+    def __init__(self, things: Iterable[Json]) -> None:
+        self.all = sorted(things, key=lambda thing: str(thing["metadata"]["creationTimestamp"]))
+        self.jobs = [thing for thing in self.all if thing["kind"] == "Job"]
+        self.trainjobs = [thing for thing in self.all if thing["kind"] == "TrainJob"] or list(self.implied())
+        self.pods = [thing for thing in self.all if thing["kind"] == "Pod"]
+
+    def implied(self) -> Iterator[Json]:
+        """TrainJobs as their Jobs tell of them, for who may list Jobs only."""
+        for name in {label(job, JOBSET) for job in self.jobs} - {""}:
+            below = [job for job in self.jobs if label(job, JOBSET) == name]
+            first = min(below, key=made)["metadata"]
+            meta = {
+                key: first[key] for key in ("creationTimestamp", "namespace", "annotations") if key in first
+            }
+            yield {"kind": "TrainJob", "metadata": {"name": name, **meta}, "spec": {}}
+
+    def job(self, component: str, trainjob: str = "") -> Json | None:
+        """The newest Job of a component; with a TrainJob's name, the one below it."""
+        return newest(
+            job for job in self.jobs if label(job, COMPONENT) == component and label(job, JOBSET) == trainjob
+        )
+
+    def pods_of(self, job: Json) -> list[Pod]:
+        """The pods that a Job made."""
+        uid = job["metadata"]["uid"]
+        owned = [
+            pod
+            for pod in self.pods
+            if any(o["uid"] == uid for o in pod["metadata"].get("ownerReferences", []))
+        ]
+        return [view(pod) for pod in owned]
+
+    def annotation(self, name: str) -> str:
+        """What the newest object that says it says."""
+        for thing in reversed(self.all):
+            if found := thing["metadata"].get("annotations", {}).get(f"osft-pipeline/{name}"):
+                return str(found)
+        return ""
+
+
+def label(thing: Json, name: str) -> str:
+    """A label, or nothing."""
+    return str(thing["metadata"].get("labels", {}).get(name, ""))
+
+
+def made(thing: Json) -> datetime:
+    """When an object was made."""
+    return datetime.fromisoformat(thing["metadata"]["creationTimestamp"])
+
+
+def newest(things: Iterable[Json]) -> Json | None:
+    """The newest object; one that is being deleted only where there is no other."""
+    return max(
+        things, key=lambda thing: ("deletionTimestamp" not in thing["metadata"], made(thing)), default=None
+    )
+
+
+def runs_of(things: Iterable[Json]) -> dict[str, datetime]:
+    """Runs of a release and when each began last. `helm test` and the like make it no newer."""
+    began: dict[str, datetime] = {}
+    for thing in things:
+        if thing["kind"] != "Pod" and label(thing, COMPONENT) in ("run", "wait", "preflight", *STAGES):
+            run = label(thing, RUN)
+            began[run] = max(began.get(run, made(thing)), made(thing))
+    return began

@@ -1,0 +1,228 @@
+"""What is read from the cluster: through the user's own kubectl, with the user's own rights."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache, wraps
+from typing import Any, Self
+
+import click
+
+from osft_pipeline.terminal import plain
+from osft_workspace import Transient, UserError
+
+Json = dict[str, Any]
+
+CHART = "app.kubernetes.io/name=osft-pipeline"
+KINDS = ("trainjobs.trainer.kubeflow.org", "jobs.batch", "pods")
+REQUEST_SECONDS = 15
+LOG_BYTES = 64 * 1024
+
+AWAY = re.compile(
+    r"unable to connect to the server|connection refused|was refused|timed? ?out|timeout|no route to host|"
+    r"EOF|connection reset|network is unreachable|service unavailable|etcdserver|too many requests|"
+    r"temporary failure|handshake|currently unable to handle",
+    re.IGNORECASE,
+)
+# kubectl's own guess where it was told of no cluster.
+NO_CLUSTER = re.compile(r"localhost:8080|no configuration has been provided")
+NO_LOGIN = re.compile(
+    r"unauthorized|must be logged in|getting credentials|the server has asked for", re.IGNORECASE
+)
+# What kubectl puts around a reason.
+WRAPPING = re.compile(
+    r"^(error: |Error from server (\(\w+\): )?)+| - did you specify the right host or port\?$"
+)
+
+
+@cache
+def find() -> str:
+    """Return the kubectl of PATH. Raises UserError where it has none."""
+    program = shutil.which("kubectl")
+    if not program:
+        raise UserError(
+            "kubectl was not found on PATH, and the cluster is reached through it. Install it: "
+            "https://kubernetes.io/docs/tasks/tools"
+        )
+    return program
+
+
+@dataclass(slots=True)
+class Kubectl:
+    """One kubectl with the flags that choose a cluster and a namespace."""
+
+    flags: Sequence[str] = ()
+    kinds: tuple[str, ...] = KINDS
+    """Without those that the cluster does not serve."""
+    refused: set[str] = field(default_factory=set)
+    """Kinds that this user may not list."""
+
+    @classmethod
+    def of(cls, namespace: str | None, context: str | None, kubeconfig: str | None) -> Self:
+        """kubectl with the given flags."""
+        given = {"namespace": namespace, "context": context, "kubeconfig": kubeconfig}
+        return cls([f"--{name}={value}" for name, value in given.items() if value])
+
+    def helm_flags(self) -> list[str]:
+        """The same choice of cluster and namespace in helm's words."""
+        return [flag.replace("--context=", "--kube-context=") for flag in self.flags]
+
+    def call(self, *words: str) -> tuple[int, str, str]:
+        """Exit code, output and complaints of one call. Raises UserError or Transient."""
+        command = [find(), *words, *self.flags, f"--request-timeout={REQUEST_SECONDS}s"]
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=2 * REQUEST_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise unavailable(f"kubectl did not answer within {2 * REQUEST_SECONDS} s") from None
+        return (
+            done.returncode,
+            done.stdout.decode(errors="replace"),
+            done.stderr.decode(errors="replace").strip(),
+        )
+
+    def objects(self, release: str = "") -> list[Json]:
+        """TrainJobs, Jobs and pods of a release, or of all. Raises UserError or Transient."""
+        chosen = f"{CHART},app.kubernetes.io/instance={release}" if release else CHART
+        while True:
+            words = ("get", ",".join(self.kinds), f"--selector={chosen}")
+            code, text, said = self.call(*words, "--output=json")
+            if code == 0:
+                return items(text)
+            missing = re.search(r'have a resource type "([^"]+)"', said)
+            left = tuple(kind for kind in self.kinds if not missing or not same_kind(kind, missing[1]))
+            if missing and len(left) < len(self.kinds):
+                self.kinds = left  # no Kubeflow Trainer here: train.runAs is job
+                continue
+            found = items(text)
+            if "forbidden" in said.lower() and found:
+                self.refused = set(re.findall(r'cannot list resource "(\w+)"', said))
+                return found
+            raise trouble(said)
+
+    def read(self, kind: str) -> list[Json]:
+        """Every object of a kind in the namespace, or in the cluster. Raises UserError or Transient."""
+        code, text, said = self.call("get", kind, "--output=json")
+        if code != 0:
+            raise trouble(said)
+        return items(text)
+
+    def log(self, pod: str, container: str, lines: int) -> list[str]:
+        """The last lines of a container's log; none where there is none. An empty name: the pod's stage."""
+        words = ("logs", pod, f"--tail={lines}", f"--limit-bytes={LOG_BYTES}")
+        code, text, _ = self.call(*words, *([f"--container={container}"] if container else []))
+        return text.splitlines() if code == 0 else []
+
+    def hindrance(self, name: str) -> str:
+        """What the newest event about an object of that name says, where that is a reason to wait."""
+        code, text, _ = self.call(
+            "get", "events", f"--field-selector=involvedObject.name={name}", "--output=json"
+        )
+        newest = max(items(text) if code == 0 else [], key=happened, default={})
+        # A large image takes minutes to pull; all else that is normal takes none.
+        tells = newest.get("type") == "Warning" or newest.get("reason") == "Pulling"
+        return plain(f"{newest.get('reason')}: {newest.get('message')}") if tells else ""
+
+    def helm_status(self, release: str) -> str:
+        """Helm's word for a release, such as deployed or failed; empty where it cannot be known.
+
+        Only labels are asked for: the secret itself holds the values.
+        """
+        chosen = f"--selector=owner=helm,name={release}"
+        code, text, _ = self.call("get", "secrets", chosen, "--show-labels", "--no-headers")
+        found = [dict(re.findall(r"(\w+)=([\w-]+)", line)) for line in text.splitlines()] if code == 0 else []
+        newest = max(found, key=lambda labels: int(labels.get("version", 0)), default={})
+        return str(newest.get("status", ""))
+
+    def workloads(self) -> list[Json]:
+        """Kueue's own objects, which say why something waits; none where Kueue is not there."""
+        code, text, _ = self.call("get", "workloads.kueue.x-k8s.io", "--output=json")
+        return items(text) if code == 0 else []
+
+    def namespace(self) -> str:
+        """The namespace that is meant where none is given."""
+        given = next((flag for flag in self.flags if flag.startswith("--namespace=")), "")
+        if given:
+            return given.partition("=")[2]
+        code, text, _ = self.call("config", "view", "--minify", "--output=jsonpath={..namespace}")
+        return (text.strip() if code == 0 else "") or "default"
+
+    def releases(self) -> dict[str, set[str]]:
+        """Namespaces and the releases of this chart in them, as far as this user may look."""
+        for where in (["--all-namespaces"], []):
+            words = ("get", ",".join(self.kinds), f"--selector={CHART}", "--output=json", *where)
+            code, text, _ = self.call(*words)
+            if code == 0:
+                break
+        found: dict[str, set[str]] = {}
+        for thing in items(text) if code == 0 else []:
+            meta = thing["metadata"]
+            found.setdefault(meta["namespace"], set()).add(meta["labels"]["app.kubernetes.io/instance"])
+        return found
+
+
+def cluster_options(command: Any) -> Any:
+    """Give a command kubectl's flags; it receives `kubectl`, the program with them."""
+
+    @click.option("-n", "--namespace", help="Namespace; kubectl's current one by default.")
+    @click.option("--context", "--kube-context", help="Context of the kubeconfig.")
+    @click.option("--kubeconfig", help="Kubeconfig file.")
+    @wraps(command)
+    def with_kubectl(
+        namespace: str | None, context: str | None, kubeconfig: str | None, **others: Any
+    ) -> Any:
+        return command(kubectl=Kubectl.of(namespace, context, kubeconfig), **others)
+
+    return with_kubectl
+
+
+def items(text: str) -> list[Json]:
+    """The objects of a List; none in what is not one."""
+    try:
+        found: list[Json] = json.loads(text).get("items", [])
+    except ValueError:
+        return []
+    return found
+
+
+def happened(event: Json) -> str:
+    """When an event was seen last."""
+    seen = (event.get("series") or {}).get("lastObservedTime") or event.get("lastTimestamp")
+    return str(seen or event.get("eventTime") or "")
+
+
+def same_kind(kind: str, said: str) -> bool:
+    """Whether kubectl's complaint about `said` is about `kind`."""
+    return kind.partition(".")[0] == said.partition(".")[0]
+
+
+def trouble(said: str) -> UserError | Transient:
+    """kubectl's complaint as something to do or to wait for."""
+    words = WRAPPING.sub("", (said or "no reason").splitlines()[-1])
+    if NO_CLUSTER.search(said):
+        return UserError(
+            "kubectl has no cluster configured. Set KUBECONFIG, or give --kubeconfig or --context."
+        )
+    if NO_LOGIN.search(said):
+        return UserError(f"the cluster did not accept your login ({words}). Log in again.")
+    if "forbidden" in said.lower():
+        return UserError(
+            f"you are not allowed to read this ({words}). Ask for a Role with get and list on trainjobs, "
+            "jobs, pods and pods/log in this namespace, or name another with -n."
+        )
+    if AWAY.search(said):
+        return unavailable(words)
+    return UserError(f"kubectl failed: {words}")
+
+
+def unavailable(words: str) -> Transient:
+    """The cluster cannot be reached now; the same question may be answered later."""
+    return Transient(f"the cluster does not answer ({words}).")

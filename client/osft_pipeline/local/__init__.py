@@ -1,0 +1,1 @@
+"""Runs what the chart renders as processes of this machine."""

@@ -1,0 +1,112 @@
+"""One question to both models of a run on this machine, the answers side by side."""
+
+import json
+import shutil
+import subprocess
+import textwrap
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from osft_pipeline.local import answers, summary
+from osft_pipeline.local.processes import environments
+from osft_pipeline.local.records import read
+from osft_workspace import UserError, printable, redact_text
+
+GAP = "    "
+TAB = 4  # columns
+TITLES = ("base model", "tuned model")
+
+
+def ask_models(
+    workspace: Path,
+    run_id: str | None,
+    question: str | None = None,
+    system: str | None = None,
+    max_new_tokens: int = 64,
+    trust_remote_code: bool = False,
+) -> str:
+    """Return question and answers for a terminal; without a question the first held-out row is asked.
+
+    Raises UserError for a run without models and where the models cannot be loaded.
+    """
+    run_id = summary.newest_run(workspace, run_id, stage="train")
+    run_dir = workspace / "runs" / run_id
+    rows = held_out(run_dir / "download" / "eval.jsonl")
+    question = question or next(iter(rows), None)
+    if not question:
+        raise UserError(f"{summary.near(run_dir)} has no held-out row to ask. Give a question.")
+    turns = [{"role": "system", "content": system}] if system else []
+    turns.append({"role": "user", "content": question})
+    asked = {
+        "folders": [str(folder) for folder in model_folders(workspace, run_dir)],
+        "turns": turns,
+        "max_new_tokens": max_new_tokens,
+        "trust_remote_code": trust_remote_code,
+    }
+    return layout(question, answered(asked), rows.get(question))
+
+
+def model_folders(workspace: Path, run_dir: Path) -> list[Path]:
+    """Return the folders of base and tuned model. Raises UserError for one that is gone."""
+    records = {stage: read(run_dir / stage / "record.json") for stage in summary.STAGES}
+    base = workspace / str(records["download"]["details"]["model"]["path"])
+    folders = []
+    for title, folder in zip(TITLES, (base, summary.tuned_model(run_dir, records)), strict=True):
+        if folder is None or not (folder / "config.json").is_file():
+            raise UserError(
+                f"the {title} of run {run_dir.name} is missing: expected {folder}. Start the run again."
+            )
+        folders.append(folder)
+    return folders
+
+
+def answered(asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """Let the models answer in the evaluation's environment. Raises UserError with the end of its output."""
+    python = environments() / "eval" / "bin" / "python"
+    if not python.exists():
+        raise UserError(f"{python} is missing. `scripts/setup demo` installs what runs need.")
+    done = subprocess.run(
+        [python, answers.__file__], input=json.dumps(asked), capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise UserError(
+            f"the models cannot be asked: {printable((done.stderr.strip() or 'no reason').splitlines()[-1])}"
+        )
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+def held_out(path: Path) -> dict[str, str]:
+    """Question -> answer of the held-out rows of one question and one answer."""
+    found = {}
+    if path.is_file():
+        with path.open() as file:
+            for line in file:
+                turns = [turn for turn in json.loads(line).get("messages") or [] if turn["role"] != "system"]
+                if [turn["role"] for turn in turns] == ["user", "assistant"]:
+                    found[str(turns[0]["content"])] = str(turns[1]["content"])
+    return found
+
+
+def layout(question: str, found: list[dict[str, Any]], reference: str | None) -> str:
+    """The question, the answers in two columns, and the row's own answer where the question is a row's."""
+    width = min(shutil.get_terminal_size((100, 24)).columns, 120)
+    column = (width - len(GAP) - 2) // 2
+    cells = [
+        [f"{title}, {one['seconds']:.1f} s", "-" * column, *wrap(one["text"] or "(nothing)", column)]
+        for title, one in zip(TITLES, found, strict=True)
+    ]
+    lines = [f"  {left:{column}}{GAP}{right}".rstrip() for left, right in zip_longest(*cells, fillvalue="")]
+    lines[0] = summary.bold(lines[0])
+    shown = [summary.bold(line) for line in wrap(question, width)]
+    if reference:
+        own = [f"  {line}" for line in wrap(reference, width - 2)]
+        lines += ["", summary.bold("  the held-out row's own answer"), *own]
+    return "\n".join([*shown, "", *lines])
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """Text in lines of at most `width`; its own line breaks stay, what else acts on a terminal is escaped."""
+    parts = (printable(part.expandtabs(TAB)) for part in redact_text(text).split("\n"))
+    return [line for part in parts for line in textwrap.wrap(part, width) or [""]]

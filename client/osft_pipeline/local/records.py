@@ -1,0 +1,23 @@
+"""What runs left behind, as it may be shown: files in a workspace that others may have written to."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from osft_workspace.text import fields
+
+Json = dict[str, Any]
+
+
+def read(path: Path) -> Json:
+    """Return a JSON file with texts that a terminal may show, or nothing where it is missing."""
+    return dict(fields(json.loads(path.read_text()))) if path.is_file() else {}
+
+
+def first_row(path: Path) -> Json:
+    """The first held-out row, or nothing."""
+    if not path.is_file():
+        return {}
+    with path.open() as file:
+        line = file.readline()
+    return json.loads(line) if line.strip() else {}

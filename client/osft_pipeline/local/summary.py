@@ -1,0 +1,214 @@
+"""The last screen: what a run learned, what it kept, what it cost and where everything lies.
+
+Reads the run's records and `summary` of `eval/results.json`, nothing else. Plain text, at most 100 columns.
+"""
+
+import os
+import re
+import shlex
+import textwrap
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import click
+
+from osft_pipeline.local.records import Json, first_row, read
+from osft_pipeline.local.workspaces import called, default_workspace
+from osft_workspace import UserError, printable
+from osft_workspace.log import duration
+from osft_workspace.text import field
+
+WIDTH = 100
+NAME = 34
+"""Columns for the name of a task."""
+HOLDOUT_ROWS = ("loss", "perplexity", "rouge_l", "bleu")
+OLDER = "Its evaluation is of another version: run it again to see its figures here."
+STAGES = ("download", "train", "eval", "register")
+ACTS_IN_QUOTES = re.compile(r"[\"$`\\!]")  # what a shell reads between double quotes
+
+
+def show(workspace: Path, run_id: str) -> None:
+    """Print the screen of one run. Raises UserError when the run has no record yet."""
+    click.echo(screen(workspace, run_id))
+
+
+def newest_run(workspace: Path, name: str | None = None, stage: str | None = None) -> str:
+    """The run `name`, else the newest run of release `name`, else the newest; by its record of `stage`."""
+    runs = name if name and (workspace / "runs" / name).is_dir() else f"{name}-????????" if name else "*"
+    pattern = f"{runs}/{stage or '*'}/record.json"
+    records = sorted((workspace / "runs").glob(pattern), key=lambda path: path.stat().st_mtime)
+    if not records:
+        of = f" of {name!r}" if name else ""
+        raise UserError(
+            f"{near(workspace)} holds no finished run{of}. Start one with `{called()} run NAME --local`."
+        )
+    return records[-1].parent.parent.name
+
+
+def changed_since(workspace: Path, run_id: str, began: float) -> bool:
+    """Whether a stage of the run finished after `began`, a time of the system clock in seconds."""
+    records = (workspace / "runs" / run_id).glob("*/record.json")
+    return any(record.stat().st_mtime >= began for record in records)
+
+
+def near(path: Path) -> str:
+    """A path as short as it can be typed here."""
+    return printable(min(str(path), os.path.relpath(path), key=len))
+
+
+def screen(workspace: Path, run_id: str) -> str:
+    """The whole screen as text."""
+    run_dir = workspace / "runs" / run_id
+    records = {stage: read(run_dir / stage / "record.json") for stage in STAGES}
+    found = {stage: record for stage, record in records.items() if record}
+    if not found:
+        raise UserError(f"{near(run_dir)} holds no record: expected <stage>/record.json of a finished stage.")
+    results = read(run_dir / "eval" / "results.json") if "eval" in found else {}
+    summary = results.get("summary") or {}
+    parts = [
+        headline(run_id, found, summary),
+        learned(summary),
+        kept(summary),
+        left_out(summary),
+        costs(found, summary),
+        places(run_dir, found, results),
+        ask_line(workspace, run_dir, found),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def bold(text: str) -> str:
+    """A heading; plain where NO_COLOR is set or nobody watches."""
+    return text if os.environ.get("NO_COLOR") else click.style(text, bold=True)
+
+
+def tint(text: str, good: bool | None) -> str:
+    """Green for better, red for worse; plain where NO_COLOR is set or it says neither."""
+    if good is None or os.environ.get("NO_COLOR"):
+        return text
+    return click.style(text, fg="green" if good else "red")
+
+
+def size(count: int) -> str:
+    """Bytes as people say them."""
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+
+
+def table(rows: Sequence[Sequence[str]], shapes: str, tints: Sequence[Callable[[str], str]] = ()) -> str:
+    """Rows as aligned lines; one of `<` or `>` in `shapes` for each column, one of `tints` for each row."""
+    widths = [max(len(row[index]) for row in rows) for index in range(len(shapes))]
+    lines = []
+    for number, row in enumerate(rows):
+        cells = [f"{cell:{shape}{width}}" for cell, shape, width in zip(row, shapes, widths, strict=True)]
+        line = "  " + "   ".join(cells).rstrip()
+        lines.append(tints[number](line) if tints else line)
+    return "\n".join(lines)
+
+
+def headline(run_id: str, records: dict[str, Json], summary: Json) -> str:
+    """The run's name, how it ended, how long its stages took together; then what evaluation found."""
+    seconds = sum(record["timings"]["seconds"] for record in records.values())
+    failed = [stage for stage, record in records.items() if record["status"] == "refused"]
+    state = f"the gate of {failed[0]} failed" if failed else "done"
+    first = f"{bold(printable(run_id))}  {state}; its stages took {duration(seconds)}"
+    if not summary:
+        return f"{first}\n{OLDER}" if "eval" in records else first
+    good = {"worse": False}.get(summary["verdict"], summary["learned"] == "learned" or None)
+    gates = filled(summary["gates"]["sentence"], "")
+    return f"{first}\n{tint(summary['headline'], good)}\n{gates}"
+
+
+def learned(summary: Json) -> str:
+    """Held-out loss, perplexity and text scores of both models."""
+    found = (summary.get("tables") or {}).get("learned")
+    if not found:
+        return ""
+    lines = [line for line in found["rows"] if line["id"] in HOLDOUT_ROWS]
+    return section("What was learned", found, lines, {**found["columns"], "name": ""})
+
+
+def kept(summary: Json) -> str:
+    """One line for each group and task: both models, flips in both directions, p; then a reading of them."""
+    found = (summary.get("tables") or {}).get("kept")
+    if not found:
+        return ""
+    columns = {key: title for key, title in found["columns"].items() if key != "reading"}
+    return section("What was kept", found, found["rows"], {**columns, "name": ""})
+
+
+def section(title: str, found: Json, lines: Sequence[Json], columns: dict[str, str]) -> str:
+    """A table of eval's summary below its title and note, with its reading."""
+    cells = [[short(line[key], NAME) if key == "name" else line[key] for key in columns] for line in lines]
+    good = {"good": True, "bad": False}
+    tints: list[Callable[[str], str]] = [str, *(partial(tint, good=good.get(line["tone"])) for line in lines)]
+    shapes = "<" + ">" * (len(columns) - 1)
+    parts = [f"{bold(title)}  {found['note']}", table([[*columns.values()], *cells], shapes, tints)]
+    return "\n".join(parts + ([filled(found["sentence"], "  ")] if found["sentence"] else []))
+
+
+def filled(text: str, indent: str) -> str:
+    """A sentence on as many lines as it takes."""
+    return textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent)
+
+
+def short(text: str, width: int) -> str:
+    """Text cut to `width`."""
+    return text if len(text) <= width else text[: width - 1] + "\u2026"
+
+
+def left_out(summary: Json) -> str:
+    """What was not evaluated or not judged."""
+    return "\n".join(f"{bold('Left out')}  {entry}" for entry in summary.get("left_out") or [])
+
+
+def costs(records: dict[str, Json], summary: Json) -> str:
+    """Time and peak memory per stage, and what each said; the headline of evaluation stands above."""
+    rows = []
+    headline = f"{str(summary.get('headline') or '').rstrip('.')}; "
+    for stage, record in records.items():
+        timings = record["timings"]
+        memory = timings.get("peak_memory_bytes") or 0
+        message = str(record.get("message") or "").removeprefix(headline)
+        said = short(message.partition("; ")[0], WIDTH - 34)
+        rows.append((stage, duration(timings["seconds"]), size(memory), said))
+    return f"{bold('Time and peak memory')}\n{table(rows, '<>><')}"
+
+
+def places(run_dir: Path, records: dict[str, Json], results: Json) -> str:
+    """Where model, report and records lie, and the registered version."""
+    rows = []
+    model = tuned_model(run_dir, records)
+    if model is not None:
+        rows.append(("model", near(model)))
+    if results:
+        rows.append(("report", near(run_dir / "eval" / "report.html")))
+    rows.append(("records", near(run_dir) + "/{" + ",".join(records) + "}/record.json"))
+    register = records.get("register")
+    if register is not None:
+        details = register.get("details") or {}
+        rows.append(("version", str(details.get("url") or register.get("message") or register["status"])))
+    return f"{bold('Where it lies')}\n{table(rows, '<<')}"
+
+
+def tuned_model(run_dir: Path, records: dict[str, Json]) -> Path | None:
+    """The folder of the model that goes on: the one evaluation names, else the trained one."""
+    for stage in ("eval", "train"):
+        model = ((records.get(stage) or {}).get("details") or {}).get("model") or {}
+        if model.get("path"):
+            return run_dir / str(model["path"])
+    return None
+
+
+def ask_line(workspace: Path, run_dir: Path, records: dict[str, Json]) -> str:
+    """The command that asks both models a question."""
+    if tuned_model(run_dir, records) is None:
+        return ""
+    row = first_row(run_dir / "download" / "eval.jsonl")
+    asked = [turn["content"] for turn in row.get("messages") or [] if turn.get("role") == "user"]
+    question = asked[0].splitlines()[0] if asked and len(asked[0]) <= 80 else "Who are you?"
+    question = field(question)
+    quoted = shlex.quote(question) if ACTS_IN_QUOTES.search(question) else f'"{question}"'
+    words = [] if workspace == default_workspace() else ["--workspace", near(workspace)]
+    words += [] if newest_run(workspace, stage="train") == run_dir.name else ["--run", run_dir.name]
+    return f"{bold('Ask both models')}\n  {called()} ask {''.join(f'{word} ' for word in words)}{quoted}"

@@ -1,0 +1,105 @@
+"""The variables of a container, from what the pod says and what this machine needs."""
+
+import os
+import re
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from osft_pipeline.chart import Object
+from osft_pipeline.local.places import Machine, Places
+from osft_pipeline.local.plan import Step, annotations, labels
+
+# What a process needs to find its way on this machine. Nothing else of the caller's environment reaches a
+# stage: what works here works in the cluster.
+INHERITED = (
+    "PATH", "LANG", "LC_ALL", "TERM", "COLUMNS", "LINES", "COLORTERM", "NO_COLOR", "TZ", "USER", "LOGNAME",
+    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_HOME",
+)  # fmt: skip
+
+
+def environment(step: Step, machine: Machine, places: Places, bin_dir: Path) -> dict[str, str]:
+    """The variables of one attempt: the container's own, and what the machine needs."""
+    env = {name: machine.env[name] for name in INHERITED if name in machine.env}
+    env["PATH"] = f"{bin_dir}{os.pathsep}{env.get('PATH', os.defpath)}"
+    env["OMP_WAIT_POLICY"] = "passive"  # this machine does other things too: threads must not spin
+    env["TMPDIR"] = str(places.mounts.get("/tmp", places.scratch))
+    given: dict[str, str] = {}
+    for entry in step.container.get("env") or []:
+        value = variable(entry, step, machine)
+        if value is not None:
+            given[entry["name"]] = value
+    for name, value in given.items():
+        env[name] = value if is_secret(step, name) else places.local(expand(value, given))
+    env["OSFT_TERMINATION_LOG"] = str(places.termination_log)
+    return env
+
+
+def is_secret(step: Step, name: str) -> bool:
+    """Whether a variable comes from a Secret; those are passed on untouched."""
+    return any(
+        entry["name"] == name and "secretKeyRef" in (entry.get("valueFrom") or {})
+        for entry in step.container.get("env") or []
+    )
+
+
+def expand(text: str, env: Mapping[str, str]) -> str:
+    """Replace `$(NAME)` as the kubelet does; `$$` stands for one dollar, unknown names stay."""
+    return re.sub(
+        r"\$\$|\$\((\w+)\)",
+        lambda found: "$" if found[0] == "$$" else env.get(found[1], found[0]),
+        text,
+    )
+
+
+def variable(entry: Object, step: Step, machine: Machine) -> str | None:
+    """One variable's value, or None when it is absent and may be."""
+    source: dict[str, Any] = entry.get("valueFrom") or {}
+    if not source:
+        return str(entry.get("value", ""))
+    if "fieldRef" in source:
+        return pod_field(source["fieldRef"]["fieldPath"], step)
+    if "resourceFieldRef" in source:
+        resources = step.container.get("resources") or {}
+        part, _, name = source["resourceFieldRef"]["resource"].partition(".")
+        return str((resources.get(part) or {}).get(name, ""))
+    kind = "Secret" if "secretKeyRef" in source else "ConfigMap"
+    ref = source["secretKeyRef" if kind == "Secret" else "configMapKeyRef"]
+    if machine.env.get(entry["name"]):
+        return machine.env[entry["name"]]
+    content = machine.rendered(kind, ref["name"])
+    return content[ref["key"]].decode() if content and ref["key"] in content else None
+
+
+def missing_variables(steps: list[Step], machine: Machine) -> list[str]:
+    """A sentence for each secret or config key that a stage needs and that nothing here gives."""
+    sentences: dict[str, str] = {}
+    for step in steps:
+        for entry in step.container.get("env") or []:
+            source = entry.get("valueFrom") or {}
+            ref = source.get("secretKeyRef") or source.get("configMapKeyRef")
+            if ref and not ref.get("optional") and variable(entry, step, machine) is None:
+                sentences.setdefault(
+                    entry["name"],
+                    f"stage {step.stage} takes {entry['name']} from key {ref['key']!r} of {ref['name']!r}: "
+                    f"here set the variable {entry['name']}.",
+                )
+    return list(sentences.values())
+
+
+def pod_field(path: str, step: Step) -> str:
+    """A downward-API field of the pod that this process stands for."""
+    found = re.fullmatch(r"metadata\.(labels|annotations)\['([^']+)'\]", path)
+    if found:
+        values = labels(step.pod) if found[1] == "labels" else annotations(step.pod)
+        return str(values.get(found[2], ""))
+    known = {
+        "metadata.name": step.job,
+        "metadata.namespace": "local",
+        "spec.nodeName": socket.gethostname(),
+        "status.hostIP": "127.0.0.1",
+        "status.podIP": "127.0.0.1",
+    }
+    return known.get(path, "")

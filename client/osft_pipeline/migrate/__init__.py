@@ -1,0 +1,81 @@
+"""Settings of other systems as a values file of the chart, by the tables of docs/migration.md."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+
+from osft_pipeline.migrate.convert import Left, Needless, kinds, value_of
+from osft_pipeline.migrate.sources import HUB, KEP, KFP, Json, read
+from osft_pipeline.migrate.tables import Row, tables
+from osft_pipeline.values import place
+from osft_workspace import printable, redact_text
+from osft_workspace.text import excerpt
+
+S3_PARTS = ("dataset_provider_parameters.bucket_name", "dataset_provider_parameters.file_key")
+GPUS = "GPUs of resources_per_worker"
+GPU_KEYS = ("gpu", "nvidia.com/gpu", "gpus")
+
+
+def migrate(documents: Iterable[Any], system: str | None) -> str:
+    """Return a values file, with a comment for each parameter that it does not carry. Raises UserError."""
+    section, parameters = read(documents, system)
+    values: Json = {}
+    left: list[str] = []
+    for name, value in combined(section, parameters):
+        row = tables()[section].get(name)
+        if value is None or value == "":
+            continue
+        if name == GPUS:
+            place(values, "train.gpus", value)
+        elif row is None and section == HUB:
+            place(values, "train.extraArgs", {name: value})
+        elif row is None:
+            left.append(f"{name}: {excerpt(str(value))}: not a parameter of {section}")
+        else:
+            take(values, row, value, left)
+    tasks = values.get("eval", {}).get("tasks") or []
+    if section == KFP and not all(str(task).startswith("osft_") for task in tasks):
+        place(values, "eval.downloadBenchmarks", True)  # as that pipeline always did
+    return written(section, values, left)
+
+
+def combined(section: str, parameters: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Return the parameters, those that make one value together put together."""
+    if section != KEP:
+        return parameters
+    found = dict(parameters)
+    if all(found.get(name) for name in S3_PARTS):
+        found[S3_PARTS[0]] = f"s3://{found[S3_PARTS[0]]}/{found.pop(S3_PARTS[1])}"
+    resources = found.get("resources_per_worker")
+    if isinstance(resources, dict):
+        gpus = [resources.pop(name) for name in GPU_KEYS if name in resources]
+        found |= {GPUS: gpus[0]} if gpus else {}
+    return list(found.items())
+
+
+def take(values: Json, row: Row, value: Any, left: list[str]) -> None:
+    """Put one parameter into the values, or say why not."""
+    shown = excerpt(redact_text(str(value)))
+    try:
+        if not row.ours:
+            raise Left(row.note)
+        taken = value_of(row, value)
+    except Needless:
+        return
+    except Left as reason:
+        why = str(reason) or f"{row.note}: see {row.ours}"
+        left.append(f"{row.theirs}: {shown}: {why}")
+        return
+    if row.part and "object" in kinds(row.ours):
+        taken = {row.part: taken}
+    place(values, row.ours, taken)
+
+
+def written(section: str, values: Json, left: list[str]) -> str:
+    """Return the values file."""
+    lines = [f"# Values of osft-pipeline, made from settings of: {section}."]
+    if left:
+        lines += ["# Not carried over:", *(f"#   {printable(reason, 400)}" for reason in left)]
+    body = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110) if values else "{}\n"
+    return "\n".join(lines) + "\n" + body

@@ -1,0 +1,203 @@
+"""Values of other systems as ours: by the type that the chart's schema gives a key, or by a rule."""
+
+import json
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from osft_pipeline.chart import chart
+from osft_pipeline.migrate.tables import Row
+
+Json = dict[str, Any]
+
+
+class Left(Exception):
+    """A parameter that is not carried over; the text says why, and is empty where the table's note does."""
+
+
+class Needless(Exception):
+    """A parameter whose value is what happens without it."""
+
+
+@cache
+def schema() -> Json:
+    """Return the chart's schema of values."""
+    found: Json = json.loads((chart() / "values.schema.json").read_text())
+    return found
+
+
+def kinds(key: str) -> set[str]:
+    """Return the JSON types that a key takes; none for one inside a map of the user's own."""
+    node = schema()
+    for part in key.split("."):
+        node = resolved(node).get("properties", {}).get(part, {})
+    node = resolved(node)
+    types = node.get("type", [])
+    return set([types] if isinstance(types, str) else types)
+
+
+def resolved(node: Json) -> Json:
+    """Return a schema with its reference followed."""
+    name = str(node.get("$ref", "")).removeprefix("#/definitions/")
+    return schema()["definitions"][name] if name else node
+
+
+def scalar(text: str) -> Any:
+    """Return a text as the number or truth that it writes."""
+    try:
+        return json.loads(text.lower() if text in ("True", "False") else text)
+    except ValueError:
+        return text
+
+
+def pairs(text: str) -> Json:
+    """Return `k=v,k=v` as a map; a comma inside a value stays in it."""
+    found: Json = {}
+    last = ""
+    for part in text.split(","):
+        key, equals, value = part.partition("=")
+        if equals:
+            last = key.strip()
+            found[last] = scalar(value.strip())
+        elif last:
+            found[last] = f"{found[last]},{part}"
+    return found
+
+
+def coerced(value: Any, key: str) -> Any:
+    """Return a value in a type that the key takes, where it can be read as one."""
+    types = kinds(key)
+    if "object" in types:
+        found = pairs(value) if isinstance(value, str) else value
+        texts = named_texts(key) and isinstance(found, dict)
+        return {name: str(one) for name, one in found.items()} if texts else found
+    if "array" in types:
+        listed = (
+            [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        )
+        one = "string" in types and isinstance(listed, list) and len(listed) == 1
+        return listed[0] if one else listed
+    if types & {"integer", "number", "boolean"} and isinstance(value, str):
+        return scalar(value)
+    return str(value) if types == {"string"} and not isinstance(value, (dict, list)) else value
+
+
+def named_texts(key: str) -> bool:
+    """Whether a key is a map whose values Kubernetes takes as texts."""
+    return key.endswith((".env", ".annotations", ".labels"))
+
+
+SECRET = "its value is a secret and is not copied. Create it with `osft secrets`"
+RULES: dict[str, Callable[[Any], Any]] = {}
+
+
+def rule(*names: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+    """Register how the values of these parameters are read. A rule returns the value, or raises Left."""
+
+    def keep(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        RULES.update(dict.fromkeys(names, function))
+        return function
+
+    return keep
+
+
+@rule(
+    "phase_01_dataset_opt_hf_token",
+    "phase_02_train_opt_hf_token",
+    "model_provider_parameters.access_token",
+    "dataset_provider_parameters.token",
+)
+def hub_token(value: Any) -> str:
+    """A token is a secret; the key names the Secret that holds it."""
+    return "hf-token"
+
+
+@rule("dataset_provider_parameters.access_key", "dataset_provider_parameters.secret_key")
+def s3_key(value: Any) -> Any:
+    raise Left(f"{SECRET} s3; secrets.s3.existing names it")
+
+
+@rule("dataset_provider_parameters.bucket_name", "dataset_provider_parameters.file_key")
+def s3_address(value: Any) -> str:
+    """Bucket and key, put together."""
+    if not str(value).startswith("s3://"):
+        raise Left("an address of S3 needs bucket_name and file_key: data.uri: s3://<bucket>/<key>")
+    return str(value)
+
+
+@rule("phase_03_eval_opt_limit")
+def limit(value: Any) -> int:
+    """There -1 means without a limit, here 0 does."""
+    return max(int(value), 0)
+
+
+@rule("phase_02_train_opt_pull_secret")
+def pull_secret(value: Any) -> list[str]:
+    return [str(value)]
+
+
+@rule("phase_02_train_opt_cpu", "phase_02_train_opt_memory")
+def amount(value: Any) -> str:
+    return str(value)
+
+
+@rule("save_strategy")
+def every_epoch(value: Any) -> bool:
+    """`epoch` is true; `steps` and `no` are false."""
+    return str(value) == "epoch"
+
+
+@rule("r", "trainer_parameters.lora_config")
+def rank(value: Any) -> Any:
+    raise Left("how much may change is a share of the rank here, train.unfreezeRankRatio, not a number")
+
+
+@rule("device_map", "local_files_only", "chat_template", "callbacks", "ckpt_output_dir",
+      "phase_02_train_opt_runtime", "output.image", "output.imagePushSecret", "input.image", "input.volume",
+      "output.volume", "input.imagePullSecrets")  # fmt: skip
+def by_hand(value: Any) -> Any:
+    raise Left("")
+
+
+@rule("method")
+def method(value: Any) -> str:
+    """Only methods that the chart has."""
+    known = resolved(schema()["properties"]["train"])["properties"]["method"].get("enum", [])
+    if value not in known:
+        raise Left(f"train.method is one of {', '.join(known)}")
+    return str(value)
+
+
+@rule("dataset_provider_parameters.repo_id", "preset.name")
+def hub_name(value: Any) -> str:
+    """A name on the hub. Kaito's presets have names of their own."""
+    if "/" not in str(value):
+        raise Left("give the model's name on the hub: model.uri: hf://<org>/<name>")
+    return f"hf://{value}"
+
+
+@rule("resource.labelSelector")
+def selector(value: Any) -> Any:
+    """Labels of nodes; expressions have no counterpart in a node selector."""
+    labels = value.get("matchLabels") if isinstance(value, dict) else None
+    if not labels:
+        raise Left("")
+    return labels
+
+
+@rule("resource.instanceType")
+def instance(value: Any) -> Json:
+    return {"node.kubernetes.io/instance-type": str(value)}
+
+
+def value_of(row: Row, value: Any) -> Any:
+    """Return what our key takes for a value of theirs. Raises Left or Needless."""
+    if row.theirs in RULES:
+        return RULES[row.theirs](value)
+    if row.part and "object" in kinds(row.ours):
+        return value
+    if row.part:
+        if str(value).lower() not in ("true", "1"):
+            raise Needless
+        return row.part
+    return coerced(value, row.ours)

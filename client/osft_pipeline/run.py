@@ -1,0 +1,136 @@
+"""A run as Python sees it: its state, its results, its report."""
+
+import html
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from osft_pipeline.follow.display import Lines, Screen
+from osft_pipeline.follow.follower import Follower
+from osft_pipeline.follow.look import Look
+from osft_pipeline.kubectl import Json, Kubectl
+from osft_pipeline.local import listing, summary
+from osft_pipeline.local.records import read
+from osft_workspace import UserError
+
+LOOK_SECONDS = 5.0
+
+
+class RunFailed(Exception):
+    """A run ended badly; `exit_code` is the stage's own: 2 fix something, 3 the gate failed, 75 try again."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The page of an evaluation; a notebook shows it."""
+
+    path: Path
+
+    def _repr_html_(self) -> str:
+        page = html.escape(self.path.read_text(), quote=True)
+        return f'<iframe srcdoc="{page}" sandbox style="width: 100%; height: 80vh; border: 0"></iframe>'
+
+
+class LocalRun:
+    """A run in a workspace of this machine."""
+
+    def __init__(self, workspace: Path, name: str) -> None:
+        self.workspace, self.name = workspace, name
+
+    @property
+    def run_id(self) -> str:
+        """The newest run of this name. Raises UserError where there is none."""
+        return summary.newest_run(self.workspace, self.name)
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self.workspace / "runs" / self.run_id
+
+    @property
+    def status(self) -> str:
+        """done, refused, running or incomplete."""
+        found = listing.run(self.folder)
+        return str(found["state"]) if found else "incomplete"
+
+    @property
+    def results(self) -> Json:
+        """eval/results.json; empty where the run was not evaluated."""
+        return read(self.folder / "eval" / "results.json")
+
+    def report(self) -> Report:
+        """The page of the evaluation. Raises UserError where there is none."""
+        page = self.folder / "eval" / "report.html"
+        if not page.is_file():
+            raise UserError(
+                f"run {self.run_id} has no report: expected {page}. Its evaluation has not finished."
+            )
+        return Report(page)
+
+    def follow(self) -> None:
+        """Print the last screen: a local run is over when `train` returns."""
+        summary.show(self.workspace, self.run_id)
+
+    def wait(self, timeout: float | None = None) -> str:
+        """Return the status: a local run is over when `train` returns."""
+        return self.status
+
+
+class ClusterRun:
+    """The newest run of a release on a cluster. Its results lie in its workspace and in the registry."""
+
+    def __init__(self, kubectl: Kubectl, release: str) -> None:
+        self.kubectl, self.name = kubectl, release
+
+    def describe(self) -> Json:
+        """The run with the keys of `osft follow --json`. Raises UserError where the release has no run."""
+        found = Look(self.kubectl, self.name, None).once()
+        if found is None:
+            raise UserError(f"release {self.name} has no run in namespace {self.kubectl.namespace()}.")
+        return found.to_json(datetime.now(UTC))
+
+    @property
+    def run_id(self) -> str:
+        """Id of the run."""
+        return str(self.describe()["run"])
+
+    @property
+    def status(self) -> str:
+        """The state, as `osft follow` names it."""
+        return str(self.describe()["state"])
+
+    def follow(self, timeout: float | None = None) -> None:
+        """Show the run until it ends. Raises RunFailed for a bad end, Transient when the time is over."""
+        display = Screen(sys.stdout) if sys.stdout.isatty() else Lines(sys.stdout)
+        follower = Follower(Look(self.kubectl, self.name, None), display, LOOK_SECONDS, timeout)
+        try:
+            self.judge(follower.until_end())
+        finally:
+            display.end(follower.run)
+
+    def wait(self, timeout: float | None = None) -> str:
+        """Wait for the end without showing anything; returns `done`. Raises as `follow`."""
+        self.judge(Follower(Look(self.kubectl, self.name, None), Quiet(), LOOK_SECONDS, timeout).until_end())
+        return "done"
+
+    def judge(self, code: int) -> None:
+        """Raise RunFailed for a bad end."""
+        if code != 0:
+            said = self.describe()
+            raise RunFailed(f"run {said['run']} {said['state']}: {said['message']}", code)
+
+
+class Quiet:
+    """Shows nothing."""
+
+    def show(self, run: Any) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+    def end(self, run: Any) -> None: ...

@@ -1,0 +1,1 @@
+"""Servers that the demo, the tests and the development cluster start on this machine."""

@@ -1,0 +1,113 @@
+"""The screen: what a person reads, never wider than the terminal, never moved by what a log holds."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from osft_pipeline.follow.screen import clip, frame, in_colour, in_plain, visible
+from osft_workspace.log import duration
+from osft_workspace.text import is_shown
+from tests.client.follow.cluster import START, Cluster, condition, ended
+
+TRAINING = "2026-11-21T16:00:40Z train training step=24/96 loss=3.433 left=8m40s"
+
+
+def screen(cluster: Cluster, width: int = 100) -> str:
+    """The plain screen 100 s after the start."""
+    return "\n".join(frame(cluster.read(), START + timedelta(seconds=100), width, in_plain))
+
+
+def test_a_running_stage_has_a_bar_its_figures_its_pod_and_its_last_lines() -> None:
+    shown = screen(
+        Cluster().trainjob().done("download", 1, "96 rows to train on").running("train", 12, TRAINING)
+    )
+    assert "run1-12dab11d  train running, 1m40s so far" in shown
+    assert "release run1, namespace team, ordering cluster, TrainJob run1-12dab11d-d6de" in shown
+    assert re.search(r"\n  download  done        10s  96 rows to train on\n", shown)
+    assert re.search(
+        r"\n  train     running   1m28s  \[######\.{18}\] step 24/96 \(25 %\), 8m40s left\n", shown
+    )
+    assert "training, loss 3.433\n" in shown
+    assert re.search(r"\n {29}\d\d:\d\d:12  pod run1-12dab11d-d6de-node-0-0-\w on gpu-1\n", shown)
+    assert re.search(r"\n  \d\d:\d\d:40  training step=24/96 loss=3.433 left=8m40s$", shown)
+
+
+def test_a_bad_end_has_its_sentence_its_last_lines_and_what_to_do() -> None:
+    cluster = Cluster().trainjob().failed("download", 1, 75, "s3://rows answered 503, 4 times.")
+    cluster.said.logs[cluster.things[-1]["metadata"]["name"]] = [
+        TRAINING,
+        "Error: s3://rows answered 503, 4 times.",
+    ]
+    head, _, end = screen(cluster).partition("\ndownload failed\n")
+    assert "download failed with exit code 75 after 11s" in head
+    assert "exit code 75" in head and "not started" in head
+    sentence, _, rest = end.partition("\n\nIts last lines\n")
+    assert sentence == "  s3://rows answered 503, 4 times."
+    last, _, advice = rest.partition("\n\nWhat to do\n")
+    assert last.count("\n") == 0 and "training step=24/96" in last
+    assert "\n    kubectl -n team delete trainjob run1-12dab11d-d6de\n" in advice
+    assert advice.endswith("\n    kubectl -n team logs run1-12dab11d-d6de-download-0-0-c")
+
+
+def test_a_suspended_run_shows_the_command_that_starts_it() -> None:
+    shown = screen(Cluster().trainjob(0, True), 140)
+    command = (
+        """kubectl -n team patch trainjob run1-12dab11d-d6de --type merge -p '{"spec":{"suspend":false}}'"""
+    )
+    assert shown.endswith(f"\n  {command}")
+
+
+def test_many_nodes_show_the_first_and_those_that_differ() -> None:
+    cluster = Cluster().trainjob().job("train", 1, nodes=8)
+    for rank in range(8):
+        cluster.pod(1, {"running": {}} if rank != 5 else None, rank=rank)
+    shown = screen(cluster)
+    assert shown.count("rank ") == 2 and "rank 0 running" in shown and "rank 5 pending" in shown
+    assert "and 6 further pods" in shown
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
+def test_no_line_of_a_living_run_is_wider_than_the_terminal(width: int) -> None:
+    held = condition("PodScheduled", 12, "Unschedulable", "0/3 nodes are available: " + "x" * 200, "False")
+    for cluster in (
+        Cluster().trainjob().done("download", 1, "y " * 200).running("train", 12, TRAINING * 3),
+        Cluster().trainjob().job("download", 1).pod(1, conditions=(held,)),
+    ):
+        for line in frame(cluster.read(), START, width, in_colour):
+            assert visible(line) <= width
+
+
+def test_what_a_log_or_a_message_holds_moves_no_cursor() -> None:
+    evil = "\x1b[2J\x1b]0;title\x07\x1b[31mred\r\x08"
+    cluster = Cluster().trainjob().failed("download", 1, 1, f"KeyError: {evil}", "BackoffLimitExceeded")
+    cluster.said.logs[cluster.things[-1]["metadata"]["name"]] = [evil]
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", screen(cluster))
+    cluster = Cluster().trainjob().running("download", 1, f"{TRAINING} seen={evil}")
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", screen(cluster))
+
+
+def test_a_message_forges_no_line_and_turns_no_text() -> None:
+    message = "disk full\n\nWhat to do\u2028  rm -rf /\u202e\x9b31m"
+    cluster = Cluster().failed_trainjob("Failed", message)
+    shown = screen(cluster)
+    assert "disk full What to do rm -rf /\\u202e\\x9b31m" in shown
+    assert shown.count("\nWhat to do\n") == 1
+    assert all(is_shown(char) or char == "\n" for char in shown)
+
+
+def test_colours_survive_a_cut() -> None:
+    cut = clip(in_colour("running and much more", "running"), 8)
+    assert visible(cut) == 8 and cut.startswith("\x1b[36mrunning") and "\x1b[0m" in cut
+
+
+def test_durations_read_as_the_stages_write_them() -> None:
+    assert [duration(s) for s in (0, 59.6, 61, 3600, 86400)] == ["0s", "1m00s", "1m01s", "1h00m", "24h00m"]
+
+
+def test_a_stage_that_was_done_before_says_so() -> None:
+    cluster = Cluster(stages=("download",)).trainjob().job("download", 1, condition("Complete", 3))
+    cluster.pod(1, ended(0, "96 rows"))
+    said = "2026-11-21T16:00:02Z download already done run=run1-12dab11d status=done"
+    cluster.said.logs[cluster.things[-1]["metadata"]["name"]] = [said]
+    assert "already done: 96 rows\n" in screen(cluster)

@@ -1,0 +1,227 @@
+"""`osft migrate`: settings of four other systems become values that render."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.chart.rendering import ROOT
+from tests.client.local.support import OSFT, call
+
+REFERENCE: dict[str, list[str]] = yaml.safe_load((ROOT / "tests/chart/values/reference.yaml").read_text())
+TOKEN = "hf_canary0123456789abcdefghij"
+KFP = {
+    "phase_01_dataset_man_data_uri": "org/rows",
+    "phase_01_dataset_man_data_split": "0.9",
+    "phase_01_dataset_opt_hf_token": TOKEN,
+    "phase_02_train_man_train_model": "Qwen/Qwen2.5-1.5B-Instruct",
+    "phase_02_train_man_train_workers": 1,
+    "phase_02_train_opt_cpu": 8,
+    "phase_02_train_opt_env_vars": "NCCL_IB_HCA=mlx5_0,mlx5_1,X=1",
+    "phase_02_train_opt_lr_scheduler_kwargs": "num_cycles=0.5",
+    "phase_02_train_opt_processed_data": False,
+    "phase_02_train_opt_target_patterns": "q_proj,v_proj",
+    "phase_02_train_opt_runtime": "training-hub",
+    "phase_03_eval_man_eval_tasks": ["arc_easy"],
+    "phase_03_eval_opt_limit": -1,
+    "phase_04_registry_opt_port": "8080",
+    "phase_04_registry_opt_description": "",
+    "phase_09_new": 3,
+}
+HUB = {
+    "model_path": "/models/base",
+    "data_path": "/data/train.jsonl",
+    "ckpt_output_dir": "/out",
+    "unfreeze_rank_ratio": 0.3,
+    "effective_batch_size": 16,
+    "max_tokens_per_gpu": 4096,
+    "max_seq_len": 2048,
+    "learning_rate": 5e-6,
+    "use_processed_dataset": True,
+    "nnodes": 1,
+    "rdzv_endpoint": "host:29500",
+    "save_dtype": "bfloat16",
+    "warmup_steps": None,
+}
+KAITO = [
+    {
+        "apiVersion": "kaito.sh/v1beta1",
+        "kind": "Workspace",
+        "metadata": {"name": "tuning"},
+        "resource": {
+            "instanceType": "Standard_NC24ads_A100_v4",
+            "labelSelector": {"matchLabels": {"app": "x"}},
+        },
+        "tuning": {
+            "preset": {"name": "phi-3-mini-128k-instruct"},
+            "method": "qlora",
+            "config": "my-config",
+            "input": {"urls": ["https://example.com/a.parquet", "https://example.com/b.parquet"]},
+            "output": {"image": "registry.example.com/x:1", "imagePushSecret": "push"},
+        },
+    },
+    {
+        "kind": "ConfigMap",
+        "metadata": {"name": "my-config"},
+        "data": {
+            "training_config.yaml": yaml.safe_dump(
+                {
+                    "training_config": {
+                        "ModelConfig": {"torch_dtype": "bfloat16", "local_files_only": True},
+                        "QuantizationConfig": {"load_in_4bit": True},
+                        "LoraConfig": {"r": 8, "lora_alpha": 8, "target_modules": ["q_proj"]},
+                        "TrainingArguments": {
+                            "num_train_epochs": 3,
+                            "save_strategy": "epoch",
+                            "max_steps": 9,
+                        },
+                        "DatasetConfig": {"shuffle_dataset": True, "train_test_split": 1},
+                        "DataCollator": {"mlm": True},
+                    }
+                }
+            )
+        },
+    },
+]
+KEP = {
+    "name": "run",
+    "num_workers": 2,
+    "num_procs_per_worker": 4,
+    "resources_per_worker": {"gpu": 4, "cpu": 8, "memory": "16Gi"},
+    "model_provider_parameters": {"model_uri": "hf://org/base", "access_token": TOKEN, "num_labels": 2},
+    "dataset_provider_parameters": {
+        "endpoint_url": "https://s3.example.com", "bucket_name": "b", "file_key": "rows", "access_key": TOKEN,
+    },
+    "trainer_parameters": {"learning_rate": 1e-5, "lora_config": {"r": 8}},
+    "storage_config": {"size": "50Gi", "access_modes": ["ReadWriteMany"]},
+    "queue_name": "team",
+}  # fmt: skip
+
+
+def migrate(
+    tmp_path: Path, *documents: Any, words: tuple[str, ...] = ()
+) -> tuple[subprocess.CompletedProcess[str], Any]:
+    """Convert documents; what was said, and the values."""
+    (tmp_path / "theirs.yaml").write_text("\n---\n".join(json.dumps(document) for document in documents))
+    done = call(OSFT, "migrate", tmp_path / "theirs.yaml", *words)
+    assert TOKEN not in done.stdout + done.stderr
+    return done, yaml.safe_load(done.stdout)
+
+
+def comments(done: subprocess.CompletedProcess[str]) -> list[str]:
+    return [line.removeprefix("#   ") for line in done.stdout.splitlines() if line.startswith("#   ")]
+
+
+def test_run_parameters_of_the_kubeflow_pipeline_become_values_that_render(tmp_path: Path) -> None:
+    done, values = migrate(tmp_path, KFP)
+    assert done.returncode == 0, done.stderr
+    assert values["data"] == {"uri": "org/rows", "trainFraction": 0.9}
+    assert values["train"]["pod"]["env"] == {"NCCL_IB_HCA": "mlx5_0,mlx5_1", "X": "1"}
+    assert values["train"]["scheduler"]["kwargs"] == {"num_cycles": 0.5}
+    assert values["train"]["targetPatterns"] == ["q_proj", "v_proj"]
+    assert values["eval"] == {"tasks": ["arc_easy"], "limit": 0, "downloadBenchmarks": True}
+    assert values["secrets"]["hf"] == {"existing": "hf-token"}
+    assert values["register"] == {"port": 8080}
+    assert [line.partition(":")[0] for line in comments(done)] == [
+        "phase_02_train_opt_runtime",
+        "phase_09_new",
+    ]
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda given: {"runtime_config": {"parameters": given}},
+        lambda given: {
+            "spec": {"arguments": {"parameters": [{"name": k, "value": v} for k, v in given.items()]}}
+        },
+    ],
+    ids=["run", "workflow"],
+)
+def test_parameters_are_found_inside_the_description_of_a_run(tmp_path: Path, wrap: Any) -> None:
+    done, values = migrate(tmp_path, wrap(KFP))
+    assert done.returncode == 0, done.stderr
+    assert values["data"]["uri"] == "org/rows"
+
+
+def test_arguments_of_training_hub_become_values_that_render(tmp_path: Path) -> None:
+    done, values = migrate(tmp_path, HUB)
+    assert done.returncode == 0, done.stderr
+    assert values["model"]["uri"] == "/models/base" and values["data"]["format"] == "processed"
+    assert values["train"]["extraArgs"] == {"save_dtype": "bfloat16"}
+    assert values["train"]["learningRate"] == 5e-6
+    said = comments(done)
+    assert any(line.startswith("rdzv_endpoint: host:29500: Kubeflow Trainer gives") for line in said)
+    assert any(line.startswith("ckpt_output_dir: /out: ") for line in said)
+
+
+def test_a_kaito_workspace_and_its_config_map_become_values(tmp_path: Path) -> None:
+    done, values = migrate(tmp_path, *KAITO)
+    assert done.returncode == 0, done.stderr
+    assert values["data"]["uri"] == ["https://example.com/a.parquet", "https://example.com/b.parquet"]
+    assert values["train"]["maxSteps"] == 9 and values["train"]["epochs"] == 3
+    assert values["train"]["checkpoints"] == {"everyEpoch": True}
+    assert values["train"]["extraArgs"] == {"train_dtype": "bfloat16"}
+    assert values["train"]["pod"]["nodeSelector"] == {
+        "node.kubernetes.io/instance-type": "Standard_NC24ads_A100_v4",
+        "app": "x",
+    }
+    named = {line.partition(":")[0] for line in comments(done)}
+    assert {"method", "config", "output.image", "load_in_4bit", "r", "lora_alpha", "mlm"} <= named
+
+
+def test_arguments_of_the_train_call_become_values_that_render(tmp_path: Path) -> None:
+    done, values = migrate(tmp_path, KEP)
+    assert done.returncode == 0, done.stderr
+    assert values["data"] == {"s3": {"endpoint": "https://s3.example.com"}, "uri": "s3://b/rows"}
+    assert (values["train"]["nodes"], values["train"]["gpus"]) == (2, 4)
+    assert values["train"]["pod"]["resources"]["requests"] == {"cpu": 8, "memory": "16Gi"}
+    assert values["workspace"] == {"size": "50Gi", "accessModes": ["ReadWriteMany"]}
+    assert values["queue"] == {"name": "team"}
+    named = {line.partition(":")[0] for line in comments(done)}
+    assert "dataset_provider_parameters.access_key" in named and "name" in named
+
+
+@pytest.mark.parametrize(
+    ("system", "section"),
+    [
+        ("kfp", "The OSFT pipeline on Kubeflow Pipelines"),
+        ("kep-2003", "The train API of KEP-2003"),
+    ],
+)
+def test_every_parameter_is_a_value_or_a_comment(tmp_path: Path, system: str, section: str) -> None:
+    for name in REFERENCE[section]:
+        given: dict[str, Any] = {}
+        *outer, inner = name.split(".")
+        place = given.setdefault(outer[0], {}) if outer else given
+        place[inner] = "1"
+        done, values = migrate(tmp_path, given, words=("--from", system))
+        assert values or name in done.stdout, name
+        assert "This is a bug" not in done.stderr
+
+
+def test_values_that_do_not_render_yet_are_written_with_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "theirs.json").write_text(json.dumps({"model_path": "org/base", "max_seq_len": 8192}))
+    done = call(OSFT, "migrate", tmp_path / "theirs.json", "-o", tmp_path / "values.yaml")
+    assert done.returncode == 2
+    assert "these values do not render yet" in done.stderr and "data.uri is empty" in done.stderr
+    assert yaml.safe_load((tmp_path / "values.yaml").read_text())["model"]["uri"] == "org/base"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "holds no mapping"),
+        ("- a\n- b\n", "holds no mapping"),
+        ("a: [", "neither YAML nor JSON"),
+        ("what: 1\nelse: 2\n", "of no known system"),
+        ("[" * 5000, "neither YAML nor JSON"),
+    ],
+)
+def test_what_is_not_settings_is_a_sentence(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "x").write_text(text)
+    done = call(OSFT, "migrate", tmp_path / "x")
+    assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr

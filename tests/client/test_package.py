@@ -1,0 +1,79 @@
+"""The package as users install it: a wheel that needs no checkout."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.chart.rendering import ROOT
+
+HELM = ROOT / ".cache" / "bin" / "helm"
+UV = ROOT / ".cache" / "uv" / "bin" / "uv"
+VALUES = ("--set", "data.uri=hf://org/dataset")
+
+
+@pytest.fixture(scope="module")
+def osft(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command in an environment of its own, installed from a wheel."""
+    folder = tmp_path_factory.mktemp("package")
+    build = [UV, "build", "--quiet", "--wheel", "--build-constraints", ROOT / "images" / "build.txt"]
+    # Set-up has built the client already: all that is needed lies in the cache.
+    env = {**os.environ, "UV_OFFLINE": "1", "VIRTUAL_ENV": str(folder / "venv")}
+    subprocess.run([*build, "--out-dir", folder, ROOT / "client"], check=True, env=env)
+    (wheel,) = folder.glob("*.whl")
+    subprocess.run([UV, "venv", "--quiet", folder / "venv"], check=True, env=env)
+    pip = [UV, "pip", "--quiet"]
+    locked = ROOT / "client" / "requirements.txt"
+    subprocess.run([*pip, "sync", "--require-hashes", locked], check=True, env=env)
+    subprocess.run([*pip, "install", "--no-deps", wheel], check=True, env=env)
+    return folder / "venv" / "bin" / "osft"
+
+
+def call(osft: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Call the command in a folder that is not a checkout."""
+    env = {"PATH": f"{HELM.parent}:/usr/bin:/bin", "HOME": str(osft.parent)}
+    return subprocess.run(
+        [osft, *words], cwd=osft.parent, env=env, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_wheel_carries_the_chart(osft: Path) -> None:
+    done = call(osft, "run", "run1", *VALUES, "--dry-run", "--namespace", "default")
+    assert done.returncode == 0, done.stderr
+    chart = ROOT / "charts" / "osft-pipeline"
+    own = subprocess.check_output([HELM, "template", "run1", chart, *VALUES], text=True)
+    assert done.stdout == own
+
+
+def test_a_local_run_outside_a_checkout_says_what_it_needs(osft: Path) -> None:
+    done = call(osft, "run", "run1", "--local", *VALUES, "--set", "train.gpus=0,eval.gpus=0")
+    assert done.returncode == 2
+    assert "--local runs the stages from the environments of a checkout" in done.stderr
+
+
+def test_the_wheel_carries_the_tables_of_other_systems(osft: Path, tmp_path: Path) -> None:
+    (tmp_path / "theirs.yaml").write_text("model_path: org/base\ndata_path: org/rows\nseed: 7\n")
+    done = call(osft, "migrate", str(tmp_path / "theirs.yaml"))
+    assert done.returncode == 0, done.stderr
+    assert "uri: org/base" in done.stdout and "seed: 7" in done.stdout
+
+
+def test_every_command_answers_help(osft: Path) -> None:
+    listed = call(osft, "--help").stdout.partition("Commands:")[2]
+    names = [line.split()[0] for line in listed.splitlines() if line.strip()]
+    assert {"run", "follow", "runs", "report", "ask", "fetch", "secrets"} <= set(names)
+    for name in names:
+        done = call(osft, name, "--help")
+        assert done.returncode == 0 and done.stdout.startswith(f"Usage: osft {name} "), done.stderr
+
+
+def test_completion_is_offered_for_commands(osft: Path) -> None:
+    env = {
+        "PATH": "/usr/bin:/bin",
+        "_OSFT_COMPLETE": "bash_complete",
+        "COMP_WORDS": "osft fo",
+        "COMP_CWORD": "1",
+    }
+    done = subprocess.run([osft], env=env, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "plain,follow"

@@ -1,0 +1,113 @@
+"""`osft prune` over a workspace of runs that share a base model."""
+
+import fcntl
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.client.local.support import OSFT, call
+
+OLD = time.time() - 40 * 86400
+
+
+def make_run(workspace: Path, name: str, *, registered: bool = False, old: bool = True) -> Path:
+    """A run that was prepared from model `model-<name>` and the shared one."""
+    for stage in ("download", "register"):
+        folder = workspace / "runs" / name / stage
+        folder.mkdir(parents=True)
+        record = {
+            "schema": "osft-pipeline/record/v1", "stage": stage, "status": "done", "run_id": name,
+            "message": "", "inputs": {}, "inputs_digest": "", "needs": {}, "outputs": [],
+            "shared": {}, "details": {},
+        }  # fmt: skip
+        if stage == "download":
+            record["shared"] = {"cache/models/shared": "d", f"cache/models/{name}": "d"}
+        if stage == "register" and registered:
+            record["details"] = {"url": "http://registry/model_versions/1"}
+        (folder / "record.json").write_text(json.dumps(record))
+        if old:
+            os.utime(folder / "record.json", (OLD, OLD))
+    for model in ("shared", name):
+        (workspace / "cache" / "models" / model).mkdir(parents=True, exist_ok=True)
+        (workspace / "cache" / "models" / model / "weights").write_text("x" * 2**20)
+    return workspace / "runs" / name
+
+
+def prune(workspace: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return call(OSFT, "prune", "--workspace", workspace, *words)
+
+
+def there(workspace: Path) -> tuple[list[str], list[str]]:
+    """Runs and cached models."""
+    folders = (workspace / "runs", workspace / "cache" / "models")
+    runs, models = (sorted(path.name for path in folder.iterdir()) for folder in folders)
+    return runs, models
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    make_run(tmp_path, "old-1")
+    make_run(tmp_path, "new-1", old=False)
+    make_run(tmp_path, "kept-1", registered=True)
+    (tmp_path / "cache" / "models" / ".staging").mkdir()
+    return tmp_path
+
+
+def test_an_old_run_goes_with_what_only_it_needs(workspace: Path) -> None:
+    shown = prune(workspace, "--dry-run")
+    assert shown.returncode == 0 and "2 folders, 1 MiB; nothing was removed" in shown.stdout, shown.stderr
+    assert "stays    kept-1 is registered" in shown.stdout
+    assert there(workspace)[0] == ["kept-1", "new-1", "old-1"]
+    done = prune(workspace, "--yes")
+    assert done.returncode == 0 and "removed 2 folders" in done.stdout, done.stderr
+    assert there(workspace) == (["kept-1", "new-1"], [".staging", "kept-1", "new-1", "shared"])
+    assert "Nothing to remove" in prune(workspace, "--yes").stdout
+
+
+def test_a_named_run_goes_however_young(workspace: Path) -> None:
+    assert prune(workspace, "new-1", "--yes").returncode == 0
+    assert there(workspace) == (["kept-1", "old-1"], [".staging", "kept-1", "old-1", "shared"])
+
+
+def test_a_registered_run_is_never_removed(workspace: Path) -> None:
+    done = prune(workspace, "kept-1", "old-1", "--yes")
+    assert done.returncode == 2 and "run kept-1 is registered" in done.stderr
+    assert there(workspace)[0] == ["kept-1", "new-1", "old-1"]
+    assert prune(workspace, "--older-than=0", "--yes").returncode == 0
+    assert there(workspace) == (["kept-1"], [".staging", "kept-1", "shared"])
+
+
+def test_while_a_run_is_running_it_stays_and_so_do_all_caches(workspace: Path) -> None:
+    with (workspace / "runs" / "old-1" / "download" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = prune(workspace, "--older-than=0", "--yes")
+    assert done.returncode == 0 and "old-1 is running" in done.stdout
+    assert there(workspace) == (["kept-1", "old-1"], [".staging", "kept-1", "new-1", "old-1", "shared"])
+
+
+def test_without_a_terminal_nothing_is_removed_unasked(workspace: Path) -> None:
+    done = prune(workspace)
+    assert done.returncode == 2 and "Add --yes" in done.stderr
+    assert there(workspace)[0] == ["kept-1", "new-1", "old-1"]
+
+
+def test_a_run_that_does_not_exist_is_named_with_those_that_do(workspace: Path) -> None:
+    done = prune(workspace, "other", "--yes")
+    assert done.returncode == 2 and "has no run other. It has: kept-1, new-1, old-1" in done.stderr
+
+
+def test_what_a_killed_prune_left_goes_with_the_next_one(workspace: Path) -> None:
+    (workspace / "runs" / ".removed-x").mkdir()
+    assert "left by an earlier prune" in prune(workspace, "--yes").stdout
+    assert not (workspace / "runs" / ".removed-x").exists()
+
+
+def test_a_damaged_record_removes_no_cache(workspace: Path) -> None:
+    (workspace / "runs" / "new-1" / "download" / "record.json").write_text("{")
+    done = prune(workspace, "--yes")
+    assert done.returncode == 2 and "new-1/download" in done.stderr
+    assert there(workspace)[1] == [".staging", "kept-1", "new-1", "old-1", "shared"]
