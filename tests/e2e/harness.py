@@ -21,6 +21,7 @@ from tests.support.hub import Hub, Repo
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".cache" / "bin"
 CHART = ROOT / "charts" / "osft-pipeline"
+OSFT = ROOT / ".venvs" / "client" / "bin" / "osft"
 DEV_CLUSTER = ROOT / "scripts" / "dev-cluster"
 TINY = ROOT / ".cache" / "tests" / "tiny"
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
@@ -282,6 +283,12 @@ class Release:
     def install(self, *words: str) -> subprocess.CompletedProcess[str]:
         """`helm install`."""
         return self.command("install", *self.rendering(*words))
+
+    def osft(self, verb: str, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """`osft run` or `osft check`; the environment may replace the user's own."""
+        _, *values = self.rendering()
+        given = {**self.space.env, "HF_ENDPOINT": self.space.place.hub, **env}
+        return call(OSFT, verb, self.name, "-n", self.space.name, *values, *words, **given)
 
     def upgrade(self, *words: str, **values: Any) -> subprocess.CompletedProcess[str]:
         """`helm upgrade`, with further values for good."""

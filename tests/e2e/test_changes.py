@@ -16,6 +16,7 @@ def started(release: Release, stage: str) -> bool:
 def left_over(release: Release) -> list[str]:
     """Everything of the release that is still there, but the claim."""
     kinds = "trainjobs,trainingruntimes,jobsets,jobs,pods,services,secrets,configmaps,serviceaccounts,roles"
+    kinds += ",networkpolicies"
     found = release.space.get(kinds, f"--selector=app.kubernetes.io/instance={release.name}")
     return [f"{item['kind']}/{item['metadata']['name']}" for item in found]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import ORDERINGS, ROOT, WAITING, Release, Space, call, ended, eventually, merged
+from tests.e2e.harness import ORDERINGS, OSFT, WAITING, Release, Space, call, ended, eventually, merged
 from tests.support.registry import Registry, Request, proxy
 
 LONG = {"train": {"epochs": 20, "checkpoints": {"everyMinutes": 0.05}}}
@@ -116,7 +116,7 @@ def test_a_deadline_ends_the_run(space: Space, ordering: str) -> None:
     assert not release.pods("eval") and not release.pods("register")
     if ordering == "hooks":
         assert "took longer than it may: train.pod.deadlineMinutes" in done.stderr, done.stderr
-    followed = call(ROOT / "scripts" / "follow", release.name, "--namespace", space.name, **space.env)
+    followed = call(OSFT, "follow", release.name, "--namespace", space.name, **space.env)
     assert followed.returncode == 75
     assert "Its time ran out: train.pod.deadlineMinutes" in followed.stdout, followed.stdout
 
@@ -155,14 +155,14 @@ def test_a_drained_node_is_not_a_failure(space: Space) -> None:
 
 def test_a_gate_that_refuses(space: Space) -> None:
     """No register pod, a sentence wherever one looks, and model and report in the workspace."""
-    release = space.release(train={"learningRate": 1e-12}, eval={"gates": {"holdoutMustImprove": True}})
+    release = space.release(train={"learningRate": 0.5}, eval={"gates": {"holdoutMustImprove": True}})
     assert release.install().returncode == 0
     assert release.finish() == "Failed"
     assert codes(release, "eval") == [3]
     assert not release.pods("register")
     [pod] = release.pods("eval")
     described = space.kubectl("describe", "pod", pod["metadata"]["name"]).stdout
-    followed = call(ROOT / "scripts" / "follow", release.name, "--namespace", space.name, **space.env)
+    followed = call(OSFT, "follow", release.name, "--namespace", space.name, **space.env)
     assert followed.returncode == 3
     for shown in (described, followed.stdout):
         assert "held-out loss did not improve" in shown

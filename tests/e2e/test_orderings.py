@@ -7,7 +7,18 @@ import time
 import pytest
 import yaml
 
-from tests.e2e.harness import CHART, HOOKS, ORDERINGS, ROOT, WAITING, Release, Space, call, eventually
+from tests.e2e.harness import (
+    CHART,
+    HOOKS,
+    ORDERINGS,
+    OSFT,
+    ROOT,
+    WAITING,
+    Release,
+    Space,
+    call,
+    eventually,
+)
 from tests.support.registry import Registry
 
 DEMO = CHART / "examples" / "demo.yaml"
@@ -51,6 +62,7 @@ def demo_values(space: Space) -> dict[str, object]:
     """The example, shortened to two steps and a few questions."""
     values = yaml.safe_load(DEMO.read_text())
     values["data"]["subset"] = 16
+    values["train"]["scheduler"] |= {"warmupSteps": 1}  # two steps would never reach the peak
     values["eval"] |= {"limit": 8, "holdout": {"limit": 8, "generate": 1, "maxNewTokens": 8}, "gates": {}}
     values["register"] |= {"name": space.name, "address": space.place.registry}
     values["images"] = {"registry": space.place.images}
@@ -130,7 +142,7 @@ def test_the_download_runs_inside_the_training_pod(space: Space, registry: Regis
     assert (sentence in done.stderr) == (ordering == "hooks"), done.stderr
     assert broken.finish() == "Failed", broken.story()
     assert len(broken.pods("train")) == 1, "what a user must fix is never tried again"
-    followed = call(ROOT / "scripts" / "follow", broken.name, "--namespace", space.name, **space.env)
+    followed = call(OSFT, "follow", broken.name, "--namespace", space.name, **space.env)
     assert followed.returncode == 2
     assert f"\ntrain failed\n  {sentence}" in followed.stdout, followed.stdout
 
@@ -146,7 +158,7 @@ def test_two_nodes_train_what_one_node_trains(space: Space) -> None:
     pods = [pod for pod in release.pods("train") if pod["metadata"]["labels"]["osft-pipeline/run"] == "two"]
     assert len(pods) == 2
     logs = [space.kubectl("logs", pod["metadata"]["name"]).stdout for pod in pods]
-    assert sorted("tokenised" in log for log in logs) == [False, True], "rows are prepared once"
+    assert sorted("rows to train on" in log for log in logs) == [False, True], "rows are chosen once"
     for step, same in zip(trained(release, "one"), trained(release, "two"), strict=True):
         assert same == pytest.approx(step, rel=0.01), "loss and gradient of a step"
     # What bfloat16 rounds differently in other batches, Adam makes large where a gradient is nearly nothing.

@@ -113,6 +113,7 @@ RIGHTS: dict[str, dict[str, list[str]]] = {
         "trainingruntimes.trainer.kubeflow.org": SEEK_AND_DELETE,
         "jobs.batch": SEEK_AND_DELETE,
         "pods": SEEK_AND_DELETE,
+        "networkpolicies.networking.k8s.io": SEEK_AND_DELETE,
     },
 }
 
