@@ -21,10 +21,10 @@ fuzz: ## Look for inputs that break readers, redaction or clients (MINUTES=1, TA
 	@scripts/setup test
 	@.venvs/dev/bin/python -m tests.fuzz.run --minutes $(or $(MINUTES),10) $(TARGET)
 
-e2e: ## Run the scenarios on a cluster: the development cluster, or the one of KUBECONFIG; one of them, make e2e K=word
+e2e: ## Run the scenarios on a cluster: the development cluster, or the one of KUBECONFIG (CORE=1, K=word for some)
 	@scripts/prerequisites e2e
 	@scripts/setup e2e
-	@scripts/e2e $(if $(K),-k "$(K)")
+	@scripts/e2e $(if $(CORE),--core) $(if $(K),-k "$(K)")
 
 images: ## Build the four images with buildah, into .cache/images (BASE_IMAGE=..., PUSH=<registry>)
 	@scripts/prerequisites images

@@ -1,33 +1,21 @@
 """The package as users install it: a wheel that needs no checkout."""
 
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.chart.rendering import ROOT
+from tests.support.client_wheel import install_wheel
 
 HELM = ROOT / ".cache" / "bin" / "helm"
-UV = ROOT / ".cache" / "uv" / "bin" / "uv"
 VALUES = ("--set", "data.uri=hf://org/dataset")
 
 
 @pytest.fixture(scope="module")
 def osft(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The command in an environment of its own, installed from a wheel."""
-    folder = tmp_path_factory.mktemp("package")
-    build = [UV, "build", "--quiet", "--wheel", "--build-constraints", ROOT / "images" / "build.txt"]
-    # Set-up has built the client already: all that is needed lies in the cache.
-    env = {**os.environ, "UV_OFFLINE": "1", "VIRTUAL_ENV": str(folder / "venv")}
-    subprocess.run([*build, "--out-dir", folder, ROOT / "client"], check=True, env=env)
-    (wheel,) = folder.glob("*.whl")
-    subprocess.run([UV, "venv", "--quiet", folder / "venv"], check=True, env=env)
-    pip = [UV, "pip", "--quiet"]
-    locked = ROOT / "client" / "requirements.txt"
-    subprocess.run([*pip, "sync", "--require-hashes", locked], check=True, env=env)
-    subprocess.run([*pip, "install", "--no-deps", wheel], check=True, env=env)
-    return folder / "venv" / "bin" / "osft"
+    return install_wheel(tmp_path_factory.mktemp("package"))
 
 
 def call(osft: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -39,7 +39,7 @@ def codes(release: Release, stage: str) -> list[int]:
     return [int(end["exitCode"]) for pod in release.pods(stage) if (end := ended(pod))]
 
 
-@pytest.mark.parametrize("how", ["deleted", "killed"])
+@pytest.mark.parametrize("how", ["deleted", pytest.param("killed", marks=pytest.mark.core)])
 def test_every_stage_survives_its_pod(space: Space, registry: Registry, how: str) -> None:
     """Each stage's pod once: the run completes, training goes on where it was, nothing is doubled."""
     if how == "killed" and not space.place.ours:
@@ -153,6 +153,7 @@ def test_a_drained_node_is_not_a_failure(space: Space) -> None:
     assert not job["status"].get("failed"), "an evicted pod counts as no failure"
 
 
+@pytest.mark.core
 def test_a_gate_that_refuses(space: Space) -> None:
     """No register pod, a sentence wherever one looks, and model and report in the workspace."""
     release = space.release(train={"learningRate": 0.5}, eval={"gates": {"holdoutMustImprove": True}})

@@ -1,5 +1,7 @@
 """What is wrong is said before anything else exists, all of it at once."""
 
+import pytest
+
 from tests.e2e.harness import Space
 
 
@@ -35,6 +37,7 @@ def test_a_quota_that_is_too_small_is_named_by_osft_check(space: Space) -> None:
     assert nothing_runs(space) and not space.get("jobs")
 
 
+@pytest.mark.core
 def test_secrets_and_addresses_are_refused_by_the_preflight_job(space: Space) -> None:
     """A missing secret, one without the key, a registry where nobody listens: all in helm's output."""
     space.secret("s3-keys", AWS_ACCESS_KEY_ID="a-key")
