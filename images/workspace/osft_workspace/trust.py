@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from osft_workspace import imports
 from osft_workspace.exits import UserError
 from osft_workspace.text import printable
 
@@ -157,5 +158,6 @@ def guard_kernels(module: ModuleType) -> None:
 GUARDS: dict[str, Callable[[ModuleType], None]] = {
     "transformers.dynamic_module_utils": guard_dynamic,
     "transformers.integrations.hub_kernels": guard_kernels,
+    "transformers.utils.import_utils": imports.read_once,
 }
-"""Modules through which code that comes with a model is loaded."""
+"""Modules through which code that comes with a model is loaded, and the one that makes imports slow."""
