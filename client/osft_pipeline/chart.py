@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -83,6 +84,21 @@ def render(name: str, flags: Sequence[str]) -> list[Object]:
         raise HelmFailed(done.stderr or f"helm ended with code {done.returncode} and no message.")
     things = yaml.safe_load_all(done.stdout)
     return [thing for thing in things if isinstance(thing, dict) and thing.get("kind")]
+
+
+def render_here(name: str, flags: Sequence[str]) -> list[Object]:
+    """Return what `render` does for a run on this machine, which pulls no image and so needs no registry."""
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        yaml.safe_dump({"images": local_images()}, file)
+        file.flush()
+        return render(name, [f"--values={file.name}", *flags])
+
+
+def local_images() -> Object:
+    """Return values that name the images of this machine, where the chart itself names none."""
+    images = yaml.safe_load((chart() / "defaults.yaml").read_text())["images"]
+    registry = {} if images["registry"] else {"registry": "localhost"}
+    return registry if any(images["evalVllm"].values()) else {**registry, "evalVllm": {"tag": "vllm"}}
 
 
 def value_flags(command: Any) -> Any:

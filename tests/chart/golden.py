@@ -14,7 +14,18 @@ from typing import Any
 
 import yaml
 
-from tests.chart.rendering import EXAMPLES, ROOT, STAGES, Object, Pod, hook, make_pod, render, run_id
+from tests.chart.rendering import (
+    EXAMPLES,
+    REGISTRY,
+    ROOT,
+    STAGES,
+    Object,
+    Pod,
+    hook,
+    make_pod,
+    render,
+    run_id,
+)
 
 FOLDER = ROOT / "tests" / "chart" / "golden"
 HOOK_KEYS = {
@@ -35,7 +46,8 @@ def golden(path: Path) -> str:
     pods = [pod for thing in objects for pod in pods_of(thing)]
     common = shared([traits(pod) for pod in pods])
     stages = without(shared([traits(pod) for pod in pods if pod.stage in STAGES]), common)
-    head = f"# helm template run1 charts/osft-pipeline --namespace team --values {path.relative_to(ROOT)}\n"
+    flags = f"--set images.registry={REGISTRY} --values {path.relative_to(ROOT)}"
+    head = f"# helm template run1 charts/osft-pipeline --namespace team {flags}\n"
     parts = [
         {"every pod": common},
         {"every stage": stages},

@@ -26,8 +26,10 @@ COMPONENT = "app.kubernetes.io/component"
 RUN = "osft-pipeline/run"
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-# The one value without a default.
-DATA: Object = {"data": {"uri": "hf://org/dataset"}}
+REGISTRY = "registry.example.com"
+IMAGES: Object = {"images": {"registry": REGISTRY}}
+DATA: Object = {"data": {"uri": "hf://org/dataset"}, **IMAGES}
+"""The values that a run of the checkout's chart must set. A published chart names its images."""
 HOOKS: Object = {"ordering": "hooks", "hooks": {"timeoutMinutes": 60}}
 
 
@@ -68,8 +70,13 @@ def render(
     namespace: str = "team",
     flags: Sequence[str] = (),
 ) -> list[Object]:
-    """Objects of `helm template`: a mapping is laid over `DATA`, a path stands alone. Raises HelmError."""
-    given = yaml.safe_load(values.read_text()) if isinstance(values, Path) else overlay(DATA, values or {})
+    """Return the objects of `helm template`: a mapping is laid over `DATA`, a file over `IMAGES`.
+
+    Raises:
+        HelmError: helm refused the values.
+    """
+    file = isinstance(values, Path)
+    given = overlay(IMAGES, yaml.safe_load(values.read_text())) if file else overlay(DATA, values or {})
     own = [f"--set={pair}" for pair in sets]
     command = ("template", name, str(CHART), "--namespace", namespace, *own, *flags)
     text = run_helm(helm, command, json.dumps(given, sort_keys=True))

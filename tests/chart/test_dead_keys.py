@@ -17,6 +17,7 @@ FILES = [Path(__file__).parent / "values" / f"everything-{name}.yaml" for name i
 """Together they set nearly every key to another value than its default; each is put back, one by one."""
 PLAIN_TEXT: Object = {"train": {"pretraining": {"enabled": True, "blockSize": 8}}}
 EARLIER: Object = {"runId": "earlier-run"}
+VLLM: Object = {"eval": {"backend": "vllm"}, "images": {"evalVllm": {"tag": "one"}}}
 OTHER: dict[str, tuple[Object, Object]] = {
     "data.enabled": (EARLIER, {"data": {"enabled": False}}),
     "data.uri": ({}, {"data": {"uri": "hf://org/other"}}),
@@ -28,7 +29,11 @@ OTHER: dict[str, tuple[Object, Object]] = {
     "train.pretraining.documentColumn": (PLAIN_TEXT, {"train": {"pretraining": {"documentColumn": "body"}}}),
     "train.checkpoints.everyEpoch": ({}, {"train": {"checkpoints": {"everyEpoch": True}}}),
     "eval.enabled": ({}, {"eval": {"enabled": False}}),
-    "eval.backend": ({}, {"eval": {"backend": "vllm"}}),
+    "eval.backend": (VLLM, {"eval": {"backend": "hf"}}),
+    **{
+        f"images.evalVllm.{key}": (VLLM, {"images": {"evalVllm": {key: other}}})
+        for key, other in (("repository", "a.example/b"), ("tag", "two"), ("digest", f"sha256:{1:064x}"))
+    },
     "eval.baseUrl": (
         {"eval": {"backend": "openai", "baseUrl": "http://one.example.com/v1"}},
         {"eval": {"baseUrl": "http://two.example.com/v1"}},
@@ -43,6 +48,7 @@ OTHER: dict[str, tuple[Object, Object]] = {
     "hooks.timeoutMinutes": (HOOKS, {"hooks": {"timeoutMinutes": 61}}),
     "preflight.enabled": ({}, {"preflight": {"enabled": False}}),
     "networkPolicy.enabled": ({}, {"networkPolicy": {"enabled": False}}),
+    "images.registry": ({}, {"images": {"registry": "other.example.com"}}),
     "workspace.accessModes": ({}, {"workspace": {"accessModes": ["ReadWriteMany"]}}),
     "queue.name": ({"queue": {"name": "one"}}, {"queue": {"name": "two"}}),
     **{

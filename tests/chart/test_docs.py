@@ -12,6 +12,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 HELM = ROOT / ".cache" / "bin" / "helm4"
 CHART = "charts/osft-pipeline"
+PUBLISHED = "oci://registry.example.com/charts/osft-pipeline"
 CLUSTER = ROOT / "docs" / "cluster.md"
 PAGES = sorted(
     path
@@ -28,7 +29,9 @@ PAGES = sorted(
 OSFT = ROOT / ".venvs" / "client" / "bin" / "osft"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHELL = ("", "sh", "bash")
-CHECKED = re.compile(rf"make |scripts/|\.venvs/|osft |helm (install|upgrade|template) \S+ {CHART}( |$)")
+CHECKED = re.compile(
+    rf"make |scripts/|\.venvs/|osft |helm (install|upgrade|template) \S+ ({CHART}|{PUBLISHED})( |$)"
+)
 MARKS = ("Not run", "Run on the development cluster")
 """What a section says of commands that no test looks at."""
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)")
@@ -56,8 +59,9 @@ RENDERED = [case for case in ALL if case.values[1][0] == "helm" and CHECKED.matc
 
 
 @pytest.mark.parametrize(("page", "words"), RENDERED)
-def test_a_documented_helm_command_renders(page: Path, words: list[str]) -> None:
+def test_a_documented_helm_command_renders(page: Path, words: list[str], released: Path) -> None:
     release, chart, *flags = [word for word in words[2:] if word != "--install"]
+    chart = str(released) if chart == PUBLISHED else chart
     done = subprocess.run(
         [HELM, "template", release, chart, *flags], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -134,8 +138,9 @@ def blocks(page: Path) -> list[str]:
 
 
 def rendering(*flags: str) -> list[dict[str, Any]]:
-    """The objects that the chart makes of these values, and of a data.uri where they have none."""
-    command = [str(HELM), "template", "run1", CHART, "--set=data.uri=hf://org/dataset", *flags]
+    """Return the objects that the chart makes of these values, with a data.uri and a registry of images."""
+    given = "--set=data.uri=hf://org/dataset,images.registry=registry.example.com"
+    command = [str(HELM), "template", "run1", CHART, given, *flags]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return [item for item in yaml.safe_load_all(done.stdout) if item]
@@ -211,6 +216,6 @@ def test_the_readme_builds_the_images_that_the_chart_asks_for() -> None:
         tag, containerfile, context = (word.replace("$stage", stage) for word in build.groups())
         assert (ROOT / containerfile).is_file() and (ROOT / context).is_dir()
         pushed.add(tag)
-    objects = yaml.safe_dump(rendering("--set=images.registry=registry.example.com"))
+    objects = yaml.safe_dump(rendering())
     asked = set(re.findall(r"image: (\S+)", objects))
     assert pushed == asked

@@ -11,6 +11,7 @@ import pytest
 
 from tests.chart.rendering import (
     CHART,
+    DATA,
     HOOKS,
     Object,
     one,
@@ -26,9 +27,7 @@ from tests.chart.rendering import (
 def notes(values: Object) -> str:
     """The notes of an install. Helm 3 shows none without a cluster."""
     flags = ("install", "run1", str(CHART), "--dry-run=client", "--namespace", "team")
-    return run_helm(
-        "helm4", flags, json.dumps(overlay({"data": {"uri": "hf://org/dataset"}}, values))
-    ).partition("NOTES:")[2]
+    return run_helm("helm4", flags, json.dumps(overlay(DATA, values))).partition("NOTES:")[2]
 
 
 def commands(values: Object) -> list[list[str]]:

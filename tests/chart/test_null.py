@@ -16,6 +16,7 @@ from tests.chart.rendering import (
     CHART,
     DATA,
     HOOKS,
+    REGISTRY,
     ROOT,
     SECTIONS,
     STAGES,
@@ -32,8 +33,10 @@ from tests.chart.test_schema import SCHEMA, VALUES
 
 FILES = [ROOT / "tests" / "chart" / "values" / f"everything-{name}.yaml" for name in ("cluster", "hooks")]
 HELMS = ("helm3", "helm4")
-# What these say has no default: the first always, the second with ordering hooks.
-GIVEN = ("data.uri", "hooks.timeoutMinutes")
+# What these say has no default: the first two always, the third with ordering hooks.
+GIVEN = ("data.uri", "images.registry", "hooks.timeoutMinutes")
+ASKED = {("data",), ("images",)}
+"""Sections that hold a key without a default."""
 
 
 def keys(values: Object, *above: str) -> Iterator[tuple[str, ...]]:
@@ -85,7 +88,7 @@ def groups() -> Iterator[list[tuple[str, ...]]]:
     """Every map alone, and all else by three keys from far apart, which save two of three renderings."""
     maps = {key[:-1] for key in KEYS}
     rest = [key for key in KEYS if key not in maps]
-    yield from ([key] for key in KEYS if key in maps and key != ("data",))
+    yield from ([key] for key in KEYS if key in maps and key not in ASKED)
     step = len(rest) // 3 + 1
     yield from (rest[start::step] for start in range(step))
 
@@ -100,14 +103,15 @@ def test_each_key_may_be_null() -> None:
         return "" if words == expected[helm] else f"{helm} {group}: {words[:300]}"
 
     jobs = list(groups())
-    assert {key for group in jobs for key in group} == {*KEYS} - {("data",)}
+    assert {key for group in jobs for key in group} == {*KEYS} - ASKED
     with ThreadPoolExecutor(2) as pool:
         assert not [*filter(None, pool.map(other, range(len(jobs)), jobs))]
 
 
 @pytest.mark.parametrize("helm", HELMS)
 def test_a_section_without_its_address_asks_for_it(helm: str) -> None:
-    assert "data.uri is empty" in shown(helm, {"data": None})
+    said = shown(helm, {"data": None, "images": None})
+    assert "data.uri is empty" in said and "images.registry is empty" in said
 
 
 @pytest.mark.parametrize("helm", HELMS)
@@ -142,9 +146,8 @@ def test_null_takes_back_what_another_file_says(path: Any, helm: str) -> None:
             continue
         null = nulls([key for key in KEYS if key[0] == section])
         for other in (null, {section: None}):
-            values = overlay(said, DATA if section == "data" else {}, other)
-            values = overlay(values, DATA) if section == "data" else values
-            assert shown(helm, values) == shown(helm, overlay(said, DATA if section == "data" else {})), (
+            given = DATA if (section,) in ASKED else {}
+            assert shown(helm, overlay(said, given, other, given)) == shown(helm, overlay(said, given)), (
                 section
             )
 
@@ -177,7 +180,7 @@ def test_null_works_on_the_command_line() -> None:
     for helm in HELMS:
         flags = (
             "--set",
-            "data.uri=hf://org/dataset",
+            f"data.uri=hf://org/dataset,images.registry={REGISTRY}",
             "--set",
             "train.gpus=null,eval.gates=null,train.adamw=null",
         )

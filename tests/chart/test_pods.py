@@ -327,18 +327,17 @@ def test_a_stage_can_act_as_an_account_of_the_user_for_roles_of_a_cloud() -> Non
 @pytest.mark.parametrize(
     ("images", "seen"),
     [
-        ({}, "localhost/osft-pipeline/train:0.1.0"),
+        ({}, "registry.example.com/osft-pipeline/train:0.1.0"),
         (
             {"registry": "registry.example.com", "repository": "team/osft"},
             "registry.example.com/team/osft/train:0.1.0",
         ),
-        ({"registry": ""}, "osft-pipeline/train:0.1.0"),
-        ({"tag": "9.9"}, "localhost/osft-pipeline/train:9.9"),
-        ({"train": {"tag": "rocm"}}, "localhost/osft-pipeline/train:rocm"),
+        ({"tag": "9.9"}, "registry.example.com/osft-pipeline/train:9.9"),
+        ({"train": {"tag": "rocm"}}, "registry.example.com/osft-pipeline/train:rocm"),
         ({"train": {"repository": "mirror.example.com/t"}}, "mirror.example.com/t:0.1.0"),
         (
             {"train": {"digest": "sha256:" + "a" * 64}},
-            "localhost/osft-pipeline/train:0.1.0@sha256:" + "a" * 64,
+            "registry.example.com/osft-pipeline/train:0.1.0@sha256:" + "a" * 64,
         ),
     ],
 )
@@ -349,7 +348,7 @@ def test_images_come_from_registry_repository_tag_and_digest(images: Object, see
 def test_each_stage_runs_its_own_image_and_program_and_helpers_run_the_smallest() -> None:
     for pod in every_pod():
         stage = pod.stage if pod.stage in STAGES else "download"
-        assert pod.container["image"] == f"localhost/osft-pipeline/{stage}:0.1.0"
+        assert pod.container["image"] == f"registry.example.com/osft-pipeline/{stage}:0.1.0"
         assert pod.container["command"] == [f"osft-{stage}" if pod.stage in STAGES else "osft-ops"]
         assert pod.container["imagePullPolicy"] == "IfNotPresent"
 

@@ -71,7 +71,7 @@ def test_what_helm_knows_itself_pulls_no_image_for_evaluation(values: Object) ->
         {"eval": {"tasks": ["osft_*"]}},
         {"eval": {"gates": {"tasks": {"osft_verbs": 2}}}},
         {"eval": {"primaryMetric": "osft_retention"}},
-        {"eval": {"backend": "vllm"}},
+        {"eval": {"backend": "vllm"}, "images": {"evalVllm": {"tag": "vllm"}}},
         {"eval": {"backend": "openai", "baseUrl": "http://server:8000/v1"}},
     ],
 )

@@ -79,10 +79,6 @@ def test_the_schemas_refuse_a_field_that_does_not_exist(schemas: list[str]) -> N
         kubeconform(schemas, objects)
 
 
-def test_only_the_address_of_the_rows_has_no_default() -> None:
-    assert run_helm("helm4", ("template", "run1", str(CHART), "--set", "data.uri=hf://org/dataset"), "{}")
-
-
 @pytest.mark.parametrize("path", CI, ids=lambda path: path.stem)
 def test_helm_lint_finds_nothing(path: Path) -> None:
     # `make lint` does the same for every file and under Helm 3.

@@ -14,6 +14,7 @@ from tests.chart.rendering import (
     CHART,
     DATA,
     EXAMPLES,
+    IMAGES,
     Object,
     overlay,
     refusal,
@@ -89,7 +90,7 @@ def test_a_condition_switches_the_whole_chart(parent: Render, helm: str) -> None
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_every_example_renders_alike_below_a_parent(parent: Render, helm: str, path: Path) -> None:
-    values = yaml.safe_load(path.read_text())
+    values = overlay(IMAGES, yaml.safe_load(path.read_text()))
     assert parent({}, own={NAME: values, "global": GLOBAL}) == render(path, helm=helm)
 
 

@@ -76,7 +76,7 @@ EITHER: tuple[set[str], set[str]] = (
      "secrets.s3.create.sessionToken", "secrets.registry.create.token", "secrets.wandb.create.apiKey",
      "secrets.mlflow.create.token", "secrets.mlflow.create.username", "secrets.mlflow.create.password",
      "register.tls.caConfigMap", "workspace.existingClaim", "train.pretraining.documentColumn",
-     *(f"images.{stage}.{key}" for stage in ("download", "train", "eval", "register")
+     *(f"images.{stage}.{key}" for stage in ("download", "train", "eval", "evalVllm", "register")
        for key in ("repository", "tag"))},
 )  # fmt: skip
 NEUTRAL: Object = {
@@ -94,7 +94,12 @@ NEUTRAL: Object = {
 }
 WAYS: dict[str, Object] = {
     "cluster": {},
-    "trainjob": {"ordering": "hooks", "hooks": {"timeoutMinutes": 3000}},
+    "trainjob": {
+        "ordering": "hooks",
+        "hooks": {"timeoutMinutes": 3000},
+        "eval": {"backend": "vllm"},
+        "images": {"evalVllm": {"digest": f"sha256:{1:064x}"}},
+    },
     "job": {"ordering": "hooks", "hooks": {"timeoutMinutes": 3000}, "train": {"runAs": "job", "nodes": 1}},
 }
 

@@ -46,7 +46,7 @@ class Checked:
     def __call__(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
         self.kubectl.write()
         path = f"{self.kubectl.folder}:{os.environ['PATH']}"
-        given = ("--set", "data.uri=hf://org/rows", *words)
+        given = ("--set", "data.uri=hf://org/rows,images.registry=registry.example.com", *words)
         return call(OSFT, "check", "run1", *given, **{"PATH": path, **NOTHING_ASKED, **env})
 
 

@@ -9,7 +9,7 @@ from tests.chart.rendering import ROOT
 from tests.support.client_wheel import install_wheel
 
 HELM = ROOT / ".cache" / "bin" / "helm"
-VALUES = ("--set", "data.uri=hf://org/dataset")
+VALUES = ("--set", "data.uri=hf://org/dataset,images.registry=registry.example.com")
 
 
 @pytest.fixture(scope="module")

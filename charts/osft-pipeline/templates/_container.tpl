@@ -37,8 +37,13 @@ volumeMounts:
 {{- /* registry/repository/stage:tag@digest; the tag is the chart's appVersion unless given. Params: root, image. */}}
 {{- define "osft-pipeline.image" -}}
 {{- $images := .root.Values.images -}}
-{{- $own := index $images .image -}}
+{{- $own := index $images (include "osft-pipeline.imageKey" .) -}}
 {{- $name := $own.repository | default (list $images.registry $images.repository .image | compact | join "/") -}}
 {{- printf "%s:%s" $name ($own.tag | default $images.tag | default .root.Chart.AppVersion) -}}
 {{- with $own.digest }}@{{ . }}{{ end -}}
+{{- end }}
+
+{{- /* Key under `images` that describes the image of a stage: vLLM is in an image of its own. Params: root, image. */}}
+{{- define "osft-pipeline.imageKey" -}}
+{{- and (eq .image "eval") (eq .root.Values.eval.backend "vllm") | ternary "evalVllm" .image -}}
 {{- end }}

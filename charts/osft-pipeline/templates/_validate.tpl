@@ -2,7 +2,7 @@
        What one value alone can be wrong about stands in values.schema.json. */}}
 {{- define "osft-pipeline.validate" -}}
 {{- $problems := list -}}
-{{- range list "data" "train" "eval" "register" "order" "names" "claims" "texts" "network" "workspace" "secrets" "cluster" -}}
+{{- range list "data" "train" "eval" "register" "order" "names" "claims" "texts" "network" "images" "workspace" "secrets" "cluster" -}}
 {{- range include (print "osft-pipeline.problems." .) $ | fromJsonArray -}}
 {{- /* A sentence repeats values: what would forge a line or move a cursor is shown as a question mark. */ -}}
 {{- $problems = append $problems (regexReplaceAllLiteral "[\\x00-\\x1f\\x7f-\\x{9f}\\x{2028}-\\x{202e}\\x{2066}-\\x{2069}]" . "?") -}}

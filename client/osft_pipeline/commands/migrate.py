@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import yaml
 
-from osft_pipeline.chart import HelmFailed, render
+from osft_pipeline.chart import HelmFailed, render_here
 from osft_pipeline.commands import SETTINGS
 from osft_pipeline.migrate import migrate
 from osft_pipeline.migrate.sources import SYSTEMS
@@ -65,6 +65,6 @@ def check(text: str) -> None:
         values.write(text)
         values.flush()
         try:
-            render("run", ["--values", values.name])
+            render_here("run", ["--values", values.name])
         except HelmFailed as error:
             raise HelmFailed(f"these values do not render yet.\n{error.message}") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from osft_pipeline.chart import render
+from osft_pipeline.chart import render_here
 from osft_pipeline.local import summary
 from osft_pipeline.local.asking import ask_models
 from osft_pipeline.local.places import Machine, missing_mounts
@@ -27,7 +27,7 @@ class Local:
 
     def run(self, name: str, flags: Sequence[str], dry_run: bool, ask: bool) -> int:
         """Render, check, run and show the screen; returns the run's exit code."""
-        objects = render(name, flags)
+        objects = render_here(name, flags)
         steps = plan(objects)
         machine = replace(self.machine, objects=objects)
         if not dry_run:

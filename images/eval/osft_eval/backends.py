@@ -38,8 +38,8 @@ def require_installed(settings: Settings) -> None:
     """Raises UserError when the asked backend is not in this image."""
     if settings.backend == "vllm" and importlib.util.find_spec("vllm") is None:
         raise UserError(
-            "--backend vllm needs the package vllm, and this image has none. Use an eval image built with it "
-            "(images/eval/README.md), or set eval.backend to hf."
+            "eval.backend is vllm and the eval image does not contain vLLM. Build one that does "
+            "(images/eval/README.md) and name it in images.evalVllm, or set eval.backend to hf."
         )
 
 
@@ -116,7 +116,7 @@ def open_hf(settings: Settings, which: str, folder: Path, dtype: str) -> Any:
 
 
 def open_vllm(settings: Settings, which: str, folder: Path, dtype: str) -> Any:
-    """A vLLM engine in this container, one GPU or tensor-parallel over several."""
+    """Return a vLLM engine in this container, one GPU or tensor-parallel over several."""
     from lm_eval.models.vllm_causallms import VLLM
 
     arguments = {

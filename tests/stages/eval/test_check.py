@@ -63,7 +63,7 @@ def test_all_problems_are_said_at_once_each_in_a_sentence(tmp_path: Path, tasks:
     for sentence in (
         "--batch-size is '0', expected `auto` or a whole number above 0.",
         "the gate for planted is 200, expected points between 0 and 100.",
-        "--backend vllm needs the package vllm, and this image has none.",
+        "eval.backend is vllm and the eval image does not contain vLLM.",
         "task 'osft_retentoin' is unknown to lm-eval, to this image and to --include-path. "
         "Near: osft_retention",
         "task 'coded' runs code that the model writes",

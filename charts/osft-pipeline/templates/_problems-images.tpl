@@ -1,0 +1,19 @@
+{{- /* What can be wrong with the images, as a JSON list. */}}
+
+{{- define "osft-pipeline.problems.images" -}}
+{{- $found := list -}}
+{{- $homeless := list -}}
+{{- range prepend (include "osft-pipeline.stages" . | fromJsonArray) "download" | uniq -}}
+{{- $own := index $.Values.images (include "osft-pipeline.imageKey" (dict "root" $ "image" .)) -}}
+{{- if not (or $.Values.images.registry $own.repository) }}{{ $homeless = append $homeless . }}{{ end -}}
+{{- end -}}
+{{- with $homeless -}}
+{{- $found = append $found (printf "images.registry is empty; expected the registry that the cluster pulls the images of %s from. Build and push them with `make images PUSH=<registry>` and set images.registry to it, or install a published chart, which names its images." (join ", " .)) -}}
+{{- end -}}
+{{- with .Values.images.evalVllm -}}
+{{- if and $.Values.eval.enabled (eq $.Values.eval.backend "vllm") (not (or .repository .tag .digest)) -}}
+{{- $found = append $found "eval.backend is vllm and the eval image does not contain vLLM. Build one that does (images/eval/README.md) and name it in images.evalVllm, or set eval.backend to hf." -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $found -}}
+{{- end }}
