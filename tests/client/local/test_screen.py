@@ -63,7 +63,9 @@ def test_a_refused_run_shows_why(workspace: Path) -> None:
 def test_a_fall_that_the_gate_allowed_stands_beside_passed(workspace: Path) -> None:
     _, headline, gates, *_ = shown(workspace).splitlines()
     assert headline == "It learned the new rows, but it forgot some of what it knew."
-    assert gates.startswith("Gates passed: Kept knowledge fell by 3.4 points, more than chance explains, and")
+    assert gates.startswith(
+        "Gates passed: Kept knowledge fell by 3.4 points, more than expected by chance, and"
+    )
 
 
 def test_results_of_an_older_version_are_named_and_the_rest_is_shown(workspace: Path) -> None:

@@ -17,7 +17,7 @@ def test_a_change_has_its_sign_unless_it_rounds_to_nothing(value: float, text: s
     assert signed(value) == text
 
 
-def test_a_change_that_is_no_share_has_the_digits_of_its_figures() -> None:
+def test_a_change_that_is_not_a_share_has_the_digits_of_its_figures() -> None:
     assert [signed_plain(value) for value in (28.0, -0.01234, 0.0)] == ["+28", "-0.01234", "0"]
 
 
@@ -38,7 +38,7 @@ def test_a_page_sets_figures_with_real_signs_and_leaves_words_alone() -> None:
         ("learned", "unchanged", "It learned the new rows, and no forgetting was found."),
         ("learned", "better", "It learned the new rows, and no forgetting was found."),
         ("learned", "worse", "It learned the new rows, but it forgot some of what it knew."),
-        ("worse", "unchanged", "It got worse at the new rows, but no forgetting was found."),
+        ("worse", "unchanged", "It got worse on the new rows, but no forgetting was found."),
         ("unclear", "worse", "It did not clearly learn the new rows, and it forgot some of what it knew."),
         ("learned", "untested", "It learned the new rows."),
         ("untested", "worse", "It forgot some of what it knew."),
@@ -51,7 +51,7 @@ def test_the_headline_says_what_was_found(learned: str, kept: str, sentence: str
 
 FELL = {"a": Task("capitals", 200, 180, 0, 20)}
 KEPT = {"a": Task("capitals", 200, 180, 1, 2)}
-SURE = "Capitals fell by 10.0 points, more than chance explains, and"
+SURE = "Capitals fell by 10.0 points, more than expected by chance, and"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ SURE = "Capitals fell by 10.0 points, more than chance explains, and"
     [
         ({}, KEPT, "open", "No gates set."),
         ({"maxTaskDrop": 3}, KEPT, "passed",
-         "Gates passed: Capitals is closest to its limit, 0.5 points down where 3 are allowed."),
+         "Gates passed: Capitals is closest to its limit: it fell by 0.5 points, and 3 are allowed."),
         ({"maxTaskDrop": 3}, {"a": Task("capitals", 200, 180, 2, 2)}, "passed",
          "Gates passed: No gated task or group fell."),
         ({"holdoutMustImprove": True}, KEPT, "passed", "Gates passed."),

@@ -15,7 +15,7 @@ DROPPED = {
 
 
 def data_view(download: Mapping[str, Any], training: Mapping[str, float]) -> dict[str, Any]:
-    """The page's part on the rows: `counts`, a sentence each, and the first `rows` in pieces.
+    """Return the page's part on the rows: `counts`, a sentence each, and the first `rows` in pieces.
 
     Args:
         download: details of download's record.

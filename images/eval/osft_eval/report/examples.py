@@ -76,6 +76,6 @@ def example(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def short(text: Any) -> str:
-    """A text short enough to compare at a glance."""
+    """Return a text short enough to compare at a glance."""
     whole = "" if text is None else str(text).strip()
     return whole if len(whole) <= LONGEST else whole[:LONGEST].rstrip() + " …"

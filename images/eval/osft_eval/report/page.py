@@ -51,13 +51,13 @@ def environment() -> "Environment":
 
 
 def render_html(view: Mapping[str, Any]) -> str:
-    """The page: no script, no request, its own style."""
+    """Return the page: no script, no request, its own style."""
     style = (HERE / "style.css").read_text(encoding="utf-8")
     return str(environment().get_template("page.html").render(**view, style=style))
 
 
 def render_markdown(view: Mapping[str, Any]) -> str:
-    """The same in short, for terminals, pull requests and model cards."""
+    """Return the same in short, for terminals, pull requests and model cards."""
     return str(environment().get_template("page.md").render(**view))
 
 
@@ -71,7 +71,7 @@ def shown(value: Any) -> Any:
 
 
 def breakable(text: str) -> Any:
-    """A text whose long names may break after an underscore, before they break anywhere."""
+    """Return a text whose long names may break after an underscore, before they break anywhere."""
     from markupsafe import Markup, escape
 
     return escape(shown(text)).replace("_", Markup("_<wbr>"))
@@ -83,5 +83,5 @@ def typeset(text: str) -> str:
 
 
 def markdown_text(text: Any) -> str:
-    """A text that Markdown shows as it is, on one line."""
+    """Return a text that Markdown shows as it is, on one line."""
     return words(" ".join(str(text)[:READ].split()), LONGEST_SENTENCE)

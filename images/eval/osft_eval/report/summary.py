@@ -15,7 +15,7 @@ Figures = Mapping[str, Any]
 SURE = 0.05
 LEARNED = {
     "learned": "It learned the new rows",
-    "worse": "It got worse at the new rows",
+    "worse": "It got worse on the new rows",
     "unclear": "It did not clearly learn the new rows",
 }
 KEPT = {
@@ -23,14 +23,14 @@ KEPT = {
     "better": "no forgetting was found",
     "unchanged": "no forgetting was found",
 }
-READINGS = {"worse": "fell", "better": "rose", "unchanged": "no sure change", "untested": "not tested"}
+READINGS = {"worse": "fell", "better": "rose", "unchanged": "no clear change", "untested": "not tested"}
 TONES = {"learned": "good", "better": "good", "worse": "bad"}
 """What is to be coloured, by verdict."""
 HOLDOUT = {
     "loss": ("Loss", "nats per token, lower is better"),
-    "perplexity": ("Perplexity", "as if choosing among so many tokens"),
-    "exact_match": ("Exact match", "the whole answer, letter for letter"),
-    "contains": ("Contains", "the reference stands in the answer"),
+    "perplexity": ("Perplexity", "effective number of choices per token"),
+    "exact_match": ("Exact match", "the whole answer matches exactly"),
+    "contains": ("Contains", "the answer contains the reference"),
     "f1": ("Word F1", "shared words"),
     "rouge_l": ("ROUGE-L", "longest shared sequence of words"),
     "bleu": ("BLEU", "shared runs of up to four words"),
@@ -45,7 +45,7 @@ def summarize(results: Figures) -> dict[str, Any]:
     """Return `summary` of results.json from its other parts.
 
     `verdict` is about what was kept, in the words of a task's verdict: `worse` when any task or group fell by
-    more than chance explains. `learned` is about the held-out loss: learned, worse, unclear or untested.
+    more than expected by chance. `learned` is about the held-out loss: learned, worse, unclear or untested.
     """
     compared, holdout = {**results["groups"], **results["tasks"]}, results["holdout"]
     learned, kept = learned_verdict(holdout), kept_verdict(compared.values())
@@ -126,8 +126,8 @@ def kept_table(compared: Mapping[str, Figures], groups: Iterable[str]) -> dict[s
     return {
         "columns": {"name": "task", **{name: name for name in columns}, "change": change},
         "rows": [{"id": name, "group": name in groups, **cells(task)} for name, task in compared.items()],
-        "note": "Same items for both models; gained and lost: answers that turned right or wrong.",
-        "sentence": f"{listed(worse) or 'Nothing'} fell by more than chance explains "
+        "note": "Both models answered the same items. Gained: became right; lost: became wrong.",
+        "sentence": f"{listed(worse) or 'Nothing'} fell by more than expected by chance "
         "(p < 0.05, corrected for the number of tasks).",
     }
 
@@ -210,7 +210,7 @@ def allowance(task: Figures, limit: Figures | None) -> str:
         if limit["counts"]
         else "eval.gates.significance does not count it"
     )
-    return f"{capital(task['title'])} {fell}, more than chance explains, and {gate}"
+    return f"{capital(task['title'])} {fell}, more than expected by chance, and {gate}"
 
 
 def closest(limits: Mapping[str, Figures]) -> dict[str, Any] | None:
@@ -229,7 +229,7 @@ def closest_in_words(found: Figures | None, compared: Mapping[str, Figures]) -> 
         return "No gated task or group fell."
     title = capital(compared[found["closest"]]["title"])
     used, allowed = f"{found['used']:.1f}", f"{found['allowed']:g}"
-    return f"{title} is closest to its limit, {used} points down where {allowed} are allowed."
+    return f"{title} is closest to its limit: it fell by {used} points, and {allowed} are allowed."
 
 
 def message(results: Figures) -> str:

@@ -49,7 +49,7 @@ def make_view(
 
 
 def asked(tasks: Mapping[str, Any], holdout: Mapping[str, Any] | None) -> str:
-    """What both models were given."""
+    """Return what both models were given."""
     items = sum(task["n"] for task in tasks.values())
     parts = [counted(items, "question")] if items else []
     parts += [counted(holdout["n"], "held-out row")] if holdout else []
@@ -57,7 +57,7 @@ def asked(tasks: Mapping[str, Any], holdout: Mapping[str, Any] | None) -> str:
 
 
 def cards(tables: Mapping[str, Any], holdout: Mapping[str, Any] | None) -> list[dict[str, str]]:
-    """The few figures that stand at the top: the held-out loss, then groups, else tasks."""
+    """Return the few figures that stand at the top: the held-out loss, then groups, else tasks."""
     found = []
     for line in (tables["learned"] or {"rows": []})["rows"]:
         if line["id"] == "loss" and holdout:
@@ -94,7 +94,7 @@ def kept_view(
         "scale": f"{100 * scale:.0f}",
         "power": [
             f"{capital(task['title'])}, {counted(task['n'], 'item')}: a true fall of "
-            f"{100 * task['detectable']:.1f} points would be noticed four times in five."
+            f"{100 * task['detectable']:.1f} points would be detected four times in five."
             for task in power[:3]
         ],
         "examples": examples.of_tasks(tasks, samples),
@@ -118,7 +118,7 @@ def row(line: Mapping[str, Any], task: Mapping[str, Any], scale: float) -> dict[
 
 
 def facts(results: Mapping[str, Any], training: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Where everything came from."""
+    """Return where everything came from."""
     base, tuned, engine = results["base"], results["tuned"], results["engine"]
     origin = " ".join(str(base[key]) for key in ("uri", "revision") if base.get(key))
     versions = ", ".join(
