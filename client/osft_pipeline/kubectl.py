@@ -55,8 +55,8 @@ class Kubectl:
     """One kubectl with the flags that choose a cluster and a namespace."""
 
     flags: Sequence[str] = ()
-    kinds: tuple[str, ...] = KINDS
-    """Without those that the cluster does not serve."""
+    unserved: set[str] = field(default_factory=set)
+    """Kinds that this cluster does not have."""
     refused: set[str] = field(default_factory=set)
     """Kinds that this user may not list."""
 
@@ -70,13 +70,13 @@ class Kubectl:
         """The same choice of cluster and namespace in helm's words."""
         return [flag.replace("--context=", "--kube-context=") for flag in self.flags]
 
-    def call(self, *words: str) -> tuple[int, str, str]:
+    def call(self, *words: str, stdin: str = "") -> tuple[int, str, str]:
         """Exit code, output and complaints of one call. Raises UserError or Transient."""
         command = [find(), *words, *self.flags, f"--request-timeout={REQUEST_SECONDS}s"]
         try:
             done = subprocess.run(
                 command,
-                stdin=subprocess.DEVNULL,
+                input=stdin.encode(),
                 capture_output=True,
                 timeout=2 * REQUEST_SECONDS,
                 check=False,
@@ -89,18 +89,19 @@ class Kubectl:
             done.stderr.decode(errors="replace").strip(),
         )
 
-    def objects(self, release: str = "") -> list[Json]:
+    def objects(self, release: str = "", kinds: tuple[str, ...] = KINDS) -> list[Json]:
         """TrainJobs, Jobs and pods of a release, or of all. Raises UserError or Transient."""
         chosen = f"{CHART},app.kubernetes.io/instance={release}" if release else CHART
         while True:
-            words = ("get", ",".join(self.kinds), f"--selector={chosen}")
+            asked = [kind for kind in kinds if kind not in self.unserved]
+            words = ("get", ",".join(asked), f"--selector={chosen}")
             code, text, said = self.call(*words, "--output=json")
             if code == 0:
                 return items(text)
             missing = re.search(r'have a resource type "([^"]+)"', said)
-            left = tuple(kind for kind in self.kinds if not missing or not same_kind(kind, missing[1]))
-            if missing and len(left) < len(self.kinds):
-                self.kinds = left  # no Kubeflow Trainer here: train.runAs is job
+            unserved = {kind for kind in asked if missing and same_kind(kind, missing[1])}
+            if unserved:
+                self.unserved |= unserved  # no Kubeflow Trainer here: train.runAs is job
                 continue
             found = items(text)
             if "forbidden" in said.lower() and found:
@@ -158,7 +159,8 @@ class Kubectl:
     def releases(self) -> dict[str, set[str]]:
         """Namespaces and the releases of this chart in them, as far as this user may look."""
         for where in (["--all-namespaces"], []):
-            words = ("get", ",".join(self.kinds), f"--selector={CHART}", "--output=json", *where)
+            kinds = ",".join(kind for kind in KINDS if kind not in self.unserved)
+            words = ("get", kinds, f"--selector={CHART}", "--output=json", *where)
             code, text, _ = self.call(*words)
             if code == 0:
                 break

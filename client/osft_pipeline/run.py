@@ -13,6 +13,7 @@ from osft_pipeline.follow.look import Look
 from osft_pipeline.kubectl import Json, Kubectl
 from osft_pipeline.local import listing, summary
 from osft_pipeline.local.records import read
+from osft_pipeline.sources import RESULTS, LocalSource, lasting_page, on_cluster, page_of
 from osft_workspace import UserError
 
 LOOK_SECONDS = 5.0
@@ -65,13 +66,8 @@ class LocalRun:
         return read(self.folder / "eval" / "results.json")
 
     def report(self) -> Report:
-        """The page of the evaluation. Raises UserError where there is none."""
-        page = self.folder / "eval" / "report.html"
-        if not page.is_file():
-            raise UserError(
-                f"run {self.run_id} has no report: expected {page}. Its evaluation has not finished."
-            )
-        return Report(page)
+        """Return the page of the evaluation. Raises UserError where there is none."""
+        return Report(page_of(LocalSource(self.workspace, self.run_id)))
 
     def follow(self) -> None:
         """Print the last screen: a local run is over when `train` returns."""
@@ -83,7 +79,7 @@ class LocalRun:
 
 
 class ClusterRun:
-    """The newest run of a release on a cluster. Its results lie in its workspace and in the registry."""
+    """The newest run of a release on a cluster. A pod reads its files, for as long as a call takes."""
 
     def __init__(self, kubectl: Kubectl, release: str) -> None:
         self.kubectl, self.name = kubectl, release
@@ -104,6 +100,17 @@ class ClusterRun:
     def status(self) -> str:
         """The state, as `osft follow` names it."""
         return str(self.describe()["state"])
+
+    @property
+    def results(self) -> Json:
+        """eval/results.json; empty where the run was not evaluated. Raises UserError or Transient."""
+        with on_cluster(self.run_id, self.kubectl) as source:
+            return read(source.bring(RESULTS))
+
+    def report(self) -> Report:
+        """Return the page of the evaluation. Raises UserError where there is none, or Transient."""
+        with on_cluster(self.run_id, self.kubectl) as source:
+            return Report(lasting_page(source))
 
     def follow(self, timeout: float | None = None) -> None:
         """Show the run until it ends. Raises RunFailed for a bad end, Transient when the time is over."""

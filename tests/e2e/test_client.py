@@ -3,12 +3,15 @@
 import json
 import os
 import re
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.e2e.harness import BIN, OSFT, ROOT, Space, call
+from osft_workspace import sha256_file
+from tests.e2e.harness import BIN, OSFT, ROOT, Space, call, eventually
 
 
 @pytest.fixture
@@ -63,6 +66,49 @@ def test_a_member_with_the_documented_role_runs_follows_lists_and_uninstalls(
     removed = call(BIN / "helm", "uninstall", release.name, "--timeout=3m", **member)
     assert removed.returncode == 0, removed.stderr
     assert not release.pods()
+
+
+def test_report_and_model_of_a_run_are_read_from_its_claim(
+    space: Space, member: dict[str, str], tmp_path: Path
+) -> None:
+    release = space.release()
+    assert release.install().returncode == 0
+    release.complete()
+    env = {**member, "OSFT_LOCAL_WORKSPACE": str(tmp_path / "nothing")}
+    page = tmp_path / "report.html"
+    reported = call(OSFT, "report", release.name, **env)
+    assert reported.returncode == 0, reported.stderr
+    assert reported.stdout.startswith(f"{release.run}  done")
+    assert f"pvc://{release.claim}/runs/{release.run}/train/model" in reported.stdout
+    copied = call(OSFT, "report", release.name, "--copy", page, **env)
+    assert copied.returncode == 0 and "<!doctype html>" in page.read_text(), copied.stderr
+    fetched = call(OSFT, "fetch", release.run, "train", "eval/report.html", "--to", tmp_path / "mine", **env)
+    assert fetched.returncode == 0, fetched.stderr
+    for output in release.record("train")["outputs"]:
+        assert sha256_file(tmp_path / "mine" / "train" / output["path"]) == output["sha256"]
+    assert (tmp_path / "mine" / "eval" / "report.html").read_bytes() == page.read_bytes()
+    readers = f"--selector=app.kubernetes.io/instance={release.name},app.kubernetes.io/component=read"
+    assert eventually(lambda: not space.get("pods", readers))
+
+
+def test_a_fetch_that_is_stopped_leaves_no_pod_and_the_next_one_continues(
+    space: Space, tmp_path: Path
+) -> None:
+    release = space.release()
+    assert release.install().returncode == 0
+    release.complete()
+    env = {**space.environment, "OSFT_LOCAL_WORKSPACE": str(tmp_path / "nothing")}
+    words = [str(OSFT), "fetch", release.name, "-n", space.name, "--to", str(tmp_path / "mine")]
+    readers = f"--selector=app.kubernetes.io/instance={release.name},app.kubernetes.io/component=read"
+    with subprocess.Popen(words, env=env) as process:
+        assert eventually(lambda: space.get("pods", readers))
+        process.send_signal(signal.SIGTERM)
+    assert process.returncode == 143
+    assert eventually(lambda: not space.get("pods", readers))
+    done = call(*words, **env)
+    assert done.returncode == 0, done.stderr
+    assert "every sha256 is as recorded" in done.stdout
+    assert not list((tmp_path / "mine").rglob("*.part"))
 
 
 def test_what_the_cluster_cannot_give_is_said_before_anything_is_created(space: Space) -> None:

@@ -1,16 +1,18 @@
 """`osft fetch`: copies what a run left, with its digests checked."""
 
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
 from osft_pipeline.commands import SETTINGS
+from osft_pipeline.kubectl import Kubectl, cluster_options
 from osft_pipeline.local import summary
-from osft_pipeline.local.records import read
 from osft_pipeline.local.workspaces import workspace_option
+from osft_pipeline.sources import Source, opened
 from osft_workspace import Record, UserError, sha256_file
 from osft_workspace.text import counted
 
@@ -18,39 +20,65 @@ from osft_workspace.text import counted
 @click.command(context_settings=SETTINGS)
 @click.argument("run", required=False)
 @click.argument("paths", nargs=-1)
+@cluster_options
 @workspace_option
 @click.option(
-    "--to", type=click.Path(file_okay=False, path_type=Path), help="Folder to copy into; RUN by default."
+    "--to",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to copy into; the run id by default.",
 )
-def main(run: str | None, paths: Sequence[str], workspace: Path, to: Path | None) -> None:
+def main(run: str | None, paths: Sequence[str], kubectl: Kubectl, workspace: Path, to: Path | None) -> None:
     """Copy the tuned model of RUN, or any file or folder that its records name, with sha256 checked.
 
     RUN is a run id or a release name; the newest run if left out. PATHS are as in the run's folder:
     eval/report.html, train/metrics.jsonl, download. Files that are there already with the right
-    digest are left as they are, so an interrupted copy goes on.
+    digest are left as they are, so an interrupted copy continues where it stopped.
+
+    With -n, --context or --kubeconfig RUN is a run on the cluster; without them a run of this machine, or,
+    where it has none of that name, one on the cluster. Files of a run on the cluster are read by a pod that
+    mounts its claim for as long as the command takes.
 
     \b
     osft fetch mine                                  the tuned model, to ./mine-1a2b3c4d/train/model
+    osft fetch mine -n team --to ./model             the same from the cluster
     osft fetch mine eval/report.html --to /tmp       one file
     """
-    run_id = summary.newest_run(workspace, run)
-    run_dir = workspace / "runs" / run_id
-    target = to or Path(run_id)
-    wanted = list(paths) or [model_path(run_dir)]
-    files = [file for path in wanted for file in outputs(run_dir, path)]
-    for stage, output in files:
-        name = f"{stage}/{output['path']}"
-        copy(run_dir / name, target / name, str(output["sha256"]))
-    size = summary.size(sum(int(output["size"]) for _, output in files))
+    with opened(run, workspace, kubectl) as source:
+        target = to or Path(source.run_dir.name)
+        wanted = list(paths) or [model_path(source.run_dir)]
+        files = [file for path in wanted for file in outputs(source.run_dir, path)]
+        total = sum(int(output["size"]) for _, output in files)
+        with Copying(total) as bar:
+            for stage, output in files:
+                copy(source, f"{stage}/{output['path']}", target, output, bar)
+                bar.before += int(output["size"])
     click.echo(
-        f"{counted(len(files), 'file')}, {size}, in {summary.near(target)}; every sha256 is as recorded"
+        f"{counted(len(files), 'file')}, {summary.size(total)}, in {summary.near(target)}; "
+        "every sha256 is as recorded"
     )
+
+
+class Copying(Progress):
+    """A bar on a terminal that follows the size of the file that is being written."""
+
+    def __init__(self, total: int) -> None:
+        self.part, self.before = Path(), 0
+        columns = (BarColumn(), DownloadColumn(True), TransferSpeedColumn(), TimeRemainingColumn())
+        super().__init__(*columns, console=Console(stderr=True), transient=True)
+        self.disable = not self.console.is_terminal
+        self.add_task("", total=total)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Return the bar as it stands at this moment."""
+        now = self.part.stat().st_size if self.part.is_file() else 0
+        for task in self.task_ids:
+            self.update(task, completed=self.before + now)
+        return super().get_renderables()
 
 
 def model_path(run_dir: Path) -> str:
     """Return the folder of the model that goes on. Raises UserError where training has not finished."""
-    records = {stage: read(run_dir / stage / "record.json") for stage in summary.STAGES}
-    model = summary.tuned_model(run_dir, records)
+    model = summary.tuned_model(run_dir, summary.records_of(run_dir))
     if model is None:
         raise UserError(f"run {run_dir.name} has no tuned model: its training has not finished.")
     return model.relative_to(run_dir).as_posix()
@@ -78,16 +106,19 @@ def outputs(run_dir: Path, path: str) -> list[tuple[str, dict[str, Any]]]:
     return [(stage, output) for output in found]
 
 
-def copy(source: Path, target: Path, digest: str) -> None:
+def copy(source: Source, name: str, folder: Path, output: Mapping[str, Any], bar: Copying) -> None:
     """Copy one file, published by a rename when its digest is right. Raises UserError when it is not."""
+    target, digest = folder / name, str(output["sha256"])
     if target.is_file() and sha256_file(target) == digest:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.part")
-    try:
-        shutil.copyfile(source, part)
-        if sha256_file(part) != digest:
-            raise UserError(f"{source} has another sha256 than its record says. Run that stage again.")
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    part = target.with_name(f".{target.name}.{digest[:12]}.part")
+    bar.part = part
+    source.copy(name, part, int(output["size"]))
+    if sha256_file(part) != digest:
+        part.unlink()
+        raise UserError(
+            f"{source.shown(source.run_dir / name)} has another sha256 than its record says. "
+            "Run that stage again."
+        )
+    part.replace(target)

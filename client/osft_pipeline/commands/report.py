@@ -1,4 +1,4 @@
-"""`osft report`: what a run on this machine learned and what it kept."""
+"""`osft report`: what a run learned and what it kept."""
 
 import shutil
 import webbrowser
@@ -7,31 +7,42 @@ from pathlib import Path
 import click
 
 from osft_pipeline.commands import SETTINGS
+from osft_pipeline.kubectl import Kubectl, cluster_options
 from osft_pipeline.local import summary
 from osft_pipeline.local.workspaces import workspace_option
+from osft_pipeline.sources import RESULTS, lasting_page, opened, page_of
 from osft_workspace import UserError
 
 
 @click.command(context_settings=SETTINGS)
 @click.argument("run", required=False)
+@cluster_options
 @workspace_option
 @click.option("--open", "in_browser", is_flag=True, help="Open the report in a browser.")
 @click.option(
     "--copy", "target", type=click.Path(path_type=Path), help="Copy report.html to this file or folder."
 )
-def main(run: str | None, workspace: Path, in_browser: bool, target: Path | None) -> None:
+def main(run: str | None, kubectl: Kubectl, workspace: Path, in_browser: bool, target: Path | None) -> None:
     """Show what RUN learned, what it kept, what it cost and where everything lies.
 
     RUN is a run id or a release name; the newest run if left out. --open and --copy take the page of the
-    evaluation, report.html, which needs nothing beside it.
+    evaluation, report.html, a single file.
+
+    With -n, --context or --kubeconfig RUN is a run on the cluster; without them a run of this machine, or,
+    where it has none of that name, one on the cluster. Files of a run on the cluster are read by a pod that
+    mounts its claim for as long as the command takes.
+
+    \b
+    osft report mine                        the newest run of release mine
+    osft report mine -n team --open         the page of a run on the cluster
     """
-    run_id = summary.newest_run(workspace, run)
-    page = workspace / "runs" / run_id / "eval" / "report.html"
-    if (in_browser or target) and not page.is_file():
-        raise UserError(f"run {run_id} has no report: expected {page}. Its evaluation has not finished.")
+    with opened(run, workspace, kubectl) as source:
+        if not (in_browser or target):
+            source.bring(RESULTS)
+            click.echo(summary.screen(source.run_dir, source.shown, source.next_step()))
+            return
+        page = Path(shutil.copy(page_of(source), target)) if target else lasting_page(source)
     if target:
-        click.echo(f"copied to {summary.near(Path(shutil.copy(page, target)))}")
+        click.echo(f"copied to {summary.near(page)}")
     if in_browser and not webbrowser.open(page.resolve().as_uri()):
         raise UserError(f"no browser was found. Open {page.resolve()} in one, or copy it with --copy.")
-    if not (in_browser or target):
-        summary.show(workspace, run_id)

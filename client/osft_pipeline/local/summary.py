@@ -29,8 +29,15 @@ ACTS_IN_QUOTES = re.compile(r"[\"$`\\!]")  # what a shell reads between double q
 
 
 def show(workspace: Path, run_id: str) -> None:
-    """Print the screen of one run. Raises UserError when the run has no record yet."""
-    click.echo(screen(workspace, run_id))
+    """Print the screen of one run of this machine. Raises UserError when the run has no record yet."""
+    run_dir = workspace / "runs" / run_id
+    click.echo(screen(run_dir, near, ask_line(workspace, run_dir)))
+
+
+def records_of(run_dir: Path) -> dict[str, Json]:
+    """Return the records of the stages that have one, in order."""
+    found = {stage: read(run_dir / stage / "record.json") for stage in STAGES}
+    return {stage: record for stage, record in found.items() if record}
 
 
 def newest_run(workspace: Path, name: str | None = None, stage: str | None = None) -> str:
@@ -57,23 +64,26 @@ def near(path: Path) -> str:
     return printable(min(str(path), os.path.relpath(path), key=len))
 
 
-def screen(workspace: Path, run_id: str) -> str:
-    """The whole screen as text."""
-    run_dir = workspace / "runs" / run_id
-    records = {stage: read(run_dir / stage / "record.json") for stage in STAGES}
-    found = {stage: record for stage, record in records.items() if record}
+def screen(run_dir: Path, shown: Callable[[Path], str], next_step: str) -> str:
+    """Return the whole screen as text; `shown` says where a path below the run's folder lies.
+
+    Raises UserError when the run has no record yet.
+    """
+    found = records_of(run_dir)
     if not found:
-        raise UserError(f"{near(run_dir)} holds no record: expected <stage>/record.json of a finished stage.")
+        raise UserError(
+            f"{shown(run_dir)} holds no record: expected <stage>/record.json of a finished stage."
+        )
     results = read(run_dir / "eval" / "results.json") if "eval" in found else {}
     summary = results.get("summary") or {}
     parts = [
-        headline(run_id, found, summary),
+        headline(run_dir.name, found, summary),
         learned(summary),
         kept(summary),
         left_out(summary),
         costs(found, summary),
-        places(run_dir, found, results),
-        ask_line(workspace, run_dir, found),
+        places(run_dir, found, results, shown),
+        next_step,
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -175,15 +185,15 @@ def costs(records: dict[str, Json], summary: Json) -> str:
     return f"{bold('Time and peak memory')}\n{table(rows, '<>><')}"
 
 
-def places(run_dir: Path, records: dict[str, Json], results: Json) -> str:
+def places(run_dir: Path, records: dict[str, Json], results: Json, shown: Callable[[Path], str]) -> str:
     """Where model, report and records lie, and the registered version."""
     rows = []
     model = tuned_model(run_dir, records)
     if model is not None:
-        rows.append(("model", near(model)))
+        rows.append(("model", shown(model)))
     if results:
-        rows.append(("report", near(run_dir / "eval" / "report.html")))
-    rows.append(("records", near(run_dir) + "/{" + ",".join(records) + "}/record.json"))
+        rows.append(("report", shown(run_dir / "eval" / "report.html")))
+    rows.append(("records", shown(run_dir) + "/{" + ",".join(records) + "}/record.json"))
     register = records.get("register")
     if register is not None:
         details = register.get("details") or {}
@@ -200,9 +210,17 @@ def tuned_model(run_dir: Path, records: dict[str, Json]) -> Path | None:
     return None
 
 
-def ask_line(workspace: Path, run_dir: Path, records: dict[str, Json]) -> str:
+def fetch_line(run_dir: Path, flags: Sequence[str]) -> str:
+    """The command that copies the tuned model of a run on the cluster."""
+    if tuned_model(run_dir, records_of(run_dir)) is None:
+        return ""
+    words = shlex.join([called(), "fetch", run_dir.name, *flags])
+    return f"{bold('Copy the tuned model')}\n  {words}"
+
+
+def ask_line(workspace: Path, run_dir: Path) -> str:
     """The command that asks both models a question."""
-    if tuned_model(run_dir, records) is None:
+    if tuned_model(run_dir, records_of(run_dir)) is None:
         return ""
     row = first_row(run_dir / "download" / "eval.jsonl")
     asked = [turn["content"] for turn in row.get("messages") or [] if turn.get("role") == "user"]
