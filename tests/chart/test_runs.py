@@ -66,6 +66,7 @@ def test_what_decides_the_model_makes_a_new_run_beside_the_old_one(values: Objec
         {"secrets": {"hf": {"existing": "hf-token"}}},
         {"images": {"tag": "0.1.1"}},
         {"queue": {"name": "research"}},
+        {"runOverwrite": True},
     ],
 )
 def test_what_does_not_goes_on_in_the_same_run_under_a_trainjob_of_its_own(values: Object) -> None:

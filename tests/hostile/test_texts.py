@@ -161,7 +161,7 @@ def refused(bench: Bench, names: list[str]) -> list[bool]:
 
 
 def test_helm_refuses_the_parameters_that_a_stage_takes_for_a_signature(tmp_path: Path) -> None:
-    template = (CHART / "templates" / "_problems-addresses.tpl").read_text().replace("\\\\", "\\")
+    template = (CHART / "templates" / "problems" / "_addresses.tpl").read_text().replace("\\\\", "\\")
     assert f"({SIGNS}|{MAY_SIGN})=" in template
     bench = Bench(tmp_path, ExitStack())
     for start in range(0, len(SIGNING), len(KEYS)):

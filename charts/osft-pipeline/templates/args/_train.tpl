@@ -46,8 +46,10 @@
 
 {{- /* What does not: how a run is saved on its way, who watches. */}}
 {{- define "osft-pipeline.args.around" -}}
+{{- $overwrite := .Values.runOverwrite }}
 {{- with .Values.train }}
 {{- include "osft-pipeline.flags" (list
+  (list "run-overwrite" (ternary true "" $overwrite))
   (list "checkpoint-minutes" .checkpoints.everyMinutes)
   (list "enable-jit-checkpoint" .checkpoints.onPreemption)
   (list "checkpoint-storage" .checkpoints.storage)

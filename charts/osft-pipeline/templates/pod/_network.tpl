@@ -128,17 +128,3 @@ cluster becomes its port, and a Service of the cluster becomes its namespace, be
 {{- $labels := omit (include "osft-pipeline.podLabels" . | fromYaml) "osft-pipeline/run" -}}
 {{- dict "matchLabels" (.stage | empty | ternary (omit $labels "app.kubernetes.io/component") $labels) | toJson -}}
 {{- end }}
-
-{{- /* Ports that no server can have: Kubernetes would refuse the policy, and the stage would fail after its predecessors. */}}
-{{- define "osft-pipeline.problems.network" -}}
-{{- $found := list -}}
-{{- range $stage := include "osft-pipeline.stages" . | fromJsonArray -}}
-{{- range include "osft-pipeline.reaches" (dict "root" $ "stage" $stage) | fromJsonArray -}}
-{{- $endpoint := include "osft-pipeline.endpoint" . | fromJson -}}
-{{- if gt (int $endpoint.port) 65535 -}}
-{{- $found = append $found (printf "an address of %s.* or of its pod.env has the host %q and the port %d; ports end at 65535. Correct the port." (include "osft-pipeline.section" $stage) (trunc 64 $endpoint.host) (int $endpoint.port)) -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-{{- $found | uniq | toJson -}}
-{{- end }}

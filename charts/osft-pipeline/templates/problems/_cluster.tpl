@@ -58,3 +58,14 @@
 {{- end -}}
 {{- toJson $found -}}
 {{- end }}
+
+{{- /* Whether `.Capabilities` are a cluster's. Not so in `helm template`. */}}
+{{- define "osft-pipeline.live" -}}
+{{- if .Capabilities.APIVersions.Has "v1/Pod" }}true{{ end -}}
+{{- end }}
+
+{{- /* Whether `lookup` answers, too. Argo CD renders with the capabilities of its cluster and without any look-up. Every
+       namespace has this ServiceAccount, and who installs may read it. */}}
+{{- define "osft-pipeline.looksUp" -}}
+{{- if and (include "osft-pipeline.live" .) (lookup "v1" "ServiceAccount" .Release.Namespace "default") }}true{{ end -}}
+{{- end }}

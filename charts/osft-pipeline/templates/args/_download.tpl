@@ -1,7 +1,10 @@
 {{- /* Arguments of osft-download. */}}
 {{- define "osft-pipeline.args.download" -}}
 {{ include "osft-pipeline.args.data" . }}
-{{- include "osft-pipeline.flags" (list (list "timeout-seconds" .Values.data.timeoutSeconds)) }}
+{{- include "osft-pipeline.flags" (list
+  (list "timeout-seconds" .Values.data.timeoutSeconds)
+  (list "run-overwrite" (ternary true "" .Values.runOverwrite))
+) }}
 {{- end }}
 
 {{- /* What decides the rows, their tokens and the base model, and so the run id. */}}
