@@ -1,7 +1,6 @@
 """`osft follow`: one run on the cluster, while it lives and after."""
 
 import re
-import shutil
 import signal
 import sys
 from datetime import UTC, datetime
@@ -9,9 +8,10 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import click
+from rich.console import Console
 
 from osft_pipeline.commands import SETTINGS
-from osft_pipeline.follow.display import Display, Lines, Screen, paint_for
+from osft_pipeline.follow.display import Display, Lines, Screen
 from osft_pipeline.follow.follower import Follower, no_run
 from osft_pipeline.follow.look import Look
 from osft_pipeline.follow.model import TRANSIENT, Run
@@ -119,8 +119,8 @@ def show_once(look: Look, as_json: bool) -> int:
     if as_json:
         print_json(run)
     else:
-        width = shutil.get_terminal_size((WIDEST, 24)).columns
-        print("\n".join(frame(run, datetime.now(UTC), width, paint_for(sys.stdout))))
+        console = Console(width=None if sys.stdout.isatty() else WIDEST)
+        console.print(frame(run, datetime.now(UTC)), crop=False)
     return run.exit_code if run.exit_code is not None else TRANSIENT
 
 

@@ -1,17 +1,20 @@
 """Where a run is shown: one screen that is drawn again, or one line for each change."""
 
-import os
-import shutil
 from datetime import UTC, datetime
 from typing import Any, Protocol, TextIO
 
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
 from osft_pipeline.follow.lines import parse
 from osft_pipeline.follow.model import Progress, Run, Stage, iso
-from osft_pipeline.follow.screen import ending, frame, in_colour, in_plain
+from osft_pipeline.follow.screen import ending, frame
 from osft_pipeline.terminal import plain
 
 PROGRESS_SECONDS = 30.0
 PROGRESS_SHARE = 0.05
+LINES_WIDTH = 110
 ENDS = ("done", "already done", "refused", "skipped")
 """What a stage says last; its pod's end says it too, a moment later."""
 
@@ -29,18 +32,14 @@ class Display(Protocol):
         """Show the last state; nothing follows."""
 
 
-def paint_for(stream: TextIO) -> Any:
-    """Colours where a person watches and does not mind."""
-    return in_colour if stream.isatty() and not os.environ.get("NO_COLOR") else in_plain
-
-
 class Screen:
-    """One screen on a terminal, drawn over itself; the last one stays."""
+    """One screen on a terminal, drawn over itself; the last state is printed below what was there before."""
 
     def __init__(self, stream: TextIO) -> None:
-        self.stream, self.paint = stream, paint_for(stream)
-        self.drawn = self.width = 0
+        self.console = Console(file=stream)
+        self.live = Live(console=self.console, screen=True, auto_refresh=False, redirect_stderr=False)
         self.run: Run | None = None
+        self.live.start()
 
     def show(self, run: Run) -> None:
         self.run = run
@@ -50,29 +49,15 @@ class Screen:
         self.draw(plain(text))
 
     def draw(self, note: str) -> None:
-        """Draw the state so far, cut to the terminal's height: what scrolled away cannot be drawn over."""
-        size = shutil.get_terminal_size((100, 24))
-        lines = frame(self.run, datetime.now(UTC), size.columns, self.paint) if self.run else []
-        lines = lines[: size.lines - 2] + ([note[: size.columns - 1]] if note else [])
-        # A narrower terminal has wrapped what was drawn: only an empty one is sure then.
-        start = (
-            "\x1b[2J\x1b[H" if size.columns < self.width else f"\x1b[{self.drawn}F" if self.drawn else "\r"
-        )
-        self.write("\x1b[?25l" + start + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J")
-        self.drawn, self.width = len(lines), size.columns
+        """Draw the newest state, with a note at the top where one is given."""
+        state = [frame(self.run, datetime.now(UTC))] if self.run else []
+        self.live.update(Group(*([Text(note)] if note else []), *state), refresh=True)
 
     def end(self, run: Run | None) -> None:
-        """Draw the whole of it, however long."""
+        """Leave the screen and print the whole of it, however long."""
+        self.live.stop()
         if run:
-            lines = frame(run, datetime.now(UTC), shutil.get_terminal_size((100, 24)).columns, self.paint)
-            back = f"\x1b[{self.drawn}F" if self.drawn else "\r"
-            self.write(back + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J")
-        self.write("\x1b[?25h")
-
-    def write(self, text: str) -> None:
-        """In one go, so that nothing flickers."""
-        self.stream.write(text)
-        self.stream.flush()
+            self.console.print(frame(run, datetime.now(UTC)), crop=False)
 
 
 class Lines:
@@ -159,7 +144,7 @@ class Lines:
         if run is None or not run.ended:
             return
         self.line(run.id, run.state, code=run.exit_code, seconds=round(run.seconds(datetime.now(UTC))))
-        self.stream.writelines(f"{line}\n" for line in ending(run, 110, in_plain))
+        Console(file=self.stream, width=LINES_WIDTH).print(Group(*ending(run)), crop=False)
         self.stream.flush()
 
 

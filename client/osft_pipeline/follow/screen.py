@@ -1,9 +1,15 @@
-"""A run on one screen: plain text, as wide and as high as the terminal."""
+"""A run on one screen: its stages as a table, what the current one logs, what to do at a bad end."""
 
 import re
-import textwrap
-from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.constrain import Constrain
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
 from osft_pipeline.follow.advice import COMMAND, remedy, start_command, what_to_do
 from osft_pipeline.follow.model import Pod, Progress, Run, Stage, when
@@ -13,115 +19,107 @@ from osft_workspace.log import duration
 WIDEST = 120
 BAR_WIDTH = 24
 LOG_LINES = 4
+ENDING_LINES = 10
 OTHER_PODS = 4
-COLOURS = {
-    "done": "32",
-    "running": "36",
-    "pending": "33",
-    "queued": "33",
-    "retrying": "33",
-    "failed": "31",
-    "refused": "31",
-    "stopped": "31",
-    "dim": "2",
-    "bold": "1",
+STYLES = {
+    "done": "green",
+    "running": "cyan",
+    "pending": "yellow",
+    "queued": "yellow",
+    "retrying": "yellow",
+    "failed": "red",
+    "refused": "red",
+    "stopped": "red",
 }
 EVENT = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (?:download|train|eval|register|preflight) ")
-Paint = Callable[[str, str], str]
 
 
-def in_colour(text: str, kind: str) -> str:
-    """Text as a terminal shows it."""
-    return f"\x1b[{COLOURS[kind]}m{text}\x1b[0m" if kind in COLOURS and text else text
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """The first lines of a long sentence."""
+
+    text: str
+    lines: int
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from Text(self.text).wrap(console, options.max_width)[: self.lines]
 
 
-def in_plain(text: str, kind: str) -> str:
-    """Text as a file keeps it."""
-    return text
+def frame(run: Run, now: datetime) -> RenderableType:
+    """Return the whole screen: what the run is, its stages, what the current one logs or what to do."""
+    parts: list[RenderableType] = [headline(run, now), Text(placement(run), "dim"), Text(), stages(run, now)]
+    parts += [indented(f"note: {note}") for note in run.notes]
+    if run.ended:
+        parts += ending(run)
+    elif run.current:
+        parts += below(run, run.current)
+    return Constrain(Group(*parts), WIDEST)
 
 
-def frame(run: Run, now: datetime, width: int, paint: Paint) -> list[str]:
-    """The whole screen: what it is, its stages, what the current one says, what to do."""
-    width = min(width, WIDEST)
-    lines = [headline(run, now, paint), paint(placement(run), "dim"), ""]
-    for stage in run.stages:
-        lines += stage_lines(run, stage, now, width, paint)
-    for note in run.notes:
-        lines += wrap(f"note: {note}", width - 2, "  ")
-    if run.current and not run.ended:
-        lines += below(run, run.current, width, paint)
-    lines = [clip(line, width) for line in lines]
-    # Nothing is drawn over the end, so a command may be as long as it is.
-    return lines + (ending(run, width, paint) if run.ended else [])
-
-
-def headline(run: Run, now: datetime, paint: Paint) -> str:
-    """Name, state, time."""
+def headline(run: Run, now: datetime) -> Text:
+    """Return name, state and time."""
     took = duration(run.seconds(now))
     code = f" with exit code {run.exit_code}" if run.state in ("failed", "refused", "stopped") else ""
     time = f" after {took}" if run.ended else f", {took} so far"
     stage = run.culprit or run.current
     state = f"{stage.name} {run.state}" if stage else run.state
-    return f"{paint(run.id, 'bold')}  {paint(state, run.state)}{code}{time}"
+    return Text.assemble((run.id, "bold"), "  ", (state, STYLES.get(run.state, "")), code, time)
 
 
 def placement(run: Run) -> str:
-    """Where it lies."""
+    """Return where the run's objects are."""
     ordering = f", ordering {run.ordering}" if run.ordering else ""
     job = f", TrainJob {run.trainjob}" if run.trainjob else ""
     return f"release {run.release}, namespace {run.namespace}{ordering}{job}"
 
 
-def stage_lines(run: Run, stage: Stage, now: datetime, width: int, paint: Paint) -> list[str]:
-    """A stage's line and what belongs below it."""
-    seconds = stage.seconds(now)
-    took = duration(seconds) if seconds is not None else ""
-    names, states = (max(len(text) for text in texts) for texts in columns(run))
-    head = f"  {stage.name:<{names}}  {paint(f'{stage.state:<{states}}', stage.state)}  {took:>6}  "
-    indent = " " * visible(head)
-    room = max(width - len(indent), 20)
-    first, *below = details(stage, room) or [""]
-    lines = [f"{head}{first}".rstrip(), *(f"{indent}{line}" for line in below)]
-    return lines + [paint(f"{indent}{line}", "dim") for line in pod_lines(stage, room)]
+def stages(run: Run, now: datetime) -> Table:
+    """Return a row for each stage."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, justify="right", min_width=6)
+    table.add_column()
+    for stage in run.stages:
+        seconds = stage.seconds(now)
+        took = duration(seconds) if seconds is not None else ""
+        state = Text(stage.state, STYLES.get(stage.state, ""))
+        table.add_row(f"  {stage.name}", state, took, Group(*details(stage), *pod_lines(stage)))
+    return table
 
 
-def columns(run: Run) -> tuple[list[str], list[str]]:
-    """What stands in the first two columns."""
-    return [stage.name for stage in run.stages], [stage.state for stage in run.stages]
-
-
-def details(stage: Stage, room: int) -> list[str]:
-    """What is to be said of a stage beside its state."""
-    told = []
+def details(stage: Stage) -> list[RenderableType]:
+    """Return what there is to say about a stage beside its state."""
+    said = []
     if stage.attempts and (stage.attempt > 1 or stage.state == "retrying"):
-        told.append(f"attempt {stage.attempt} of {max(stage.attempts, stage.attempt)}")
+        said.append(f"attempt {stage.attempt} of {max(stage.attempts, stage.attempt)}")
     if stage.exit_code:
-        told.append(f"exit code {stage.exit_code}")
+        said.append(f"exit code {stage.exit_code}")
     if stage.reason and stage.state != "done":
-        told.append(stage.reason)
-    words = [", ".join(told)] if told else []
+        said.append(stage.reason)
+    parts: list[RenderableType] = [Text(", ".join(said))] if said else []
     if stage.progress and stage.state == "running":
-        words += progress(stage.progress, room)
+        parts += progress(stage.progress)
     if stage.message and stage.state not in ("failed", "refused"):
         again = "already done: " if stage.already_done else ""
-        words += wrap(again + stage.message, room)[: 2 if stage.state == "done" else 3]
-    return words + (wrap(remedy(stage), room) if stage.state in ("pending", "queued", "retrying") else [])
+        parts.append(Excerpt(again + stage.message, 2 if stage.state == "done" else 3))
+    advice = remedy(stage) if stage.state in ("pending", "queued", "retrying") else ""
+    return [*parts, Text(advice)] if advice else parts
 
 
-def progress(told: Progress, room: int) -> list[str]:
-    """A bar where the stage counts, its words where it does not."""
-    fields = [f"{key} {value}" for key, value in told.fields.items()]
-    left = [f"{told.left} left"] if told.left else []
-    if told.share is None:  # its fields stand below, with the last lines of the log
-        return [clip(told.fields.get("last", told.what), room)]
-    filled = round(min(told.share, 1.0) * BAR_WIDTH)
-    bar = f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}]"
-    count = f"{told.unit} {told.done:g}/{told.total:g} ({100 * told.share:.0f} %)"
-    return [", ".join([f"{bar} {count}", *left]), ", ".join([told.what, *fields])]
+def progress(seen: Progress) -> list[RenderableType]:
+    """Return a bar where the stage counts, and its words where it does not."""
+    if seen.share is None:  # its fields stand below, with the last lines of the log
+        return [cut(seen.fields.get("last", seen.what))]
+    bar = ProgressBar(total=seen.total or 1, completed=seen.done or 0, width=BAR_WIDTH)
+    count = f"{seen.unit} {seen.done:g}/{seen.total:g} ({100 * seen.share:.0f} %)"
+    row = Table.grid(padding=(0, 1, 0, 0))
+    row.add_row(bar, ", ".join([count, *([f"{seen.left} left"] if seen.left else [])]))
+    return [row, Text(", ".join([seen.what, *(f"{key} {value}" for key, value in seen.fields.items())]))]
 
 
-def pod_lines(stage: Stage, room: int) -> list[str]:
-    """The stage's pods; of many, those that need a look."""
+def pod_lines(stage: Stage) -> list[RenderableType]:
+    """Return the stage's pods; of many, those whose state differs."""
     if stage.pod is None:
         return []
     since = f"{stage.started.astimezone():%H:%M:%S}  " if stage.started else ""
@@ -131,78 +129,56 @@ def pod_lines(stage: Stage, room: int) -> list[str]:
     lines += [pod_line(pod, True) for pod in shown]
     if left := len(stage.others) - len(shown):
         lines.append(f"and {left} further {'pod' if left == 1 else 'pods'}")
-    return [clip(line, room) for line in lines]
+    return [cut(line, "dim") for line in lines]
 
 
 def pod_line(pod: Pod, many: bool) -> str:
-    """One pod."""
+    """Return a pod's name and node, with its rank where there are several."""
     where = f" on {pod.node}" if pod.node else ""
     rank = f"rank {pod.rank} {pod.state}, " if many else ""
     return f"{rank}pod {pod.name}{where}"
 
 
-def below(run: Run, stage: Stage, width: int, paint: Paint) -> list[str]:
-    """The last lines of the current stage's log, or the command that lets it go on."""
+def below(run: Run, stage: Stage) -> list[RenderableType]:
+    """Return the last lines of the current stage's log, or the command that starts it."""
     if command := start_command(run, stage):
-        return ["", "It was made suspended. Start it, and set queue.suspend to false:", f"  {command}"]
+        title = Text("It was created suspended. Start it, and set queue.suspend to false:")
+        return [Text(), title, whole(f"  {command}")]
     lines = [brief(line) for line in stage.log if line.strip()][-LOG_LINES:]
-    return ["", *(paint(clip(f"  {line}", width), "dim") for line in lines)] if lines else []
+    return [Text(), *(cut(f"  {line}", "dim") for line in lines)] if lines else []
 
 
 def brief(line: str) -> str:
-    """A log line with its time as it is here, without date and stage."""
+    """Return a log line with its time in this machine's time zone, without date and stage."""
     return EVENT.sub(lambda event: f"{when(event[1]).astimezone():%H:%M:%S}  ", plain(line).rstrip())
 
 
-def ending(run: Run, width: int, paint: Paint) -> list[str]:
-    """How a run ended badly: the sentence, the last lines before it, what to do."""
+def ending(run: Run) -> list[RenderableType]:
+    """Return how a run ended badly: the sentence, the last lines before it, what to do."""
     stage = run.culprit
     if stage is None:
         return []
-    whole = (run.message or stage.reason or "it left no word.").splitlines()
-    lines = ["", paint(f"{stage.name} {stage.state}", stage.state)]
-    lines += [part for line in whole for part in wrap(line, width - 2, "  ")]
-    own = [line for line in stage.log if line.strip() and line.removeprefix("Error: ") not in whole]
+    message = (run.message or stage.reason or "No message was left.").splitlines()
+    parts: list[RenderableType] = [Text(), Text(f"{stage.name} {stage.state}", STYLES[stage.state])]
+    parts += [indented(line) for line in message]
+    own = [line for line in stage.log if line.strip() and line.removeprefix("Error: ") not in message]
     if own and stage.state == "failed":
-        lines += [
-            "",
-            "Its last lines",
-            *(paint(clip(f"  {brief(line)}", width), "dim") for line in own[-10:]),
-        ]
-    return [*lines, "", "What to do", *(part for line in what_to_do(run) for part in told(line, width))]
+        lines = [cut(f"  {brief(line)}", "dim") for line in own[-ENDING_LINES:]]
+        parts += [Text(), Text("Its last lines"), *lines]
+    advice = [whole(f"  {line}") if line.startswith(COMMAND) else indented(line) for line in what_to_do(run)]
+    return [*parts, Text(), Text("What to do"), *advice]
 
 
-def told(line: str, width: int) -> list[str]:
-    """A line of advice; a command stays whole."""
-    return [f"  {line}"] if line.startswith(COMMAND) else wrap(line, width - 2, "  ")
+def indented(text: str) -> Padding:
+    """Return a sentence on as many lines as it takes."""
+    return Padding(Text(text), (0, 0, 0, 2), expand=False)
 
 
-def wrap(text: str, width: int, indent: str = "") -> list[str]:
-    """A sentence on several lines; commands keep their words whole."""
-    return textwrap.wrap(
-        text,
-        max(width, 20),
-        initial_indent=indent,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+def cut(text: str, style: str = "") -> Text:
+    """Return a line that is cut at the width of its place."""
+    return Text(text, style, no_wrap=True, overflow="ellipsis")
 
 
-def visible(text: str) -> int:
-    """Columns that a text takes."""
-    return len(re.sub(r"\x1b\[[0-9;]*m", "", text))
-
-
-def clip(text: str, width: int) -> str:
-    """A line cut to a width, colours kept whole."""
-    if visible(text) <= width:
-        return text
-    out, seen = [], 0
-    for part in re.split(r"(\x1b\[[0-9;]*m)", text):
-        if part.startswith("\x1b["):
-            out.append(part)
-        else:
-            out.append(part[: max(width - 1 - seen, 0)])
-            seen += len(part)
-    return "".join(out) + "\u2026"
+def whole(command: str) -> Text:
+    """Return a command on one line, however long: it is copied from here."""
+    return Text(command, no_wrap=True, overflow="ignore")

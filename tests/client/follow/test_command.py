@@ -1,10 +1,16 @@
 """`osft follow` from its command line, with a kubectl on PATH that answers what a real one answered."""
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
+import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +143,41 @@ def test_each_change_is_a_line_where_nobody_watches(kubectl: Kubectl) -> None:
     assert lines[4] == "run1-12dab11d failed code=2 seconds=22"
     assert len(lines) == 5
     assert "What to do" in done.stdout
+
+
+def on_terminal(kubectl: Kubectl, *words: str, columns: int = 100) -> tuple[int, str]:
+    """Run the command on a terminal of its own; exit code and everything written to it."""
+    kubectl.write()
+    ours, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
+    env = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "LINES")}
+    process = subprocess.Popen(
+        [OSFT, "follow", "--every=0s", *words],
+        env={**env, "PATH": f"{kubectl.folder}:{os.environ['PATH']}", "TERM": "xterm-256color"},
+        stdin=its, stdout=its, stderr=its, start_new_session=True,
+    )  # fmt: skip
+    os.close(its)
+    written = b""
+    with contextlib.suppress(OSError):  # a terminal whose program has ended
+        while part := os.read(ours, 65536):
+            written += part
+    os.close(ours)
+    return process.wait(timeout=60), written.decode()
+
+
+def test_a_terminal_shows_one_screen_and_keeps_the_last_state(kubectl: Kubectl) -> None:
+    first = Cluster().trainjob().running("download", 1)
+    second = Cluster().trainjob().done("download", 1).failed("train", 12, 2, "no row is left to train on")
+    kubectl.objects(first, second)
+    code, written = on_terminal(kubectl, "run1")
+    assert code == 2
+    screen, _, kept = written.partition("\x1b[?1049l")
+    assert screen.count("\x1b[?1049h") == 1 and "download running" in screen
+    text = re.sub(r"\x1b\[[0-9;?]*[a-z]", "", kept, flags=re.IGNORECASE)
+    assert text.count("train failed with exit code 2") == 1
+    assert "What to do" in text and "no row is left to train on" in text
+    assert "\x1b[31mfailed" in kept and "\x1b[?25h" in written
+    assert kept.rstrip().endswith("kubectl -n team logs run1-12dab11d-d6de-node-0-0-e")
 
 
 def test_json_is_one_object_and_the_changes_go_elsewhere(kubectl: Kubectl) -> None:
