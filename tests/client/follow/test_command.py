@@ -359,7 +359,7 @@ def test_events_are_read_only_where_a_pod_says_nothing_itself(kubectl: Kubectl) 
     older = {"type": "Warning", "reason": "FailedScheduling", "message": "no node", "lastTimestamp": at(2)}
     newer = {"type": "Normal", "reason": "Pulling", "message": "Pulling image big", "lastTimestamp": at(5)}
     kubectl.answers["get events"] = [(0, json.dumps({"items": [newer, older]}), "")]
-    assert "Pulling\n" in kubectl.follow("run1", "--once").stdout
+    assert re.search(r"  Pulling *\n", kubectl.follow("run1", "--once").stdout)
     kubectl.objects(Cluster().trainjob().running("download", 1))
     kubectl.answers["get events"] = [(1, "", "asked")]
     kubectl.follow("run1", "--once")
