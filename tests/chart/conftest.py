@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.chart.rendering import BIN, ROOT, STAGES
+from tests.chart.rendering import BIN, ROOT, SOURCE, STAGES
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +33,7 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yaml").read_text())
     commands = [step.get("run", "") for step in workflow["jobs"]["chart"]["steps"]]
     for command in filter(re.compile(r"scripts/pin-images|helm4 package").search, commands):
-        env = {**os.environ, "IMAGE_NAME": "registry.example.com/team/osft"}
+        env = {**os.environ, "IMAGE_NAME": "registry.example.com/team/osft", "SOURCE": SOURCE}
         subprocess.run(["bash", "-euc", command], cwd=folder, env=env, check=True, capture_output=True)
     (archive,) = (folder / "dist").iterdir()
     return archive

@@ -26,6 +26,8 @@ COMPONENT = "app.kubernetes.io/component"
 RUN = "osft-pipeline/run"
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+SOURCE = "https://git.example.com/team/osft"
+"""The address of the repository that makes the release of these tests."""
 REGISTRY = "registry.example.com"
 IMAGES: Object = {"images": {"registry": REGISTRY}}
 DATA: Object = {"data": {"uri": "hf://org/dataset"}, **IMAGES}

@@ -203,11 +203,7 @@ def test_the_chart_s_copy_of_its_defaults_is_values_yaml() -> None:
 def test_the_copy_of_a_released_chart_names_its_images_too(tmp_path: Path) -> None:
     shutil.copytree(CHART, tmp_path / "chart")
     digests = [f"{stage}=sha256:{number:064x}" for number, stage in enumerate(STAGES, 1)]
-    command = [
-        ROOT / "scripts" / "pin-images",
-        f"--values={tmp_path / 'chart' / 'values.yaml'}",
-        "a.example/b",
-    ]
+    command = [ROOT / "scripts" / "pin-images", f"--chart={tmp_path / 'chart'}", "a.example/b"]
     subprocess.run([*command, *digests], check=True)
     flags = ("template", "run1", str(tmp_path / "chart"), "--set", "images=null")
     images = [

@@ -102,24 +102,6 @@ def test_fractions_given_on_the_command_line_are_taken(schemas: list[str]) -> No
     assert '{"maxTaskDrop":1.5}' in text
 
 
-def test_the_chart_says_what_it_is_and_what_changed() -> None:
-    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    notes = chart["annotations"]
-    changes = yaml.safe_load(notes["artifacthub.io/changes"])
-    assert changes and all(set(change) == {"kind", "description"} for change in changes)
-    assert {change["kind"] for change in changes} <= {
-        "added",
-        "changed",
-        "deprecated",
-        "removed",
-        "fixed",
-        "security",
-    }
-    assert notes["artifacthub.io/license"] == "Apache-2.0"
-    assert notes["artifacthub.io/prerelease"] == str(chart["version"].startswith("0.")).lower()
-    assert chart["kubeVersion"] == ">=1.31.0-0"
-
-
 @pytest.mark.parametrize("helm", ["helm3", "helm4"])
 def test_a_kubernetes_that_is_too_old_is_refused(helm: str) -> None:
     assert "kubeVersion" in refusal({}, helm=helm, flags=["--kube-version=1.30.9"])

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -192,14 +193,14 @@ def test_no_file_names_a_registry_or_a_place_on_somebodys_machine() -> None:
 
 
 def test_a_released_chart_names_every_image_by_digest(tmp_path: Path) -> None:
-    values = tmp_path / "values.yaml"
-    values.write_text((CHART / "values.yaml").read_text())
+    chart = tmp_path / "chart"
+    shutil.copytree(CHART, chart)
     digests = {stage: f"sha256:{number:064x}" for number, stage in enumerate(STAGES, 1)}
     pins = [f"{stage}={digest}" for stage, digest in digests.items()]
-    command = [ROOT / "scripts/pin-images", "--values", values, "registry.example/team/osft", *pins]
+    command = [ROOT / "scripts/pin-images", "--chart", chart, "registry.example/team/osft", *pins]
     subprocess.run(command, check=True)
     rendered = subprocess.run(
-        [HELM, "template", "run1", CHART, "--values", values, "--set", "data.uri=hf://org/rows"],
+        [HELM, "template", "run1", chart, "--set", "data.uri=hf://org/rows"],
         check=True,
         capture_output=True,
         text=True,
@@ -209,9 +210,9 @@ def test_a_released_chart_names_every_image_by_digest(tmp_path: Path) -> None:
 
 
 def test_images_pushed_from_this_checkout_are_named_by_digest(tmp_path: Path) -> None:
-    values, pushed = tmp_path / "values.yaml", tmp_path / "digests.json"
-    values.write_text((CHART / "values.yaml").read_text())
-    command = [ROOT / "scripts/pin-images", "--values", values, "--pushed", pushed]
+    chart, pushed = tmp_path / "chart", tmp_path / "digests.json"
+    shutil.copytree(CHART, chart)
+    command = [ROOT / "scripts/pin-images", "--chart", chart, "--pushed", pushed]
     missing = subprocess.run(command, capture_output=True, text=True)
     assert missing.returncode == 2
     assert "is missing. Push first: scripts/build-images --push <registry>." in missing.stderr
@@ -220,7 +221,7 @@ def test_images_pushed_from_this_checkout_are_named_by_digest(tmp_path: Path) ->
     }
     pushed.write_text(json.dumps(images))
     subprocess.run(command, check=True)
-    written = yaml.safe_load(values.read_text())["images"]
+    written = yaml.safe_load((chart / "values.yaml").read_text())["images"]
     assert (written["registry"], written["repository"]) == ("localhost:5000", "osft")
     assert {written[stage]["digest"] for stage in STAGES} == {f"sha256:{'a' * 64}"}
 
@@ -228,7 +229,7 @@ def test_images_pushed_from_this_checkout_are_named_by_digest(tmp_path: Path) ->
 def test_wrong_digests_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
     values = tmp_path / "values.yaml"
     values.write_text("images:\n  registry: localhost\n")
-    command = [ROOT / "scripts/pin-images", "--values", values, "registry.example/team/osft", "train=latest"]
+    command = [ROOT / "scripts/pin-images", "--chart", tmp_path, "registry.example/team/osft", "train=latest"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
     assert "seen train=latest; expected one STAGE=sha256:<64 hex>" in done.stderr
