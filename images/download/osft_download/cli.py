@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from osft_workspace import Outcome, Run, StageCommand, Workspace, run_stage, stage_options
+from osft_workspace import Outcome, Run, StageCommand, Workspace, overwrite_option, run_stage, stage_options
 from osft_workspace.options import Json, Number, check_option, say_checked
 
 FORMATS = (
@@ -47,6 +47,7 @@ def option(name: str, env: str, **more: Any) -> Callable[[Command], Command]:
 
 @click.command(cls=StageCommand, name="osft-download")
 @stage_options
+@overwrite_option
 @check_option("OSFT_DOWNLOAD_CHECK")
 @option(
     "--uri",
@@ -200,7 +201,7 @@ def option(name: str, env: str, **more: Any) -> Callable[[Command], Command]:
     default=False,
     help="Accept a tokenizer with more tokens than the model has embeddings; training adds the missing rows.",
 )
-def main(workspace: Path, run_id: str, check: bool, **given: Any) -> None:
+def main(workspace: Path, run_id: str, check: bool, run_overwrite: bool, **given: Any) -> None:
     """Check every row, split them once, and bring the base model.
 
     \b
@@ -234,6 +235,8 @@ def main(workspace: Path, run_id: str, check: bool, **given: Any) -> None:
             run.event("an option changes nothing", seen=sentence)
         return download(run, options)
 
-    record = run_stage("download", workspace, run_id, inputs=inputs, needs=(), body=body)
+    record = run_stage(
+        "download", workspace, run_id, inputs=inputs, needs=(), body=body, overwrite=run_overwrite
+    )
     for text in shown(record.details["tokens"]["preview"][: options.show_rows]):
         click.echo(text)

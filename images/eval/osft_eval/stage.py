@@ -45,8 +45,8 @@ def evaluate(run: Run, settings: Settings, verbosity: str) -> Outcome:
 
     Raises:
         UserError: unknown task or gate, backend not here, no chat template, items on a hub out of reach, a
-            loss or score that is no finite number.
-        Transient: a hub or a model server is away.
+            loss or score that is not a finite number.
+        Transient: a hub or a model server is unavailable.
     """
     backends.prepare_environment()
     backends.require(settings)
@@ -75,15 +75,15 @@ def evaluate(run: Run, settings: Settings, verbosity: str) -> Outcome:
     judge(run, settings, results)
     left = outputs.leave(run, settings, catalogue, rows, results, base, tuned)
     found = outputs.outcome(models.record, results, left)
-    # Not before the record: whoever is killed until then goes on from here.
-    found.after = lambda: shutil.rmtree(run.dir / WORK, ignore_errors=True)
+    # Only after the record: a start that is killed before it resumes from these files.
+    found.after = lambda: shutil.rmtree(run.home / WORK, ignore_errors=True)
     return found
 
 
 def measure_both(
     run: Run, settings: Settings, models: Models, engine: Mapping[str, Any], parts: Sequence[Part]
 ) -> list[dict[str, Any]]:
-    """What base and tuned model answered, part by part."""
+    """Return what base and tuned model answered, part by part."""
     return [
         measure(
             run,
@@ -129,7 +129,7 @@ def find_models(run: Run) -> Models:
 
 
 def load_tokenizer(which: str, folder: Path, settings: Settings) -> Any:
-    """The tokenizer of a model. Raises UserError when its files are not one."""
+    """Return the tokenizer of a model. Raises UserError when its files are not one."""
     from transformers import AutoTokenizer
 
     with named(
@@ -164,7 +164,7 @@ def find_rows(run: Run, settings: Settings, models: Models) -> tuple[Holdout | N
 
 
 def check_tasks(settings: Settings, catalogue: Catalogue, models: Models) -> None:
-    """Raises UserError for tasks that need what a model lacks: a chat template, or log-probabilities."""
+    """Raise UserError for tasks that need what a model lacks: a chat template, or log-probabilities."""
     if settings.chat_template:
         for which, folder in (("base", models.base), ("tuned", models.tuned)):
             tokenizer = load_tokenizer(which, folder, settings)
@@ -175,7 +175,7 @@ def check_tasks(settings: Settings, catalogue: Catalogue, models: Models) -> Non
 
 
 def engine_of(settings: Settings, dtype: str) -> dict[str, Any]:
-    """What measured."""
+    """Return what measured."""
     from importlib.metadata import version
 
     packages = (
@@ -195,7 +195,7 @@ def engine_of(settings: Settings, dtype: str) -> dict[str, Any]:
 def cache_of(
     run: Run, settings: Settings, models: Models, engine: Mapping[str, Any], which: str
 ) -> Cache | None:
-    """Where a model's results are kept; nowhere for a server, whose weights nobody here can vouch for."""
+    """Where a model's results are cached; nowhere for a server, whose weights cannot be verified."""
     if settings.backend == "openai":
         return None
     model = models.base_details if which == "base" else models.record.details["model"]
@@ -211,4 +211,4 @@ def cache_of(
         "chat_template": settings.chat_template,
         "seed": settings.seed,
     }
-    return Cache(run, run.workspace.evals if which == "base" else run.dir / WORK, common)
+    return Cache(run, run.workspace.evals if which == "base" else run.home / WORK, common)

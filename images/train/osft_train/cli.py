@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from osft_workspace import StageCommand, stage_options
+from osft_workspace import StageCommand, overwrite_option, stage_options
 from osft_workspace.options import Json, Number, check_option
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -27,6 +27,7 @@ SHARE = Number(min=0, max=1, max_open=True)
 
 @click.command(cls=StageCommand, name="osft-train")
 @stage_options
+@overwrite_option
 @check_option("OSFT_TRAIN_CHECK")
 # How and where
 @option("--method", "osft", "How to tune: osft.")
@@ -132,7 +133,7 @@ SHARE = Number(min=0, max=1, max_open=True)
     "--extra", "{}", "More arguments of the backend, a JSON object; an unknown name is an error.",
     type=Json(dict, '{"save_dtype": "bfloat16"}'),
 )  # fmt: skip
-def main(workspace: Path, run_id: str, check: bool, **options: Any) -> None:
+def main(workspace: Path, run_id: str, check: bool, run_overwrite: bool, **options: Any) -> None:
     """Tune the base model so that what it knows stays.
 
     \b
@@ -144,4 +145,4 @@ def main(workspace: Path, run_id: str, check: bool, **options: Any) -> None:
     if check:
         stage.check(workspace, run_id, options)
         return
-    stage.start(workspace, run_id, options)
+    stage.start(workspace, run_id, options, overwrite=run_overwrite)

@@ -91,7 +91,7 @@ def settle(run: Run, options: Mapping[str, Any]) -> Setup:
     patterns = target_patterns(run, base, options["target_patterns"])
     matrices = count_targets(run, base, patterns) if protects else 0
     deciding = {name: value for name, value in options.items() if name not in NOT_DECIDING}
-    work = Work(run.dir / "checkpoints", digest_json([deciding, run.predecessors["download"].digest]))
+    work = Work(run.home / "checkpoints", digest_json([deciding, run.predecessors["download"].digest]))
     own = {
         "model_path": str(base.path),
         "ckpt_output_dir": str(work.dir),
@@ -134,7 +134,7 @@ def train(run: Run, options: Mapping[str, Any]) -> Outcome:
         message=(
             f"tuned in {counted(figures['steps'], 'step')} on {data.told(figures)}, "
             f"loss {steps[0]['loss']:.3f} to "
-            f"{figures['final_loss']:.3f}; the model is {run.dir.relative_to(run.workspace.root)}/model"
+            f"{figures['final_loss']:.3f}; the model is {run.home.relative_to(run.workspace.root)}/model"
         ),
         # Not before the record: whoever is killed until then goes on from here.
         after=lambda: work.clear(chosen),
@@ -147,6 +147,7 @@ def help_train(run: Run, options: Mapping[str, Any]) -> None:
     if nodes.is_over(run, setup.work):
         run.event("already done", run=run.run_id)
         return
+    run.dir.mkdir(exist_ok=True)  # of the log; what lies there becomes node 0's result
     nodes.wait_for_rows(run, setup.work)
     rows = data.Rows.load(run, setup.rows_file)
     if rows is None:

@@ -8,7 +8,7 @@ from osft_train import changes, checkpoint, metrics
 from osft_train.base import Base
 from osft_train.estimate import Plan
 from osft_train.work import Work
-from osft_workspace import Run, Transient, UserError, publish_dir
+from osft_workspace import Run, Transient, UserError
 from osft_workspace.exits import StageError
 from osft_workspace.text import counted
 
@@ -58,7 +58,7 @@ def saved(last: Mapping[str, Any], work: Work, options: Mapping[str, Any]) -> bo
 
 
 def publish(run: Run, work: Work, base: Base) -> tuple[Path, dict[str, Any]]:
-    """Put the model in its place, in one step, fixed and checked; returns where it came from, and facts.
+    """Add the model, fixed and checked, to the result; return where it came from, and facts.
 
     Its checkpoint stays until the stage has its record.
 
@@ -74,9 +74,7 @@ def publish(run: Run, work: Work, base: Base) -> tuple[Path, dict[str, Any]]:
     facts = checkpoint.check(chosen, base)
     check_learned(chosen, base, metrics.read_steps(work.dir, 0))
     run.event("model checked", **facts)
-    staged = run.dir / ".model.partial"
-    checkpoint.link_tree(chosen, staged)
-    publish_dir(staged, run.dir / "model")
+    checkpoint.link_tree(chosen, run.dir / "model")
     return chosen, facts
 
 

@@ -39,8 +39,11 @@ def check(workspace: Path, run_id: str, options: Mapping[str, Any]) -> None:
     say_checked("train")
 
 
-def start(workspace: Path, run_id: str, options: dict[str, Any]) -> None:
+def start(workspace: Path, run_id: str, options: dict[str, Any], *, overwrite: bool) -> None:
     """Run the stage on this node.
+
+    Args:
+        overwrite: see `run_stage`.
 
     Raises:
         UserError: an unknown method, or options that would be misread.
@@ -59,4 +62,5 @@ def start(workspace: Path, run_id: str, options: dict[str, Any]) -> None:
         needs=("download",),
         body=lambda run: METHODS[method](run, options),
         keep=("checkpoints",),
+        overwrite=overwrite,
     )

@@ -3,7 +3,7 @@
 `images/README.md` states the contract in prose; each module here keeps one part of it.
 """
 
-from osft_workspace.command import StageCommand, stage_options
+from osft_workspace.command import StageCommand, overwrite_option, stage_options
 from osft_workspace.digests import digest_json, sha256_file, tree_digest
 from osft_workspace.exits import Refused, Transient, UserError
 from osft_workspace.log import Progress, event
@@ -27,6 +27,7 @@ __all__ = [
     "digest_json",
     "event",
     "excerpt",
+    "overwrite_option",
     "printable",
     "publish_dir",
     "redact_text",

@@ -125,6 +125,18 @@ class StageGroup(StageMain, click.Group):
     """Several commands with the same ends."""
 
 
+def overwrite_option(function: Callable[..., None]) -> Callable[..., None]:
+    """`--run-overwrite`, of the stages that make what a registered version points to."""
+    return click.option(
+        "--run-overwrite/--no-run-overwrite",
+        envvar="OSFT_RUN_OVERWRITE",
+        show_envvar=True,
+        default=False,
+        show_default=True,
+        help="Let changed inputs replace the result of a run to whose model a registered version points.",
+    )(function)
+
+
 def stage_options(function: Callable[..., None]) -> Callable[..., None]:
     """`--workspace` and `--run-id`, the same for every stage."""
     for option in (

@@ -5,7 +5,7 @@ from pathlib import Path
 from osft_workspace.exits import Refused, UserError
 from osft_workspace.paths import STAGES, Workspace
 from osft_workspace.record import FILE, Record
-from osft_workspace.text import printable
+from osft_workspace.text import excerpt, printable
 
 
 def open_record(workspace: Workspace, run_id: str, stage: str) -> Record | None:
@@ -52,6 +52,24 @@ def load_predecessor(workspace: Workspace, run_id: str, stage: str) -> Record:
         )
     record.check_closed()
     return record
+
+
+def check_replaceable(workspace: Workspace, run_id: str, stage: str) -> None:
+    """Refuse to replace a stage's result whose model a registered version points to.
+
+    Raises:
+        UserError: naming that version.
+    """
+    register = open_record(workspace, run_id, "register")
+    if register is None or open_record(workspace, run_id, stage) is None:
+        return
+    uri = register.details.get("uri", "")
+    if register.status == "done" and f"/runs/{run_id}/" in uri:
+        raise UserError(
+            f"the inputs of {stage} changed, and version {excerpt(register.details.get('version'))} in the "
+            f"Model Registry points to the model of run {run_id} ({excerpt(uri)}), which would be replaced. "
+            "Use another run id (leave runId empty), or set runOverwrite to true (--run-overwrite)."
+        )
 
 
 def check_published(folder: Path) -> None:

@@ -62,18 +62,22 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     fsync_path(path.parent)
 
 
+def make_durable(folder: Path) -> None:
+    """Sync every file below a folder, readable by the group: the next stage may run under another uid."""
+    for path in tree_files(folder):
+        set_mode(path, stat.S_IMODE(path.stat().st_mode) | FILE_MODE)
+        fsync_path(path)
+    for inner in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
+        set_mode(inner, FOLDER_MODE)
+        fsync_path(inner)
+
+
 def publish_dir(source: Path, target: Path) -> None:
     """Move a finished folder to its final name, replacing what was there.
 
-    Both must lie on one file system. Every file is synced and made readable by the group first, because the
-    next stage may run under another uid. The old folder is moved aside first and removed last.
+    Both must lie on one file system. The old folder is moved aside first and removed last.
     """
-    for path in tree_files(source):
-        set_mode(path, stat.S_IMODE(path.stat().st_mode) | FILE_MODE)
-        fsync_path(path)
-    for folder in [source, *(path for path in source.rglob("*") if path.is_dir())]:
-        set_mode(folder, FOLDER_MODE)
-        fsync_path(folder)
+    make_durable(source)
     target.parent.mkdir(parents=True, exist_ok=True)
     old = temporary_beside(target)
     if target.is_symlink():

@@ -11,7 +11,7 @@ from osft_workspace.details import details_of
 from osft_workspace.digests import digest_json, sha256_file, tree_digest, tree_entries, tree_files
 from osft_workspace.exits import UserError
 from osft_workspace.files import check_inside, is_folder, kind, read_regular, status_of
-from osft_workspace.publish import fsync_path, write_atomic
+from osft_workspace.publish import write_atomic
 from osft_workspace.text import excerpt, json_text, printable
 
 SCHEMA = "osft-pipeline/record/v1"
@@ -91,9 +91,7 @@ class Record:
         return record
 
     def publish(self) -> None:
-        """Write the record to its folder, after every output it names is on disk."""
-        for output in self.outputs:
-            fsync_path(self.dir / output["path"])
+        """Write the record to its folder; every output it names must be on disk already."""
         values = asdict(self)
         del values["dir"]
         write_atomic(self.dir / FILE, json_text(values, indent=1) + "\n")

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,22 +9,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from osft_workspace import log
+from osft_workspace import aside, log
+from osft_workspace.aside import LOCK
 from osft_workspace.asked import asked_digests, asked_value
 from osft_workspace.digests import digest_json
 from osft_workspace.exits import Refused, UserError
-from osft_workspace.files import check_plain, check_regular
+from osft_workspace.files import check_regular
 from osft_workspace.lock import exclusive
 from osft_workspace.memory import PeakMemory
 from osft_workspace.paths import Workspace
-from osft_workspace.predecessors import load_predecessor, open_record
-from osft_workspace.publish import fsync_path
+from osft_workspace.predecessors import check_replaceable, load_predecessor, open_record
+from osft_workspace.publish import make_durable
 from osft_workspace.record import FILE, Record, Status, list_outputs
 from osft_workspace.redact import redact_text, redact_value
 from osft_workspace.termination import say_end
 from osft_workspace.text import sentence
-
-LOCK = ".lock"
 
 
 @dataclass(kw_only=True, slots=True)
@@ -33,7 +31,7 @@ class Outcome:
     """What a stage leaves behind."""
 
     outputs: list[str]
-    """Files or folders in the stage's folder."""
+    """Files or folders in `Run.dir`."""
     shared: Mapping[str, str] = field(default_factory=dict)
     """Folders of the cache that the outputs rely on: path in the workspace -> tree digest."""
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -52,9 +50,15 @@ class Run:
     stage: str
     run_id: str
     workspace: Workspace
-    dir: Path
+    home: Path
+    """The stage's folder, with the result that is published and what starts leave for each other."""
     predecessors: dict[str, Record]
     choices: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def dir(self) -> Path:
+        """Where this start makes its result; it takes the published one's place when it is whole."""
+        return self.home / aside.UNFINISHED
 
     @property
     def needs(self) -> dict[str, str]:
@@ -140,29 +144,11 @@ def already_done(run: Run, inputs: Inputs) -> Record | None:
     damage = record.damage(run.workspace.root)
     if damage:
         run.event("result damaged, working again", seen=damage)
+        (run.home / FILE).unlink()  # other nodes of this stage believe a record
         return None
     record.check_closed()
     run.event("already done", run=run.run_id, status=record.status, message=record.message)
     return record
-
-
-def clear(folder: Path, keep: tuple[str, ...]) -> None:
-    """Remove what an earlier start left, the record first, so that no record ever names removed files.
-
-    Raises:
-        UserError: what is kept is a link, or holds a link, a pipe or a device.
-    """
-    for name in keep:
-        check_plain(folder / name, "which an earlier start of this stage leaves for this one")
-    (folder / FILE).unlink(missing_ok=True)
-    fsync_path(folder)
-    for path in folder.iterdir():
-        if path.name in (LOCK, *keep):
-            continue
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
 
 
 def run_stage(
@@ -174,14 +160,17 @@ def run_stage(
     needs: tuple[str, ...],
     body: Callable[[Run], Outcome],
     keep: tuple[str, ...] = (),
+    overwrite: bool = True,
 ) -> Record:
     """Run one stage once, however often it is started.
 
     Args:
         inputs: what decides the result, JSON-able; compared as asked, kept without secret parts of addresses.
         needs: stages whose records must be done and whole.
-        body: the work; it writes below `run.dir` and says what it left.
-        keep: names in the stage's folder that survive a new start, such as checkpoints.
+        body: the work; it writes below `run.dir` and says what it left. Until all of it is there, an earlier
+            result stays where it is.
+        keep: names in the stage's folder that starts leave for each other, such as checkpoints.
+        overwrite: whether other inputs may replace a result that a registered version comes from.
 
     Raises:
         UserError, Refused, Transient: see `exits`.
@@ -191,25 +180,29 @@ def run_stage(
     with exclusive(
         folder / LOCK, lambda s: log.event(stage, "waiting for another start of this stage", seconds=round(s))
     ):
+        aside.settle(folder, keep)
         predecessors = {name: load_predecessor(workspace, run_id, name) for name in needs}
         run = Run(stage, run_id, workspace, folder, predecessors)
         asked = Inputs.of(inputs, run.needs)
         record = already_done(run, asked)
         if record is None:
-            clear(folder, keep)
+            if not overwrite:
+                check_replaceable(workspace, run_id, stage)
+            aside.begin(folder, keep)
             run.event("start", run=run_id)
-            record = work(run, body, asked)
+            record = work(run, body, asked, keep)
     if record.status == "refused":
         raise Refused(record.message)
     say_end(record.message)
     return record
 
 
-def work(run: Run, body: Callable[[Run], Outcome], inputs: Inputs) -> Record:
-    """Do the work and publish its record."""
+def work(run: Run, body: Callable[[Run], Outcome], inputs: Inputs, keep: tuple[str, ...]) -> Record:
+    """Do the work and publish its result."""
     started, clock = datetime.now(UTC), time.monotonic()
     with PeakMemory() as memory:
         outcome = body(run)
+    make_durable(run.dir)
     outputs = list_outputs(run.dir, outcome.outputs)
     record = Record(
         stage=run.stage,
@@ -235,6 +228,8 @@ def work(run: Run, body: Callable[[Run], Outcome], inputs: Inputs) -> Record:
         dir=run.dir,
     )
     record.publish()
+    aside.settle(run.home, keep)
+    record.dir = run.home
     run.event(record.status, seconds=record.timings["seconds"], message=record.message)
     if outcome.after:
         clean_up(run, outcome.after)

@@ -47,11 +47,12 @@ class End:
         return dict(json.loads((self.dir / "record.json").read_bytes()))
 
     def lines(self, name: str) -> list[bytes]:
-        """A result's lines."""
-        return (self.dir / name).read_bytes().splitlines()
+        """Return a result's lines, or those that a failed start left."""
+        folder = self.dir / "unfinished" if self.code else self.dir
+        return (folder / name).read_bytes().splitlines()
 
     def rows(self, name: str) -> list[Any]:
-        """A result's rows."""
+        """Return a result's rows."""
         return [json.loads(line) for line in self.lines(name)]
 
     def failed(self, code: int) -> str:
@@ -59,7 +60,7 @@ class End:
         assert self.code == code, self.printed
         assert not (self.dir / "record.json").exists()
         assert "Traceback" not in self.printed
-        assert not (self.dir / "work").exists()
+        assert not (self.dir / "unfinished" / "work").exists()
         return self.error
 
 
@@ -105,7 +106,7 @@ class Stage:
 
 
 def run_all(stage: Stage, starts: Mapping[str, tuple[list[str], dict[str, str]]]) -> dict[str, End]:
-    """Several starts side by side, each in a run of its own: most of their time they wait for somebody."""
+    """Several starts side by side, each in its own run: most of their time they wait for a server."""
     with ThreadPoolExecutor(4) as pool:
         ends = {
             name: pool.submit(stage.run, *args, run=f"run-{number}", **env)
@@ -115,7 +116,7 @@ def run_all(stage: Stage, starts: Mapping[str, tuple[list[str], dict[str, str]]]
 
 
 def download_python() -> str:
-    """The stage's own Python, which has pyarrow."""
+    """Return the stage's own Python, which has pyarrow."""
     return str(Path(executable("download")).with_name("python"))
 
 

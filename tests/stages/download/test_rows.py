@@ -168,7 +168,7 @@ BAD_TOKENS = [
         ),
     ],
 )
-def test_each_bad_row_is_listed_with_its_line_rule_and_reason(
+def test_each_rejected_row_is_listed_with_its_line_rule_and_reason(
     stage: Stage, good: bytes, bad: list[tuple[str, bytes, str]]
 ) -> None:
     source = stage.file("a.jsonl", good + b"".join(row.rstrip(b"\n") + b"\n" for _, row, _ in bad))
@@ -185,17 +185,17 @@ def test_each_bad_row_is_listed_with_its_line_rule_and_reason(
     }.items()  # fmt: skip
 
 
-def test_one_bad_row_fails_the_stage_and_the_list_survives(stage: Stage) -> None:
+def test_one_rejected_row_fails_the_stage_and_the_list_survives(stage: Stage) -> None:
     good = lines([chat(f"{number}?") for number in range(2000)])
     source = stage.file("a.jsonl", good + b'{"messages": []}\n' + good)
     end = stage.run("--uri", source)
     assert end.failed(2) == (
         "Error: 1 of 4001 rows cannot be used. a.jsonl line 2001: the list of messages is empty. "
-        f"All of them are listed in {end.dir}/rejected.jsonl. Correct them, or set data.onInvalid=drop to "
-        "leave them out."
+        f"All of them are listed in {end.dir}/unfinished/rejected.jsonl. Correct them, or set "
+        "data.onInvalid=drop to leave them out."
     )
     assert [entry["line"] for entry in end.rows("rejected.jsonl")] == [2001]
-    assert sorted(path.name for path in end.dir.iterdir()) == [".lock", "rejected.jsonl"]
+    assert [path.name for path in (end.dir / "unfinished").iterdir()] == ["rejected.jsonl"]
 
 
 def test_a_failing_run_lists_every_rejected_row_however_many_may_be_dropped(stage: Stage) -> None:
@@ -203,7 +203,7 @@ def test_a_failing_run_lists_every_rejected_row_however_many_may_be_dropped(stag
     end = stage.run("--uri", source, "--max-invalid=3")
     sentence = end.failed(2)
     assert "5 of 45 rows cannot be used. " in sentence
-    assert f"All of them are listed in {end.dir}/rejected.jsonl." in sentence
+    assert f"All of them are listed in {end.dir}/unfinished/rejected.jsonl." in sentence
     assert len(end.rows("rejected.jsonl")) == 5
 
 
@@ -213,7 +213,7 @@ def test_rejected_rows_beyond_those_that_are_listed_are_counted(stage: Stage) ->
     sentence = end.failed(2)
     assert "10004 of 10024 rows cannot be used. " in sentence
     assert "Rows by rule: no-messages 10003, not-an-object 1. " in sentence
-    assert f"The first 10,000 of them are listed in {end.dir}/rejected.jsonl." in sentence
+    assert f"The first 10,000 of them are listed in {end.dir}/unfinished/rejected.jsonl." in sentence
     assert len(end.rows("rejected.jsonl")) == 10_000
 
 
@@ -286,7 +286,7 @@ def test_nothing_left_is_an_error_even_when_rows_may_be_dropped(stage: Stage) ->
     assert "5 of 5 rows cannot be used." in stage.run("--uri", source, "--on-invalid=drop").failed(2)
 
 
-def test_a_line_without_end_is_refused_and_not_held(stage: Stage) -> None:
+def test_a_line_without_end_is_rejected_and_not_held(stage: Stage) -> None:
     source = stage.data / "a.jsonl"
     with source.open("wb") as file:
         file.write(b'{"x": "')
@@ -305,11 +305,11 @@ def test_a_line_without_end_is_refused_and_not_held(stage: Stage) -> None:
         ("a.json", b"[]", "holds no rows"),
         ("a.csv", b"messages\n", "holds no rows"),
         ("a.jsonl", b"<!DOCTYPE html><title>Sign in</title>", "a.jsonl is a web page and not data"),
-        ("a.jsonl.gz", b"\x1f\x8b\x08\x00", "a.jsonl.gz cannot be unpacked to its end"),
+        ("a.jsonl.gz", b"\x1f\x8b\x08\x00", "a.jsonl.gz cannot be decompressed completely"),
         ("a.jsonl", b"version https://git-lfs.github.com/spec/v1\noid x", "is a Git LFS pointer"),
         ("a.bin", b"\x00\x01\x02", "a.bin is not JSON lines, a JSON array, parquet, Arrow or CSV"),
         ("a.json", b'[{"prompt": "a", "completion": "b"}, {"p', "a JSON array that breaks after item 1"),
-        ("a.parquet", b"PAR1 cut off", "a.parquet is not a whole parquet file"),
+        ("a.parquet", b"PAR1 cut off", "a.parquet is not a complete parquet file"),
         ("a.csv", b"prompt,completion\n\xff\xfe,x\n", "a.csv is not UTF-8"),
         ("a.csv", b'prompt,completion\n"a"b,x\n', "a.csv line 2: not valid CSV"),
         ("a.csv", b"prompt,prompt,completion\na,b,c\n", "a.csv has two columns 'prompt'. Rename"),
@@ -320,7 +320,7 @@ def test_a_line_without_end_is_refused_and_not_held(stage: Stage) -> None:
         ("a.json", b"[" + CHAT.splitlines()[0] + b",]", "breaks after item 1: a comma has nothing beside it"),
     ],
 )  # fmt: skip
-def test_a_file_that_is_no_data_is_named(stage: Stage, name: str, content: bytes, sentence: str) -> None:
+def test_a_file_without_data_is_named(stage: Stage, name: str, content: bytes, sentence: str) -> None:
     assert sentence in stage.run("--uri", stage.file(name, content)).failed(2)
 
 

@@ -26,19 +26,20 @@ def write_weights(
 
 
 def write_model(folder: Path, tensors: Mapping[str, list[float]], **config: Any) -> Path:
-    """A model folder with one weight file."""
+    """Return a model folder with one weight file."""
     write_weights(folder / "model.safetensors", tensors)
     (folder / "config.json").write_text(json.dumps({"model_type": "llama", **config}))
     return folder
 
 
 def some_base(folder: Path, **config: Any) -> Base:
-    """A base model over a folder."""
+    """Return a base model over a folder."""
     return Base(folder, {"model_type": "llama", **config}, {"uri": "hf://org/tiny"}, False)
 
 
 def some_run(tmp_path: Path) -> Run:
-    """A run of the train stage that nobody has started."""
+    """Return a run of the train stage that nobody has started."""
     folder = tmp_path / "runs" / "r" / "train"
-    folder.mkdir(parents=True, exist_ok=True)
-    return Run("train", "r", Workspace(tmp_path), folder, {})
+    run = Run("train", "r", Workspace(tmp_path), folder, {})
+    run.dir.mkdir(parents=True, exist_ok=True)
+    return run

@@ -26,7 +26,7 @@ def test_training_is_over_when_its_model_is_published(tmp_path: Path) -> None:
     run, work = some_run(tmp_path), Work(tmp_path / "checkpoints", "sha256:1")
     Record(
         stage="train", status="done", run_id="r", message="", inputs={}, inputs_digest="", needs={},
-        outputs=[], shared={}, details={"work_digest": work.digest}, dir=run.dir,
+        outputs=[], shared={}, details={"work_digest": work.digest}, dir=run.home,
     ).publish()  # fmt: skip
     assert nodes.is_over(run, work)
 
