@@ -22,21 +22,23 @@ from osft_train import failures, metrics
 from osft_train.arguments import Call
 from osft_train.boards import opened
 from osft_train.devices import Device, worker_env
+from osft_train.patches import original, put
 from osft_train.progress import Watch
 from osft_train.worker.launch import STAGE_PID
 from osft_workspace import Run, Transient, UserError, printable, redact_text
 from osft_workspace.exits import StageError
 
 WORKER_SCRIPT = "mini_trainer/train.py"
+LAUNCHER = "mini_trainer.api_train:StreamablePopen"
 DECOMPOSED = re.compile(r"Total parameters: (\d+)")
 MILESTONES = {
     "Loading base model to CPU": "loading the base model",
     "Starting distributed SVD computation": "decomposing weight matrices",
     "Distributing computed SVD data": "decomposed",
-    "Auto-detected full-state checkpoint": "going on from the last full state",
-    "saving checkpoint and exiting": "told to stop: saving the full state",
-    "saving full-state checkpoint and exiting": "told to stop: saving the full state",
-    "Reconstructing OSFT weights": "putting the model together",
+    "Auto-detected full-state checkpoint": "resuming from the last full state",
+    "saving checkpoint and exiting": "SIGTERM received: saving the full state",
+    "saving full-state checkpoint and exiting": "SIGTERM received: saving the full state",
+    "Reconstructing OSFT weights": "assembling the model",
 }
 TAIL_LINES = 200
 
@@ -83,7 +85,7 @@ class Job:
         return [*launch, *theirs[1:at], "-m", "osft_train.worker", *theirs[at + 1 :], *more]
 
     def env(self) -> dict[str, str]:
-        """The worker's environment."""
+        """Return the worker's environment."""
         return {
             **worker_env(self.device),
             STAGE_PID: str(os.getpid()),
@@ -107,7 +109,7 @@ class Job:
         self.kill()
 
     def read(self, line: str) -> None:
-        """Take what the log tells."""
+        """Take what the log reports."""
         self.tail.append(line)
         for sign, text in MILESTONES.items():
             if sign in line and text not in self.told:
@@ -121,8 +123,8 @@ class Job:
                 self.end_with(
                     StageError(
                         f"mini-trainer decomposed {seen} weight matrices, expected {self.matrices}: the "
-                        "others would be trained without protection. Set train.targetPatterns to what the "
-                        "model's matrices are called."
+                        "others would be trained without protection. Set train.targetPatterns to parts of "
+                        "the names of the model's matrices."
                     )
                 )
         elif line.startswith('{"full_state"'):
@@ -132,9 +134,8 @@ class Job:
 
 def launcher(job: Job) -> type:
     """mini-trainer's launcher, for this job."""
-    from mini_trainer import api_train
 
-    class Launcher(api_train.StreamablePopen):  # type: ignore[misc]
+    class Launcher(original(LAUNCHER)):  # type: ignore[misc]
         def __init__(self, log_file: str, command: list[str]) -> None:
             super().__init__(str(job.log), job.command(command))
 
@@ -174,13 +175,13 @@ def backend(job: Job) -> type:
 
     class Backend(MiniTrainerOSFTBackend):  # type: ignore[misc]
         def execute_training(self, algorithm_params: dict[str, Any]) -> Any:
-            stock = api_train.StreamablePopen
-            api_train.StreamablePopen = launcher(job)
+            stock = original(LAUNCHER)
+            put(LAUNCHER, launcher(job))
             api_train.print = lambda *_: None  # the whole command line, unredacted
             try:
                 return super().execute_training(algorithm_params)
             finally:
-                api_train.StreamablePopen = stock
+                put(LAUNCHER, stock)
                 del api_train.print
 
     return Backend
@@ -206,10 +207,10 @@ def train(job: Job) -> None:
 
 
 def watch(job: Job, each: Callable[[dict[str, Any]], None]) -> Watch:
-    """What follows the worker's steps and ends it when they lead nowhere."""
+    """Return what follows the worker's steps and ends it when they lead nowhere."""
     from mini_trainer.full_state_checkpoint import _DEFAULT_TRIGGER_PATH
 
-    early = "told to stop before the first step of this start: nothing was lost. Start again to go on."
+    early = "SIGTERM received before the first step of this start: nothing was lost. Start again to continue."
     return Watch(
         job.run,
         metrics.raw_file(job.checkpoints, job.node_rank),
@@ -225,20 +226,20 @@ def watch(job: Job, each: Callable[[dict[str, Any]], None]) -> Watch:
 
 
 def reason(job: Job, error: Exception) -> BaseException:
-    """Why the backend failed: as we ended it, as its arguments say, or as the worker's log tells."""
+    """Return why the backend failed: as we ended it, as its arguments say, or as the worker's log reports."""
     if ended := job.verdict or job.stopped:
         return ended
     if job.process is not None:
         return failures.explain(job.tail, str(job.log), job.call.arguments["max_tokens_per_gpu"])
     if isinstance(error, ImportError):
-        return UserError(f"this image lacks what the arguments ask for: {error}")
+        return UserError(f"this image lacks a package that the arguments require: {error}")
     if isinstance(error, ValueError | TypeError):
-        return UserError(f"training_hub refuses the arguments: {error}")
+        return UserError(f"training_hub rejected the arguments: {error}")
     return error
 
 
 def check_protected(job: Job) -> None:
-    """Raises StageError when the worker never said how many matrices it protects: then nobody knows."""
+    """Raise StageError if the worker never logged how many matrices it protects, as it is then unknown."""
     if job.matrices and not job.decomposed:
         raise StageError(
             f"mini-trainer's log does not say that it decomposed {job.matrices} weight matrices, so "

@@ -2,9 +2,9 @@
 
     torchrun ... -m osft_train.worker --model-name-or-path ...
 
-What is put around it: whole and periodic full-state checkpoints, a resume that goes on where it was
-(`state`) and runs no code of theirs (`guarded`), rows that stay apart in the loss (`packing`), and, without
-CUDA, the few spots that name CUDA (`cpu`).
+What is put around it, listed in `osft_train.patches`: whole and periodic full-state checkpoints, a resume
+that goes on where it was (`state`) and runs no code of theirs (`guarded`), rows that stay apart in the loss
+(`packing`), and, without CUDA, the few spots that name CUDA (`cpu`).
 """
 
 import gc
@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from osft_train import trackers
+from osft_train import patches, trackers
 from osft_train.worker.launch import LAUNCHER_PID
 from osft_workspace import trust
 from osft_workspace.parent import die_with_parent
@@ -36,6 +36,7 @@ def main() -> None:
     from osft_train.base import register_own_classes
     from osft_train.worker import guarded, packing, state
 
+    patches.check()
     register_own_classes(model_path(sys.argv), trust_remote_code="--trust-remote-code" in sys.argv)
     packing.install()
     guarded.install()

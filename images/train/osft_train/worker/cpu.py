@@ -9,14 +9,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 import torch.distributed as dist
-from mini_trainer import osft_utils, train
-from mini_trainer import setup_model_for_training as setup
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy
 
+from osft_train.patches import original, put
+
+SETUP = "mini_trainer.setup_model_for_training"
+SAVE = "safetensors.torch:save_file"
 GROUP_TIMEOUT = timedelta(minutes=180)  # mini-trainer's own
 
 
@@ -71,12 +72,12 @@ def install(compute: str, *, keep: bool) -> None:
         compute: number format of forward and backward pass (stock: bfloat16).
         keep: keep the activations of the forward pass.
     """
-    train.init_distributed_environment = init_gloo
-    setup.init_device_mesh = lambda _, *shape, **options: init_device_mesh("cpu", *shape, **options)
-    osft_utils.torch = TorchOnCpu("torch")
-    torch.cuda.reset_peak_memory_stats = lambda *_: None
-    safetensors.torch.save_file = without_shared_memory(safetensors.torch.save_file)
+    put("mini_trainer.train:init_distributed_environment", init_gloo)
+    put(f"{SETUP}:init_device_mesh", lambda _, *shape, **options: init_device_mesh("cpu", *shape, **options))
+    put("mini_trainer.osft_utils:torch", TorchOnCpu("torch"))
+    put("torch.cuda:reset_peak_memory_stats", lambda *_: None)
+    put(SAVE, without_shared_memory(original(SAVE)))
     if compute == "float32":
-        setup.MixedPrecisionPolicy = lambda **_: MixedPrecisionPolicy()
+        put(f"{SETUP}:MixedPrecisionPolicy", lambda **_: MixedPrecisionPolicy())
     if keep:
-        setup.ptd_checkpoint_wrapper = keep_activations
+        put(f"{SETUP}:ptd_checkpoint_wrapper", keep_activations)

@@ -16,9 +16,10 @@ from typing import IO, Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from mini_trainer import setup_model_for_training as setup
-from torch.distributed.checkpoint import filesystem
 
+from osft_train.patches import original, put
+
+LOADER = "mini_trainer.setup_model_for_training:dcp"
 UNLOADABLE = "the full state cannot be loaded"
 LONGEST_CAUSE = 300  # characters
 METADATA = "torch.distributed.checkpoint.metadata"
@@ -112,11 +113,12 @@ def install() -> None:
     numbers = np.zeros(1, np.uint32)  # as in numpy's random state
     made_by = numbers.__reduce__()[0]
     torch.serialization.add_safe_globals([made_by, np.ndarray, np.dtype, type(numbers.dtype)])
-    filesystem.pickle = SimpleNamespace(dump=pickle.dump, load=load_metadata)
-    load = setup.dcp.load
+    guarded = SimpleNamespace(dump=pickle.dump, load=load_metadata)
+    put("torch.distributed.checkpoint.filesystem:pickle", guarded)
+    load = original(LOADER).load
 
     def load_state(*args: Any, **options: Any) -> None:
         with agreed():
             load(*args, **options)
 
-    setup.dcp = SimpleNamespace(load=load_state)
+    put(LOADER, SimpleNamespace(load=load_state))

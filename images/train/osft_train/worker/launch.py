@@ -13,7 +13,7 @@ def main() -> None:
     """Run torchrun with this process's arguments."""
     die_with_parent(int(os.environ[STAGE_PID]))
     os.environ[LAUNCHER_PID] = str(os.getpid())
-    # Whoever tells every process to stop tells the stage too, and it asks the workers to save their state
+    # A SIGTERM to every process reaches the stage too, and it asks the workers to save their state
     # first; torchrun would cut them short after 30 seconds.
     for ignored in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(ignored, signal.SIG_IGN)

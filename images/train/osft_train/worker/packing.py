@@ -8,13 +8,14 @@ another row, and is not among the tokens that the sum is divided by.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mini_trainer import sampler
-
 from osft_rows.labels import IGNORED
+from osft_train.patches import original, put
+
+COLLATE = "mini_trainer.sampler:mb_collate_fn"
 
 
 def apart(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row with a first token that is not learned, because nothing of the row stands before it."""
+    """Return the row with a first token that is not learned, because nothing of the row stands before it."""
     labels = row["labels"].clone()
     labels[:1] = IGNORED
     return {**row, "labels": labels}
@@ -22,9 +23,9 @@ def apart(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def install() -> None:
     """Put it in place."""
-    collate = sampler.mb_collate_fn
+    collate = original(COLLATE)
 
     def collate_apart(rows: Sequence[Mapping[str, Any]], *counts: Any) -> Any:
         return collate([apart(row) for row in rows], *counts)
 
-    sampler.mb_collate_fn = collate_apart
+    put(COLLATE, collate_apart)

@@ -1,6 +1,6 @@
-"""Full-state checkpoints: whole or absent, taken while training goes on, and gone on from where they were.
+"""Full-state checkpoints: atomic, saved during training, and resumed at the same step.
 
-mini-trainer 0.9.0 saves its full state (weights, optimizer, schedule, random numbers) only when it is told to
+mini-trainer 0.9.0 saves its full state (weights, optimizer, schedule, random numbers) only on SIGTERM
 stop, straight under the final name, and resumes correctly only within the first epoch. What is done here:
 
 * a state is written beside its final name, sealed with its digests, synced and renamed, so that a kill never
@@ -21,14 +21,15 @@ from typing import Any, ClassVar
 
 import torch
 import torch.distributed as dist
-from mini_trainer import train
 from mini_trainer.callbacks import TrainingContext
 from mini_trainer.full_state_checkpoint import FullStateCheckpointer
 
 from osft_train import states
+from osft_train.patches import original, put
 from osft_train.worker.guarded import agreed
 from osft_workspace import publish_dir
 
+LOOP = "mini_trainer.train:train"
 PARTIAL = ".partial"
 LOG_SECONDS = 60
 SHARE_OF_TIME = 20  # a state is taken at most once in this many times its own duration
@@ -176,7 +177,7 @@ class Watched:
 
     @staticmethod
     def watch(kind: Any) -> type:
-        """The same class, whose newest instance is remembered under its name."""
+        """Return the same class, whose newest instance is remembered under its name."""
 
         class Seen(kind):  # type: ignore[misc]
             def __init__(self, *args: Any, **options: Any) -> None:
@@ -199,7 +200,7 @@ def finish_log() -> None:
 
 def install(seconds: float) -> None:
     """Put all of it in place; `seconds` between states, 0 for none but the last."""
-    loop = train.train
+    loop = original(LOOP)
 
     def resumable(**arguments: Any) -> None:
         resumed = arguments["resume_from_full_state_checkpoint"]
@@ -211,8 +212,8 @@ def install(seconds: float) -> None:
         loop(**arguments)
         finish_log()
 
-    train.FullStateCheckpointer = WholeCheckpointer
-    train.Checkpointer = Watched.watch(train.Checkpointer)
-    train.ValidationScheduler = Watched.watch(train.ValidationScheduler)
-    train.AsyncStructuredLogger = Watched.watch(train.AsyncStructuredLogger)
-    train.train = resumable
+    put("mini_trainer.train:FullStateCheckpointer", WholeCheckpointer)
+    for name in ("Checkpointer", "ValidationScheduler", "AsyncStructuredLogger"):
+        target = f"mini_trainer.train:{name}"
+        put(target, Watched.watch(original(target)))
+    put(LOOP, resumable)
