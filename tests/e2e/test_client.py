@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from kubeflow.common.types import KubernetesBackendConfig
+from kubeflow.trainer import TrainerClient
 
 from osft_workspace import sha256_file
 from tests.e2e.harness import BIN, OSFT, ROOT, Space, call, eventually
@@ -140,3 +142,17 @@ def test_train_starts_a_run_from_python_and_waits_for_its_end(space: Space) -> N
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout.rpartition("found ")[2]) == [release.run, "done", "done"]
     assert "--seed=7" in json.dumps(space.get("trainingruntimes"))
+
+
+def test_the_kubeflow_sdk_lists_waits_for_and_reads_a_run(space: Space) -> None:
+    release = space.release(train={"pod": {"resources": {"limits": {"cpu": "2"}}}})
+    assert release.install().returncode == 0
+    config = KubernetesBackendConfig(namespace=space.name, config_file=str(space.place.kubeconfig))
+    trainer = TrainerClient(config)
+    name = release.trainjob["metadata"]["name"]
+    assert [job.name for job in trainer.list_jobs()] == [name]
+    job = trainer.wait_for_job_status(name, timeout=1200)
+    assert (job.status, job.num_nodes, job.runtime.trainer.framework) == ("Complete", 1, "torch")
+    (node,) = job.steps
+    assert (node.name, node.status) == ("node-0", "Succeeded")
+    assert any(" train training step=" in line for line in trainer.get_job_logs(name))
