@@ -34,6 +34,18 @@ def test_the_wheel_carries_the_chart(osft: Path) -> None:
     assert done.stdout == own
 
 
+@pytest.mark.parametrize("environment", ["client", "dev"])
+def test_a_checkouts_environment_uses_the_checkouts_own_files(environment: str) -> None:
+    show = (
+        "import osft_pipeline.chart as client, osft_workspace;print(osft_workspace.__file__, client.chart())"
+    )
+    python = ROOT / ".venvs" / environment / "bin" / "python"
+    assert subprocess.check_output([python, "-c", show], text=True).split() == [
+        str(ROOT / "images" / "workspace" / "osft_workspace" / "__init__.py"),
+        str(ROOT / "charts" / "osft-pipeline"),
+    ]
+
+
 def test_a_local_run_outside_a_checkout_says_what_it_needs(osft: Path) -> None:
     done = call(osft, "run", "run1", "--local", *VALUES, "--set", "train.gpus=0,eval.gpus=0")
     assert done.returncode == 2
