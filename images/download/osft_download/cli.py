@@ -212,7 +212,7 @@ def main(workspace: Path, run_id: str, check: bool, run_overwrite: bool, **given
     """
     from osft_download.published import shown
     from osft_download.seen import contents
-    from osft_download.stage import Options, check_addresses, download
+    from osft_download.stage import Options, download
     from osft_download.unused import unused
     from osft_workspace import UserError
 
@@ -222,13 +222,13 @@ def main(workspace: Path, run_id: str, check: bool, run_overwrite: bool, **given
             "hf://<org>/<dataset>, s3://<bucket>/<key>, https://<address>, pvc://<claim>/<path> or an "
             "absolute path."
         )
+    options = Options.of(given)
     if check:
-        check_addresses(Options.of(given))
         say_checked("download")
         return
     inputs = {name: value for name, value in given.items() if name not in NOT_DECIDING}
-    inputs["contents"] = contents(Workspace(workspace.resolve()), run_id, inputs)
-    options, idle = Options.of(given), unused(given)
+    idle = unused(given, options)
+    inputs["contents"] = contents(Workspace(workspace.resolve()), run_id, inputs, options)
 
     def body(run: Run) -> Outcome:
         for sentence in idle:

@@ -1,7 +1,7 @@
 """The download stage from sources to checked rows, their tokens, and a base model in the cache."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -24,8 +24,8 @@ LIBRARIES = ("huggingface_hub", "datasets", "pyarrow", "boto3", "httpx", "transf
 class Options:
     """What the command line says; see `cli` for each."""
 
-    uri: tuple[str, ...]
-    eval_uri: tuple[str, ...]
+    uri: tuple[sources.Address, ...]
+    eval_uri: tuple[sources.Address, ...]
     settings: sources.Settings
     format: str
     columns: dict[str, str]
@@ -42,17 +42,17 @@ class Options:
     min_tokens: int
     max_seq_len: int
     show_rows: int
-    model_uri: str
+    model_uri: sources.Address
     model_revision: str
     trust_remote_code: bool
     resize_embeddings: bool
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
-        """The options from click's flat names."""
+        """Return the options from click's flat names. Raises UserError with every address that is wrong."""
         settings = {item.name: given[item.name] for item in fields(sources.Settings)}
         own = {item.name: given[item.name] for item in fields(cls) if item.name != "settings"}
-        return cls(settings=sources.Settings(**settings), **own)
+        return cls(settings=sources.Settings(**settings), **{**own, **addresses(given)})
 
     def encoding(self, folder: Path) -> Settings:
         """How rows become tokens with the tokenizer in a folder."""
@@ -70,23 +70,30 @@ class Options:
         )
 
 
-def check_addresses(options: Options) -> None:
-    """Look at every address, without asking any server. Raises UserError with all problems."""
-    problems = []
-    known = [(sources.parse, uri) for uri in (*options.uri, *options.eval_uri)]
-    for parse, uri in [*known, (staging.parse, options.model_uri)]:
+def addresses(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that are addresses, parsed, without asking any server.
+
+    Raises:
+        UserError: with all problems.
+    """
+    problems: list[str] = []
+
+    def parsed(parse: Callable[[str], sources.Address], uri: str) -> sources.Address | None:
         try:
-            parse(uri)
+            return parse(uri)
         except UserError as error:
             problems.append(error.message)
+            return None
+
+    rows = {name: tuple(parsed(sources.parse, uri) for uri in given[name]) for name in ("uri", "eval_uri")}
+    model = parsed(staging.parse, given["model_uri"])
     if problems:
         raise UserError(" ".join(problems))
+    return {**rows, "model_uri": model}
 
 
 def download(run: Run, options: Options) -> Outcome:
     """Check and stage everything; the work folder goes whatever happens, `rejected.jsonl` stays."""
-    train = [sources.parse(uri) for uri in options.uri]
-    held_out = [sources.parse(uri) for uri in options.eval_uri]
     work = run.dir / "work"
     work.mkdir()
     try:
@@ -102,11 +109,11 @@ def download(run: Run, options: Options) -> Outcome:
         with (run.dir / "rejected.jsonl").open("wb") as rejected:
             policy = Policy(options.on_invalid == "drop", options.max_invalid)
             intake = Intake(run, policy, options.format, all_columns(options.columns), rejected)
-            train_rows, train_told = gather(run, options, intake, train, work, "train")
-            eval_rows, eval_told = gather(run, options, intake, held_out, work, "eval")
+            train_rows, train_told = gather(run, options, intake, options.uri, work, "train")
+            eval_rows, eval_told = gather(run, options, intake, options.eval_uri, work, "eval")
             check_apart(train_told, eval_told)
             published.check_kind(intake.result, options.pretraining)
-            sets = sets_of(run, options, train_rows, eval_rows if held_out else None)
+            sets = sets_of(run, options, train_rows, eval_rows if options.eval_uri else None)
             settings = options.encoding(small_files.bring(run, plan, work / "tokenizer"))
             prepared = prepare(run, sets, settings)
             rows = published.Rows(run, intake, sets, prepared)
@@ -132,12 +139,12 @@ def sets_of(run: Run, options: Options, train: Spool, held_out: Spool | None) ->
 
 
 def gather(
-    run: Run, options: Options, intake: Intake, addresses: list[sources.Address], work: Path, part: str
+    run: Run, options: Options, intake: Intake, places: Sequence[sources.Address], work: Path, part: str
 ) -> tuple[Spool, list[dict[str, Any]]]:
     """Fetch and check the sources of one set, one by one; returns its spool and what to tell of them."""
     told = []
     with Spool(work / f"{part}.spool") as spool:
-        for number, address in enumerate(addresses):
+        for number, address in enumerate(places):
             place = work / f"{part}-{number}"
             fetched = sources.fetch(address, sources.Order(run, place, options.settings, part))
             rows = intake.take(fetched, spool, held_out=part == "eval")

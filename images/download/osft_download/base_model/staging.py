@@ -30,7 +30,7 @@ PREPARED = 2
 
 
 def parse(uri: str) -> Address:
-    """Take a model's URI apart. Raises UserError for what is none."""
+    """Parse a model's URI. Raises UserError for what is not a supported address."""
     return parse_uri(uri, SCHEMES, WRITTEN)
 
 
@@ -49,7 +49,7 @@ class Plan:
     """Its type, such as `llama`."""
     wish: Wish
     code: list[str]
-    """Code files that are not brought."""
+    """Code files that are not copied."""
     revision: str | None = None
     source: Path | hub.Repo
 
@@ -65,7 +65,7 @@ class Base:
 
 def plan(
     run: Run,
-    uri: str,
+    address: Address,
     revision: str,
     timeout: float,
     work: Path,
@@ -80,9 +80,9 @@ def plan(
         resize: tokens beyond the embeddings are allowed; training adds rows.
 
     Raises:
-        UserError, Transient: it is not there, not allowed, or not a model that can be tuned.
+        UserError, Transient: it does not exist, access is denied, or it is not a model that can be tuned.
     """
-    address, wish = parse(uri), Wish(trust=trust, resize=resize)
+    wish = Wish(trust=trust, resize=resize)
     hub.set_defaults(timeout)
     check.prepare(wish)
     with memory.bounded(address.shown):
@@ -143,7 +143,7 @@ def content_digest(folder: Path) -> str:
 
 
 def stage(run: Run, chosen: Plan) -> Base:
-    """Bring the model into the cache, or find it there whole.
+    """Copy the model into the cache, or find it there whole.
 
     One start at a time works on one model; a killed one leaves its part for the next. The folder is published
     under the digest of its content, so two ways to the same model end in one folder.
@@ -156,9 +156,9 @@ def stage(run: Run, chosen: Plan) -> Base:
     note = staging.with_suffix(".digest")
     with exclusive(
         staging.with_suffix(".lock"),
-        lambda s: run.event("waiting for another start to bring the model", seconds=round(s)),
+        lambda s: run.event("waiting for another start to fetch the model", seconds=round(s)),
     ):
-        check_plain(staging, "where the model is put together")
+        check_plain(staging, "where the model is assembled")
         staging.mkdir(exist_ok=True)
         digest = cached(run, note)
         if digest is None:
@@ -182,12 +182,12 @@ def stage(run: Run, chosen: Plan) -> Base:
 
 
 def folder_of(run: Run, digest: str) -> Path:
-    """Where a model of this digest lies."""
+    """Return where a model of this digest lies."""
     return run.workspace.models / digest.removeprefix("sha256:")
 
 
 def cached(run: Run, note: Path) -> str | None:
-    """The digest of a model that was brought before, when it is still whole."""
+    """Return the digest of a model that is in the cache already, if it is still whole."""
     digest = read_digest(note)
     if digest is None:
         return None
@@ -195,14 +195,14 @@ def cached(run: Run, note: Path) -> str | None:
     if is_folder(path) and tree_digest(path) == digest:
         run.event("model is in the cache", path=path)
         return digest
-    run.event("model in the cache is damaged or gone, bringing it again", path=path)
+    run.event("model in the cache is damaged or gone, fetching it again", path=path)
     return None
 
 
 def bring(run: Run, chosen: Plan, staging: Path) -> str:
     """Fill the staging folder, small files first, check it whole, publish it under its digest."""
-    run.event("bringing the model", uri=chosen.address.shown, bytes=chosen.bytes, files=len(chosen.names))
-    meter = Meter(run, "bringing the model", chosen.bytes)
+    run.event("fetching the model", uri=chosen.address.shown, bytes=chosen.bytes, files=len(chosen.names))
+    meter = Meter(run, "fetching the model", chosen.bytes)
     before = 0
     for name in sorted(chosen.names, key=lambda name: (name.endswith(".safetensors"), name)):
         if isinstance(chosen.source, Path):
