@@ -107,6 +107,7 @@ DETAILS: dict[str, Shape] = {
     },
     "train": {"model": MODEL, "base": BASE, "arguments": OBJECT, "work_digest": TEXT},
     "eval": {"model": MODEL, "primary_metric": Maybe(TEXT)},
+    "register": {"uri": TEXT, "version": TEXT},
 }
 """Stage -> the details of its record. Keys that are not here are kept, and no stage reads them."""
 FIELDS: dict[str, Shape] = {

@@ -156,3 +156,12 @@ def test_a_model_that_is_registered_from_elsewhere_may_be_made_again(tmp_path: P
     start(tmp_path, "x", stage="register", uri="s3://models/r", version="v7")
     start(tmp_path, "new", overwrite=False)
     assert whole(tmp_path) == "new"
+
+
+def test_a_record_of_registration_that_was_edited_is_a_sentence(tmp_path: Path) -> None:
+    start(tmp_path, "old", overwrite=False)
+    start(tmp_path, "x", stage="register", uri="pvc://claim/runs/r/train/model", version="v7")
+    record = tmp_path / "runs" / "r" / "register" / "record.json"
+    record.write_text(record.read_text().replace('"pvc://claim/runs/r/train/model"', "5"))
+    with pytest.raises(UserError, match=r"details\.uri is 5, expected a text"):
+        start(tmp_path, "new", overwrite=False)
