@@ -23,7 +23,7 @@ SCRATCH = Path("/tmp/install")
 
 
 def environment() -> dict[str, str]:
-    """What pip and uv are to know: no caches, no other Pythons, and the builder's secrets."""
+    """Return what pip and uv are to know: no caches, no other Pythons, and the builder's secrets."""
     variables = {
         "PATH": os.environ["PATH"],
         "HOME": str(SCRATCH),
@@ -58,7 +58,7 @@ def uv(*arguments: str | Path) -> None:
 
 
 def install_uv() -> None:
-    """Install uv into an environment of its own."""
+    """Install uv into its own environment."""
     run(sys.executable, "-m", "venv", UV)
     run(UV / "bin/pip", "install", "--quiet", "--require-hashes", "--requirement", RECIPE / "build.txt")
 
@@ -81,7 +81,7 @@ def install_own(*folders: str) -> None:
 
 
 def site_packages() -> Path:
-    """Where the environment's packages are."""
+    """Return where the environment's packages are."""
     return next(PREFIX.glob("lib/python3*/site-packages"))
 
 

@@ -25,14 +25,14 @@ class Api:
         )
 
     def ready(self) -> bool:
-        """Whether the API server and its bootstrap are done."""
+        """Return whether the API server and its bootstrap are done."""
         try:
             return self.client.get("/readyz").is_success
         except httpx.TransportError:
             return False
 
     def get(self, path: str) -> Any:
-        """An object, or None where there is none."""
+        """Return an object, or None where there is none."""
         answer = self.client.get(path)
         return None if answer.status_code == httpx.codes.NOT_FOUND else answer.raise_for_status().json()
 
@@ -70,12 +70,12 @@ class Api:
 
 
 def plural(kind: str) -> str:
-    """How a kind is named in a path; enough for the kinds applied here."""
+    """Return how a kind is named in a path; enough for the kinds applied here."""
     name = kind.lower()
     return f"{name}es" if name.endswith(("s", "x")) else f"{name}s"
 
 
 def condition(item: Any, name: str) -> bool:
-    """Whether a condition of an object is true; an object that is not there has none."""
+    """Return whether a condition of an object is true; a missing object has none."""
     found = ((item or {}).get("status") or {}).get("conditions") or []
     return any(each["type"] == name and each["status"] == "True" for each in found)

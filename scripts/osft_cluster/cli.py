@@ -24,7 +24,7 @@ STOP_SECONDS = 120
     "--name", default="osft-dev", show_default=True, help="Name of the node, the bridge and the cgroup."
 )
 @click.option(
-    "--network", default=NETWORK, show_default=True, help="First half of its addresses, a /16 nobody uses."
+    "--network", default=NETWORK, show_default=True, help="First half of its addresses, an unused /16."
 )
 @click.pass_context
 def main(context: click.Context, name: str, network: str) -> None:
@@ -48,7 +48,7 @@ def up(cluster: Cluster, hours: float) -> None:
         return
     cluster.home.mkdir(parents=True, exist_ok=True)
     log = cluster.home / "dev-cluster.log"
-    # Also where somebody ignores Ctrl-C for us, as shells do for what they start in the background.
+    # Also where Ctrl-C is ignored, as shells set it for what they start in the background.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     start = time.monotonic()
@@ -156,12 +156,12 @@ def check_programs() -> None:
     if missing or not Path("/usr/lib/cni/bridge").exists():
         raise Failed(
             f"missing: {', '.join(missing) or 'the CNI plugins'}. "
-            "`scripts/prerequisites cluster && scripts/setup cluster` brings them."
+            "Install them: `scripts/prerequisites cluster && scripts/setup cluster`."
         )
 
 
 def run() -> int:
-    """The command line with our own last sentence."""
+    """Return the command line with our own last sentence."""
     try:
         if os.geteuid() != 0 and not {"-h", "--help"} & set(sys.argv):
             raise Failed("a kubelet needs root: network interfaces, mounts, cgroups. Run it with sudo.")

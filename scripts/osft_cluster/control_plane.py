@@ -8,7 +8,7 @@ from osft_cluster.servers import Servers
 
 
 def listens(address: str, port: int) -> bool:
-    """Whether somebody accepts connections there."""
+    """Return whether a process accepts connections there."""
     try:
         with socket.create_connection((address, port), timeout=1):
             return True

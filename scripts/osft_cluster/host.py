@@ -27,12 +27,12 @@ KILL_SECONDS = 10
 
 
 def addresses(cluster: Cluster) -> list[str]:
-    """What is put on the loopback interface."""
+    """Return what is put on the loopback interface."""
     return [cluster.api, cluster.node, cluster.dns]
 
 
 def in_use(cluster: Cluster) -> list[str]:
-    """What of the cluster's is there already, in words: its own leftovers or somebody else's."""
+    """Describe what is there already under the cluster's names: its own leftovers, or another program's."""
     shown = subprocess.run(["ip", "-oneline", "address"], capture_output=True, text=True, check=True).stdout
     links = [line.split() for line in shown.splitlines()]
     found = [

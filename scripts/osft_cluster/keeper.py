@@ -27,7 +27,7 @@ class Keeper:
         return start_ticks(self.pid) == self.started
 
     def place(self, cluster: Cluster) -> Cluster:
-        """The cluster of that name as its keeper knows it: maybe another checkout's."""
+        """Return the cluster of that name as its keeper knows it: maybe another checkout's."""
         return replace(cluster, home=Path(self.home), network=self.network)
 
 
@@ -36,7 +36,7 @@ def sign(cluster: Cluster) -> None:
     try:
         cluster.run.mkdir(mode=0o711)
     except FileExistsError:
-        raise Failed(f"{cluster.run} was made this moment: another `up` is at it.") from None
+        raise Failed(f"{cluster.run} was just created: another `up` is running.") from None
     own = Keeper(os.getpid(), start_ticks(os.getpid()), str(cluster.home), cluster.network)
     fresh = cluster.run / "keeper.new"
     fresh.write_text(json.dumps(asdict(own)))
@@ -52,6 +52,6 @@ def signed(cluster: Cluster) -> Keeper | None:
 
 
 def runs(cluster: Cluster) -> bool:
-    """Whether this checkout's cluster is there and ready."""
+    """Return whether this checkout's cluster is there and ready."""
     who = signed(cluster)
     return bool(who and who.alive and who.place(cluster) == cluster and (cluster.run / READY).exists())

@@ -33,7 +33,7 @@ JOBSET = {
 
 
 def documents(files: Iterable[Path]) -> list[dict[str, Any]]:
-    """Every object in YAML files."""
+    """Return every object in YAML files."""
     return [item for path in files for item in yaml.load_all(path.read_text(), yaml.CSafeLoader) if item]
 
 
@@ -81,7 +81,7 @@ def start_managers(cluster: Cluster, servers: Servers) -> None:
 
 
 def webhooks(cluster: Cluster, name: str, folder: Path, port: int) -> list[dict[str, Any]]:
-    """The project's own webhook configurations, led to a process in place of a service.
+    """Return the project's own webhook configurations, led to a process in place of a service.
 
     Both projects give theirs the same names, so each gets a prefix.
     """

@@ -59,7 +59,7 @@ cluster.local:53 {{
 
 
 def write(path: Path, text: str) -> Path:
-    """A file in a folder of its own."""
+    """Return a file in its own folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
@@ -154,7 +154,7 @@ def start_kubelet(cluster: Cluster, servers: Servers) -> None:
 
 
 def node_ready(cluster: Cluster) -> bool:
-    """Whether pods can be placed on the node."""
+    """Return whether pods can be placed on the node."""
     return condition(Api(cluster).get(f"/api/v1/nodes/{cluster.name}"), "Ready")
 
 

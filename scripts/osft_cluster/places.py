@@ -11,7 +11,7 @@ NETWORK = "10.196"
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Where things are. All addresses come from one /16 that nobody else on the machine may use."""
+    """Paths and addresses. All addresses are in one /16 that nothing else on the machine may use."""
 
     name: str = "osft-dev"
     """Of the node, the bridge, the cgroup and the folder under /run."""
@@ -26,7 +26,7 @@ class Cluster:
 
     @property
     def live(self) -> Path:
-        """Data that is made anew at each start."""
+        """Data that is recreated at each start."""
         return self.home / "live"
 
     @property
@@ -36,7 +36,7 @@ class Cluster:
 
     @property
     def pki(self) -> Path:
-        """Certificates and kubeconfigs, made anew at each start."""
+        """Certificates and kubeconfigs, recreated at each start."""
         return self.live / "pki"
 
     @property

@@ -1,4 +1,4 @@
-"""A list of servers that were started, and how each is told to end."""
+"""A list of servers that were started, and how each is stopped."""
 
 import subprocess
 import time
@@ -21,7 +21,7 @@ class Servers:
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
     def log(self, name: str) -> Path:
-        """Where a server writes."""
+        """Return where a server writes."""
         return self.cluster.logs / f"{name}.log"
 
     def start(self, name: str, *command: str, env: dict[str, str] | None = None) -> None:

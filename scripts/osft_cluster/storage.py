@@ -35,7 +35,7 @@ def classes() -> list[dict[str, Any]]:
 
 
 def bytes_of(quantity: str) -> int:
-    """A Kubernetes quantity in bytes."""
+    """Return a Kubernetes quantity in bytes."""
     for unit, factor in UNITS.items():
         if quantity.endswith(unit):
             return int(float(quantity.removesuffix(unit)) * factor)
@@ -43,7 +43,7 @@ def bytes_of(quantity: str) -> int:
 
 
 def make_volume(cluster: Cluster, claim: dict[str, Any]) -> dict[str, Any]:
-    """The folder for a claim and the volume that names it."""
+    """Return the folder for a claim and the volume that names it."""
     name = f"pvc-{claim['metadata']['uid']}"
     folder, size = cluster.volumes / name, claim["spec"]["resources"]["requests"]["storage"]
     folder.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ def provision(cluster: Cluster, api: Api) -> None:
 
 
 def reclaim(cluster: Cluster, api: Api) -> None:
-    """Remove every volume whose claim has gone."""
+    """Remove every volume whose claim was deleted."""
     for volume in api.watch("/api/v1/persistentvolumes"):
         if volume["status"].get("phase") == "Released":
             remove_volume(cluster, api, volume["metadata"]["name"])
@@ -107,9 +107,9 @@ def start(cluster: Cluster) -> None:
             try:
                 work(cluster, Api(cluster))
             except httpx.HTTPError:
-                pass  # the server ends each watch after a while, and goes away at the end of the cluster
+                pass  # the server ends each watch after a while, and is stopped with the cluster
             except (OSError, subprocess.CalledProcessError) as error:
-                print(f"a volume could not be made or removed, trying again: {error}", flush=True)
+                print(f"a volume could not be made or removed, retrying: {error}", flush=True)
             time.sleep(0.5)
 
     Api(cluster).apply(classes())

@@ -24,7 +24,7 @@ COMMAND = [
 
 
 def debian() -> str:
-    """The name of the base image in the store, built once for a recipe."""
+    """Return the name of the base image in the store, built once for a recipe."""
     key = hashlib.sha256("\0".join(COMMAND).encode()).hexdigest()[:12]
     name = f"localhost/osft-pipeline/base:{key}"
     if name not in images():

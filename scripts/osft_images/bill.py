@@ -13,7 +13,7 @@ LOCK = HERE / "requirements.txt"
 
 
 def path(stage: str) -> Path:
-    """Where the bill of a stage's image is."""
+    """Return where the bill of a stage's image is."""
     return HOME / f"{stage}.cdx.json"
 
 
@@ -33,7 +33,7 @@ def write(stage: str, order: Order) -> None:
 
 
 def python() -> Path:
-    """The Python that has the tool, installed once for a lock."""
+    """Return the Python that has the tool, installed once for a lock."""
     home, stamp = HOME / "sbom", HOME / "sbom.stamp"
     wanted = f"{home} {hashlib.sha256(LOCK.read_bytes()).hexdigest()}"
     if not stamp.exists() or stamp.read_text() != wanted:
@@ -45,7 +45,7 @@ def python() -> Path:
 
 
 def said(*command: str | Path) -> str:
-    """What a command prints. Raises Failed with the end of its complaint."""
+    """Return what a command prints. Raises Failed with the end of its complaint."""
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Failed(f"{Path(command[0]).name} ended with {done.returncode}:\n{done.stderr[-1500:].rstrip()}")

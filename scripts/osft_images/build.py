@@ -31,7 +31,7 @@ class Order:
     cached: bool = True
 
     def labels(self) -> str:
-        """What only this call knows of an image, as lines of a Containerfile."""
+        """Return what only this call knows of an image, as lines of a Containerfile."""
         known = {"version": self.version, "revision": self.revision, "source": self.source}
         return "".join(
             f"LABEL org.opencontainers.image.{key}={json.dumps(text)}\n" for key, text in known.items()
@@ -39,7 +39,7 @@ class Order:
 
 
 def git(*arguments: str) -> str:
-    """What git says, or nothing outside a checkout."""
+    """Return what git says, or nothing outside a checkout."""
     done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else ""
 
@@ -53,17 +53,17 @@ def revision() -> str:
 
 
 def source() -> str:
-    """Where the code is, without the name or the token of who fetched it."""
+    """Return where the code is, without the name or the token of who fetched it."""
     return re.sub(r"//[^/@]*@", "//", git("remote", "get-url", "origin")) or "unknown"
 
 
 def local_name(stage: str) -> str:
-    """The name of a stage's image in the store."""
+    """Return the name of a stage's image in the store."""
     return f"localhost/{REPOSITORY}/{stage}:latest"
 
 
 def fingerprint(stage: str, order: Order, base_id: str) -> str:
-    """A digest of everything that decides what the image holds."""
+    """Return a digest of everything that decides what the image holds."""
     listed = git("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *SOURCES).split("\0")
     own = ("images/workspace/", "images/rows/", f"images/{stage}/")
     digest = hashlib.sha256(
@@ -122,7 +122,7 @@ def run(order: Order, *options: str, stage: str) -> None:
 
 
 def package_index() -> str:
-    """The package index that this machine is set to use, if it is not the usual one."""
+    """Return the package index that this machine is set to use, if it is not the usual one."""
     for name in INDEX_VARIABLES:
         if os.environ.get(name):
             return os.environ[name]

@@ -47,7 +47,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def app_version() -> str:
-    """The version that the chart asks for."""
+    """Return the version that the chart asks for."""
     chart = (ROOT / "charts/osft-pipeline/Chart.yaml").read_text()
     return re.search(r'(?m)^appVersion: "?([^"\n]+)', chart)[1]  # type: ignore[index]
 
@@ -82,7 +82,7 @@ def require(*programs: str) -> None:
 
 
 def own_mounts() -> None:
-    """Go on in a mount namespace of its own: what buildah mounts ends with it, however it ends.
+    """Go on in its own mount namespace: what buildah mounts ends with it, however it ends.
 
     Raises:
         Failed: this is not root.

@@ -15,7 +15,7 @@ QUICK = ("--compression-format", "zstd", "--compression-level", "1")
 
 
 def of_this_machine(registry: str) -> bool:
-    """Whether a registry has an address of this machine's own, where plain HTTP is no risk."""
+    """Return whether a registry has an address of this machine's own, where plain HTTP is safe."""
     host = registry.split("/")[0].rsplit(":", 1)[0].strip("[]")
     try:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:

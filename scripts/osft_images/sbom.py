@@ -25,13 +25,13 @@ LONGEST_NAME = 60  # some packages put the text of their license where its name 
 
 
 def fields(path: Path) -> dict[str, str]:
-    """The `key = value` lines of a file, with or without spaces and quotes."""
+    """Return the `key = value` lines of a file, with or without spaces and quotes."""
     pairs = (line.partition("=") for line in path.read_text().splitlines() if "=" in line)
     return {key.strip(): value.strip().strip('"') for key, _, value in pairs}
 
 
 def licenses(package: Distribution) -> list[License]:
-    """The license a Python package names: as an expression, in a field, or among its classifiers."""
+    """Return the license a Python package names: as an expression, in a field, or among its classifiers."""
     data = cast(Message, package.metadata)
     named = data["License-Expression"] or data["License"] or ""
     if not named or len(named) > LONGEST_NAME or "\n" in named:
@@ -51,7 +51,7 @@ def python_packages(tree: Path) -> Iterator[Component]:
 
 
 def debian_packages(tree: Path) -> Iterator[Component]:
-    """What dpkg knows as installed; nothing for a base of another kind."""
+    """Yield what dpkg knows as installed; nothing for a base of another kind."""
     status = tree / "var/lib/dpkg/status"
     system = fields(tree / "etc/os-release") if status.exists() else {}
     for block in status.read_text().split("\n\n") if status.exists() else []:

@@ -19,7 +19,7 @@ def entries(lock: Path) -> dict[str, tuple[str, str]]:
 
 
 def shared(first: Path, second: Path) -> str:
-    """The requirements that both locks pin to one version, each wanted where both want it."""
+    """Return the requirements that both locks pin to one version, each wanted where both want it."""
     ours, theirs = entries(first), entries(second)
     lines = [f"# What {first} and {second} agree on. Written by scripts/lock."]
     for pin in sorted(ours.keys() & theirs.keys()):

@@ -19,7 +19,7 @@ class Failed(Exception):
 
 
 def buildah(*arguments: str | Path, feed: str = "") -> str:
-    """What a buildah command prints.
+    """Return what a buildah command prints.
 
     Raises:
         Failed: it failed; what it said is in the sentence.
@@ -46,17 +46,17 @@ def logged(log: Path, environment: dict[str, str], *arguments: str | Path) -> No
 
 
 def called(*arguments: str | Path) -> list[str | Path]:
-    """The command line of a buildah that works on this store."""
+    """Return the command line of a buildah that works on this store."""
     return ["buildah", "--root", HOME / "store", "--runroot", HOME / "run", *arguments]
 
 
 def last_lines(text: str) -> str:
-    """The end of a long complaint."""
+    """Return the end of a long complaint."""
     return "\n".join(text.splitlines()[-12:])
 
 
 def images() -> dict[str, str]:
-    """The id of every named image in the store."""
+    """Return the id of every named image in the store."""
     listed: list[dict[str, Any]] = json.loads(buildah("images", "--json") or "null") or []
     return {name: image["id"] for image in listed for name in image.get("names") or []}
 

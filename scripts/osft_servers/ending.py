@@ -22,7 +22,7 @@ def _remember(number: int, frame: FrameType | None) -> None:
 
 
 def asked() -> bool:
-    """Whether such a signal came."""
+    """Return whether such a signal came."""
     return _number is not None
 
 

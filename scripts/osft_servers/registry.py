@@ -1,4 +1,4 @@
-"""A Model Registry server on a MariaDB of its own, for the demo and the tests: `scripts/local-registry`.
+"""A Model Registry server on its own MariaDB, for the demo and the tests: `scripts/local-registry`.
 
 The registry answers on loopback. The database has no port: it listens on a socket in a folder that
 only this user may enter, so it needs no password, and run by root it opens no door to others.
@@ -54,7 +54,7 @@ def as_root() -> list[str]:
 
 
 def running(data: Path) -> dict[str, object] | None:
-    """The state of the server that keeps this data, or None."""
+    """Return the state of the server that keeps this data, or None."""
     try:
         state: dict[str, object] = json.loads((data / "state.json").read_text())
     except (OSError, ValueError):
@@ -63,7 +63,7 @@ def running(data: Path) -> dict[str, object] | None:
 
 
 def database_ready(path: Path) -> bool:
-    """Whether the database greets; it listens earlier, while a signal to end would still be lost."""
+    """Return whether the database greets; it listens earlier, while a signal to end would still be lost."""
     with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
         client.settimeout(1)
         client.connect(str(path))
@@ -72,7 +72,7 @@ def database_ready(path: Path) -> bool:
 
 
 def registry_ready(address: str) -> bool:
-    """Whether the REST API answers with a list."""
+    """Return whether the REST API answers with a list."""
     try:
         with urllib.request.urlopen(address + LIST, timeout=5) as answer:
             return "items" in json.load(answer)
@@ -179,7 +179,7 @@ def registry(data: Path, server: Path, database_socket: Path, listen: str | None
 def start_registry(
     data: Path, server: Path, database_socket: Path, listen: str | None
 ) -> tuple[subprocess.Popen[bytes], str]:
-    """The server once it answers; without a place of its own it gives a taken port up for another."""
+    """Return the server once it answers; without its own place it gives a taken port up for another."""
     log = data / "model-registry.log"
     for left in reversed(range(1 if listen else PORTS_TRIED)):
         host, _, port = (listen or f"127.0.0.1:{choose_port(data)}").rpartition(":")
@@ -213,7 +213,7 @@ def serving(data: Path, server: Path, listen: str | None = None) -> Iterator[str
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Failed(
-                f"another process is starting or stopping the registry of {data}. Try again."
+                f"another process is starting or stopping the registry of {data}. Retry when it is done."
             ) from None
         with database(data) as path, registry(data, server, path, listen) as address:
             mine = {"pid": os.getpid(), "started": start_ticks(os.getpid()), "address": address}

@@ -22,7 +22,7 @@ class Failed(Exception):
 def spawn(
     command: list[str], log: Path, when_we_die: signal.Signals = signal.SIGTERM
 ) -> subprocess.Popen[bytes]:
-    """Start a server in a session of its own, so that Ctrl-C does not stop it before its client."""
+    """Start a server in its own session, so that Ctrl-C does not stop it before its client."""
     parent = os.getpid()
     with log.open("ab") as output:
         return subprocess.Popen(

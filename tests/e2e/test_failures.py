@@ -115,7 +115,7 @@ def test_a_deadline_ends_the_run(space: Space, ordering: str) -> None:
     assert release.finish() == "Failed", release.story()
     assert not release.pods("eval") and not release.pods("register")
     if ordering == "hooks":
-        assert "took longer than it may: train.pod.deadlineMinutes" in done.stderr, done.stderr
+        assert "exceeded its time limit: train.pod.deadlineMinutes" in done.stderr, done.stderr
     followed = call(OSFT, "follow", release.name, "--namespace", space.name, **space.env)
     assert followed.returncode == 75
     assert "Its time ran out: train.pod.deadlineMinutes" in followed.stdout, followed.stdout

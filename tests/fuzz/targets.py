@@ -139,7 +139,7 @@ def check_address(data: bytes) -> None:
 def is_fair(scheme: str, user: str, password: str, host: str, path: str) -> bool:
     """Return whether parts make an address that holds just one password, which nothing else repeats.
 
-    `https://a.b:123/c@host` is none: by the rules of addresses, `a.b` is its host and 123 the port.
+    `https://a.b:123/c@host` holds no credential: by the rules of URLs `a.b` is its host and 123 its port.
     """
     whole = re.fullmatch(r"(https?|s3|git\+ssh|ftp|S3|HTTPS):/{1,3}|", scheme)
     named = re.fullmatch(
@@ -225,7 +225,7 @@ CALLS: tuple[Callable[[api.Registry], object], ...] = (
 )
 MARKDOWN = MarkdownIt().enable(["table", "strikethrough"])
 ANSWERS, READER = Answers(), Reader()
-api.WAITS = ()  # what is tried again here is another input
+api.WAITS = ()  # a retry here is another input
 REDACTING = ("osft_workspace.redact", "osft_workspace.addresses", "osft_workspace.secret_values")
 SHOWING = ("osft_workspace.text", "osft_workspace.characters", "osft_workspace.markdown")
 ASKING = ("osft_register.api", "osft_register.things", "osft_workspace.answers", "osft_workspace.guard")
@@ -239,7 +239,7 @@ TARGETS = {
 
 
 def covering(target: Target) -> Callable[[], tuple[int, int]]:
-    """Begin to count the lines that a target's inputs reach; returns what tells how many, and of how many."""
+    """Count the lines that a target's inputs reach; return a function that reports reached and all lines."""
     if not target.modules:
         return lambda: READER.covered
     lines = Covered(ours(*target.modules))

@@ -24,7 +24,7 @@ Change = Callable[[Path], object]
 
 
 def claim(bench: Bench) -> Path:
-    """A mounted claim with rows and a model in it, and a neighbour that nobody named."""
+    """Return a mounted claim with rows and a model in it, and another folder that no value names."""
     root = bench.base / "claims" / "claim"
     root.mkdir(parents=True)
     bench.env["OSFT_PVC_ROOT"] = str(root.parent)
@@ -36,7 +36,7 @@ def claim(bench: Bench) -> Path:
 
 
 def address(uri: str, says: str, *, key: str = "data.uri") -> Row:
-    """An address that leads out of its claim, as rows, as held-out rows, or as the model."""
+    """Return an address that points outside its claim, as rows, as held-out rows, or as the model."""
 
     def arrange(bench: Bench) -> list[str]:
         claim(bench)
@@ -71,7 +71,7 @@ def download(bench: Bench) -> list[str]:
 
 
 def next_run(bench: Bench) -> list[str]:
-    """The download of another run, which starts from the model of this one."""
+    """Return the download of another run, which starts from the model of this one."""
     bench.env["OSFT_WORKSPACE_CLAIM"] = "claim"
     model = f"pvc://claim/runs/{RUN}/train/model"
     rows = bench.file("rows.jsonl", CHAT * 20)
@@ -81,7 +81,7 @@ def next_run(bench: Bench) -> list[str]:
 def changed(
     name: str, command: Callable[[Bench], list[str]], change: Change, says: str, code: int = 2
 ) -> Row:
-    """A finished run that was changed, and the next command over it."""
+    """Return a finished run that was changed, and the next command over it."""
 
     def arrange(bench: Bench) -> list[str]:
         (bench.base / "outside").mkdir()
@@ -93,7 +93,7 @@ def changed(
 
 @cache
 def downloaded() -> Path:
-    """A workspace with a finished download whose record is gone, made once."""
+    """Return a workspace with a finished download whose record was deleted, made once."""
     base = Path(tempfile.mkdtemp(prefix="osft-hostile-"))
     atexit.register(shutil.rmtree, base, ignore_errors=True)
     bench = Bench(base, ExitStack())
@@ -105,7 +105,7 @@ def downloaded() -> Path:
 
 
 def again(name: str, pattern: str, change: Change, says: str, code: int = 2) -> Row:
-    """A download that was done, whose cache was changed and whose record is gone."""
+    """Return a download that was done, whose cache was changed and whose record was deleted."""
 
     def arrange(bench: Bench) -> list[str]:
         shutil.copytree(downloaded(), bench.workspace, dirs_exist_ok=True)
@@ -211,7 +211,7 @@ def token(make: Change) -> Callable[[Bench], list[str]]:
 def hub(
     name: str, repo: Callable[[dict[str, bytes]], Repo], code: int, says: str, kind: str = "datasets"
 ) -> Row:
-    """A hub whose names or ETags are not plain."""
+    """Return a hub whose names or ETags are not plain."""
 
     def arrange(bench: Bench) -> list[str]:
         server = Hub()

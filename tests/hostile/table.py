@@ -94,22 +94,24 @@ class End:
     """Bytes."""
 
 
-def run(command: Sequence[str], env: Mapping[str, str], seconds: float) -> End:
-    """Run a command to its end and watch the memory of its processes."""
+def run(command: Sequence[str], env: Mapping[str, str], seconds: float, *, watched: bool = True) -> End:
+    """Run a command to its end and, where asked, watch the memory of its processes."""
     with subprocess.Popen(
         command, env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         start_new_session=True,
     ) as process:  # fmt: skip
         peaks = [0]
         watcher = threading.Thread(target=watch, args=(process, peaks), daemon=True)
-        watcher.start()
+        if watched:
+            watcher.start()
         try:
             printed, _ = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, 9)
             printed, _ = process.communicate()
             printed += f"\nstill running after {seconds} s".encode()
-        watcher.join()
+        if watched:
+            watcher.join()
     return End(process.returncode, printed.decode("utf-8", "backslashreplace"), peaks[0])
 
 
@@ -143,12 +145,13 @@ def check(row: Row, base: Path) -> None:
         log = base / "termination"
         command = row.arrange(bench)
         extra = {**SECRETS, "OSFT_TERMINATION_LOG": str(log), "OSFT_DATA_MIN_TOKENS": "0", **bench.env}
-        end = run(command, stage_env(bench.workspace, base / "scratch", extra), row.seconds)
+        bound = row.megabytes or MEMORY.get(Path(command[0]).name.removeprefix("osft-"))
+        env = stage_env(bench.workspace, base / "scratch", extra)
+        end = run(command, env, row.seconds, watched=bound is not None)
     assert end.code == row.code, end.printed
     assert re.search(row.says, end.printed), end.printed
     assert BUG not in end.printed and "Traceback" not in end.printed, end.printed
     assert not CONTROL.search(end.printed), ascii(end.printed)
-    bound = row.megabytes or MEMORY.get(Path(command[0]).name.removeprefix("osft-"))
     assert bound is None or end.peak <= bound * MEGABYTE, f"{end.peak / MEGABYTE:.0f} MB"
     check_secrets(end.printed, bench, log)
 

@@ -42,7 +42,7 @@ def absurd(name: str) -> Callable[[Path], Path]:
 
 
 def train(write: Callable[[Path], Path]) -> Callable[[Bench], Sequence[str]]:
-    """The training of a good download, whose base model and record were changed then."""
+    """Return the training of a good download, whose base model and record were changed then."""
 
     def arrange(bench: Bench) -> Sequence[str]:
         rows, model = bench.file("rows.jsonl", CHAT * 20), write_llama(bench.base / "model")
@@ -61,7 +61,7 @@ def train(write: Callable[[Path], Path]) -> Callable[[Bench], Sequence[str]]:
 
 
 def evaluate(write: Callable[[Path], Path], *, which: str) -> Callable[[Bench], Sequence[str]]:
-    """The evaluation of a run with such a base or tuned model."""
+    """Return the evaluation of a run with such a base or tuned model."""
 
     def arrange(bench: Bench) -> Sequence[str]:
         good = write_llama(bench.base / "good")

@@ -99,7 +99,7 @@ def invented(client: str) -> list[bytes]:
 
 
 @pytest.mark.parametrize("client", list(STAGES))
-def test_a_thousand_answers_end_in_a_sentence_and_bounded_memory(client: str) -> None:
+def test_a_thousand_answers_end_in_a_message_and_bounded_memory(client: str) -> None:
     python = executable(STAGES[client], "python")
     done = subprocess.run(
         [python, "-m", "tests.support.answered", client],

@@ -51,7 +51,7 @@ Content = bytes | Callable[[Path], object]
 
 @cache
 def tables() -> TemporaryDirectory[str]:
-    """Every table, written once by the stage's own pyarrow."""
+    """Return every table, written once by the stage's own pyarrow."""
     folder = TemporaryDirectory(prefix="tables-")
     python = Path(executable("download")).with_name("python")
     subprocess.run([str(python), "-c", TABLES, folder.name + "/"], check=True)
@@ -88,7 +88,7 @@ def table(name: str, says: str) -> Row:
 
 
 def base(name: str, change: Callable[[Path], object], says: str) -> Row:
-    """A base model that cannot be used, with good rows."""
+    """Return a base model that cannot be used, with good rows."""
 
     def arrange(bench: Bench) -> Sequence[str]:
         rows = bench.file("rows.jsonl", chat("yes") * 3 + chat("no"))
@@ -128,7 +128,7 @@ def sparse(path: Path) -> None:
 
 
 def call(arguments: str) -> bytes:
-    """A row with a call of a function."""
+    """Return a row with a call of a function."""
     return chat("", tool_calls=[{"type": "function", "function": {"name": "f", "arguments": arguments}}])
 
 
@@ -159,7 +159,7 @@ def template(text: str) -> Callable[[Path], None]:
 
 
 def items(item: bytes, count: int) -> bytes:
-    """A list of equal items as JSON."""
+    """Return a list of equal items as JSON."""
     return b"[" + b",".join([item] * count) + b"]"
 
 

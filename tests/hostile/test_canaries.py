@@ -26,7 +26,7 @@ Where = Callable[[Bench, Scripted], list[str]]
 
 
 def echo(asked: Asked) -> str:
-    """All that a request brought, and what a server may know besides."""
+    """Return all that a request brought, and what a server may know besides."""
     return json.dumps([asked.path, asked.query, asked.headers, SIGNED, OURS])
 
 
@@ -51,7 +51,7 @@ def to_registry(bench: Bench, server: Scripted) -> list[str]:
 
 
 def in_bucket(asked: Asked) -> Reply:
-    """A bucket with rows below a prefix."""
+    """Return a bucket with rows below a prefix."""
     return bucket(("in/rows.jsonl", len(ROWS))) if "list-type" in asked.query else Reply(200, ROWS)
 
 
@@ -68,7 +68,7 @@ HEADERS = (
 
 
 def refusal(client: str, status: int) -> Script:
-    """A server that refuses and repeats what it was sent, in the form that its client reads."""
+    """Return a server that refuses and repeats what it was sent, in the form that its client reads."""
 
     def script(asked: Asked) -> Reply:
         text = echo(asked)
@@ -82,7 +82,7 @@ def refusal(client: str, status: int) -> Script:
 
 
 def headed(client: str, status: int | None) -> Script:
-    """A server whose headers repeat what it was sent; None: else it answers well."""
+    """Return a server whose headers repeat what it was sent; None: else it answers well."""
 
     def script(asked: Asked) -> Reply:
         good = CLIENTS[client][1](asked)
@@ -107,7 +107,7 @@ def moved(asked: Asked) -> Reply:
 
 
 def local(what: str, name: str) -> Row:
-    """A source whose name holds a secret, read and kept."""
+    """Return a source whose name holds a secret, read and kept."""
 
     def arrange(bench: Bench) -> list[str]:
         path = bench.file(f"rows/{name}", ROWS + b'{"messages": 5}\n')
@@ -117,7 +117,7 @@ def local(what: str, name: str) -> Row:
 
 
 def refused(what: str, name: str) -> Row:
-    """A source whose name holds a secret, with a row that ends the stage."""
+    """Return a source whose name holds a secret, with a row that ends the stage."""
 
     def arrange(bench: Bench) -> list[str]:
         return download(bench, str(bench.file(f"rows/{name}", b"{")))
@@ -147,7 +147,7 @@ def hub_named(what: str, name: str) -> Row:
 
 
 def thing_named(name: str) -> Script:
-    """A registry whose models, versions and artifacts are named like this."""
+    """Return a registry whose models, versions and artifacts are named like this."""
 
     def script(asked: Asked) -> Reply:
         if asked.method == "GET":
@@ -160,7 +160,7 @@ def thing_named(name: str) -> Script:
 STATUSES = {401: 2, 403: 2, 404: 2, 400: 2, 409: 2, 503: 75}
 """Status -> exit code."""
 MOVED = {"HTTP": 75, "hub": 75, "S3": 2, "registry": 2}
-"""Client -> exit code after a redirect to where nobody listens."""
+"""Client -> exit code after a redirect to an address without a server."""
 ROWS_OF_TABLE = [
     *(
         row(f"{status} repeats the request", client, refusal(client, status), code)

@@ -33,7 +33,7 @@ ENDS = {2: "Error: .*(card|head of|README)", 0: "download done"}
 
 
 def in_folder(what: str, head: str, code: int) -> Row:
-    """A copied dataset folder with this head of its card."""
+    """Return a copied dataset folder with this head of its card."""
 
     def arrange(bench: Bench) -> list[str]:
         bench.file("set/data/rows.jsonl", ROWS)
@@ -44,7 +44,7 @@ def in_folder(what: str, head: str, code: int) -> Row:
 
 
 def on_hub(what: str, code: int, says: str, files: dict[str, bytes]) -> Row:
-    """A dataset of the hub with these files beside its rows."""
+    """Return a dataset of the hub with these files beside its rows."""
 
     def arrange(bench: Bench) -> list[str]:
         server = Hub()
@@ -61,7 +61,7 @@ BIG, LAUGHING = b"---\n" + b"a: b # x\n" * 600_000 + b"---\n", (LAUGHS + DATA).e
 
 
 def elsewhere(scheme: str) -> Row:
-    """A card of the hub that names files of another server, which nobody may ask."""
+    """Return a card of the hub that names files of another server, which must not be contacted."""
 
     def never(asked: object) -> Reply:
         raise AssertionError("asked")

@@ -14,7 +14,7 @@ INJECTION = "x\nhostPID: true"
 
 
 def value(key: str, given: Any, says: str = "") -> Row:
-    """A row of one key: helm names the key, by its path or as it is written."""
+    """Return a row of one key: helm names the key, by its path or as it is written."""
 
     def arrange(bench: Bench) -> list[str]:
         rows = '--set-json=data.uri="hf://org/rows"'
@@ -31,12 +31,12 @@ def bad_values(key: str, *given: Any) -> list[Row]:
 
 
 def words(name: str, says: str, *flags: str) -> Row:
-    """A row of any flags."""
+    """Return a row of any flags."""
     return Row(name, lambda bench: bench.helm(*flags), 1, says, seconds=60)
 
 
 def claim(key: str, address: str) -> Row:
-    """A row of a claim that an address names."""
+    """Return a row of a claim that an address names."""
     return value(key, address, f"{key} names the claim")
 
 

@@ -30,23 +30,23 @@ from tests.hostile.runs import (
 from tests.hostile.table import Row, check
 from tests.support.hub import Repo
 
-OUT, CLOSED = "leads? out of|is a link that leads to", "expected only files that its record.json names"
+OUT, CLOSED = "leads? out of|is a link to", "expected only files that its record.json names"
 ADDRESSES = [
     address("pvc://claim//etc/passwd", "pvc://claim//etc/passwd.*nothing between two slashes"),
     address("pvc://claim/../rows.jsonl", r"pvc://claim/\.\./rows.jsonl has '\.\.' in it"),
     address("pvc://claim/../rows.jsonl?", r"pvc://claim/\.\./rows.jsonl has '\.\.' in it"),
     address("pvc://claim/?/../../rows.jsonl", r"has '\.\.' in it"),
-    address("pvc://claim/out/rows.jsonl", "pvc://claim/out/rows.jsonl leads out of its claim"),
+    address("pvc://claim/out/rows.jsonl", "pvc://claim/out/rows.jsonl points outside its claim"),
     address("pvc://claim/out/rows.jsonl", "pvc://claim/out/rows.jsonl leads out of", key="data.evalUri"),
     address("pvc://claim/?/../../rows.jsonl", r"has '\.\.' in it", key="data.evalUri"),
     address("pvc://claim//model", "pvc://claim//model.*nothing between two slashes", key="model.uri"),
     address("pvc://claim/../model?", r"pvc://claim/\.\./model has '\.\.' in it", key="model.uri"),
-    address("pvc://claim/out/model", "pvc://claim/out/model leads out of its claim", key="model.uri"),
+    address("pvc://claim/out/model", "pvc://claim/out/model points outside its claim", key="model.uri"),
     address("/proc/self/environ", "lies in /proc or /sys"),
 ]
 LINKS = [
     changed("a run that is a link out", register, run_out, OUT),
-    changed("a run that is a link to another", register, to_neighbour, "run-1/register is a link that leads"),
+    changed("a run that is a link to another", register, to_neighbour, "run-1/register is a link to"),
     changed("a stage that is a link out, verified", verify, move_out("train"), OUT),
     changed("a stage that is a link out, looked at by download", download, move_out("download"), OUT),
     changed("a cache that is a link out", register, move_out("../../cache"), OUT),

@@ -28,7 +28,7 @@ KINDS: dict[str, tuple[Change, str]] = {
 
 
 def named(variable: str, kind: str, command: Command) -> Row:
-    """A command whose environment names something that is not a file."""
+    """Return a command whose environment names something that is not a file."""
     make, says = KINDS[kind]
 
     def arrange(bench: Bench) -> list[str]:
@@ -70,7 +70,7 @@ def hub_token(kind: str) -> Row:
 
 
 def ca_file(kind: str, make: Change, says: str) -> Row:
-    """What is given to register as the CA of the registry."""
+    """Return what is given to register as the CA of the registry."""
 
     def arrange(bench: Bench) -> list[str]:
         make(bench.base / "ca")
@@ -82,7 +82,7 @@ def ca_file(kind: str, make: Change, says: str) -> Row:
 
 
 def tasks(name: str, make: Change, kind: str) -> Row:
-    """What lies among the task files of --include-path."""
+    """Return what lies among the task files of --include-path."""
 
     def arrange(bench: Bench) -> list[str]:
         folder = bench.base / "tasks" / "inside"

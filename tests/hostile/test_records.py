@@ -57,7 +57,7 @@ def run_all(lines: list[str], workspace: Path) -> dict[str, Any]:
     return told
 
 
-def test_register_takes_or_refuses_each_value_of_any_type_in_a_record(tmp_path: Path) -> None:
+def test_register_takes_or_rejects_each_value_of_any_type_in_a_record(tmp_path: Path) -> None:
     memory = Path("/dev/shm")  # each of very many starts syncs its files
     with TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as folder:
         workspace = Path(folder) / "workspace"
@@ -89,13 +89,13 @@ def nested(levels: int) -> Any:
 
 
 def detail(command: Any, stage: str, says: str, value: object, *way: str) -> Row:
-    """A command over a run with a detail of a wrong type."""
+    """Return a command over a run with a detail of a wrong type."""
     name = f"{'.'.join(way)} as {str(value)[:20]}, {command.__name__}"
     return changed(name, command, record(stage, set_to(value, *way)), f"not a whole record .{says}")
 
 
 def lacks(command: Any, stage: str, *way: str) -> Row:
-    """A command over a run whose record lacks a detail."""
+    """Return a command over a run whose record lacks a detail."""
 
     def edit(values: dict[str, Any]) -> None:
         place = values["details"]

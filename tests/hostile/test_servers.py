@@ -33,7 +33,7 @@ Where = Callable[[Bench, Scripted], list[str]]
 
 
 def row(name: str, where: Where, script: Script | Reply, code: int, says: str, **more: object) -> Row:
-    """A row whose command talks to a server that follows a script."""
+    """Return a row whose command talks to a server that follows a script."""
 
     def arrange(bench: Bench) -> list[str]:
         answer = script if callable(script) else lambda asked: script
@@ -51,7 +51,7 @@ def to_registry(bench: Bench, server: Scripted, *words: str, address: str = "") 
 
 
 def without_token(bench: Bench, server: Scripted) -> list[str]:
-    """As `to_registry` without a token, at an address that nobody should ask."""
+    """As `to_registry` without a token, at an address that must not be contacted."""
     bench.env["OSFT_REGISTRY_TOKEN"] = ""
     return to_registry(bench, server, address="http://169.254.169.254")
 
@@ -82,12 +82,12 @@ def to_hub(bench: Bench, server: Scripted) -> list[str]:
 
 
 def created(answer: Reply) -> Script:
-    """A registry that answers a POST with this."""
+    """Return a registry that answers a POST with this."""
     return lambda asked: answer if asked.method == "POST" else registry(asked)
 
 
 def pages(make: Callable[[int], Reply]) -> Script:
-    """A registry whose list of models is made of these pages."""
+    """Return a registry whose list of models is made of these pages."""
     return lambda asked: make(asked.number) if asked.path.endswith("registered_models") else registry(asked)
 
 
@@ -228,7 +228,7 @@ REGISTRY = [
 
 
 def token_to(address: str) -> Row:
-    """A registry token that would go to an address in clear text."""
+    """Return a registry token that would go to an address in clear text."""
 
     def arrange(bench: Bench) -> list[str]:
         bench.env["OSFT_REGISTRY_TOKEN"] = SECRETS["OSFT_REGISTRY_TOKEN"]
@@ -239,7 +239,7 @@ def token_to(address: str) -> Row:
 
 
 def hub_token(address: str) -> Row:
-    """A hub token that would go to an address in clear text."""
+    """Return a hub token that would go to an address in clear text."""
 
     def arrange(bench: Bench) -> list[str]:
         bench.env["HF_ENDPOINT"] = address
@@ -249,7 +249,7 @@ def hub_token(address: str) -> Row:
 
 
 def session_token(address: str) -> Row:
-    """An S3 session token that would go to an address in clear text."""
+    """Return an S3 session token that would go to an address in clear text."""
 
     def arrange(bench: Bench) -> list[str]:
         bench.env["AWS_SESSION_TOKEN"] = "session-0123456789"
@@ -259,7 +259,7 @@ def session_token(address: str) -> Row:
 
 
 def credential(name: str, value: str, says: str) -> Row:
-    """A credential of hub or S3 that no header can carry."""
+    """Return a credential of hub or S3 that no header can carry."""
 
     def arrange(bench: Bench) -> list[str]:
         bench.env[name] = value
@@ -291,14 +291,14 @@ CREDENTIALS = [
 
 
 def other_host(bench: Bench) -> list[str]:
-    """A registry whose certificate was made for another address."""
+    """Return a registry whose certificate was made for another address."""
     certificates = make_certificates(bench.base, "127.0.0.2")
     server = bench.closing.enter_context(Scripted(registry, certificates.server))
     return to_registry(bench, server, f"--ca-file={certificates.ca}")
 
 
 def to_cleartext(bench: Bench) -> list[str]:
-    """A web server with TLS that redirects to one without."""
+    """Return a web server with TLS that redirects to one without."""
     certificates = make_certificates(bench.base)
     plain = bench.closing.enter_context(Scripted(lambda asked: Reply(200, ROWS)))
     moved = Reply(302, b"", {"Location": f"{plain.url}/rows.jsonl"})
@@ -364,7 +364,7 @@ def s3(
     body: Reply | None = None,
     key: str = "rows.jsonl",
 ) -> Row:
-    """A row of an S3 server that lists and then gives."""
+    """Return a row of an S3 server that lists and then gives."""
 
     def script(asked: Asked) -> Reply:
         if "list-type" in asked.query:
@@ -411,7 +411,7 @@ S3 = [
 
 
 def hub(name: str, listing: Reply | Script, code: int, says: str, body: Reply | None = None) -> Row:
-    """A row of a hub that lists a model and then gives its files."""
+    """Return a row of a hub that lists a model and then gives its files."""
 
     def script(asked: Asked) -> Reply:
         if "/api/" in asked.path:
@@ -452,7 +452,7 @@ HUB = [
         "hub redirects to itself",
         lambda asked: Reply(302, b"", {"Location": asked.path}),
         2,
-        "redirects without end",
+        "does not stop redirecting",
     ),
     hub(
         "hub file is shorter than listed",

@@ -23,7 +23,7 @@ SERVERS = Answers()
 
 
 def uri(text: str, says: str, *, key: str = "--uri", stage: str = "download", code: int = 2) -> Row:
-    """An address, as it is typed."""
+    """Return an address, as it is typed."""
 
     def arrange(bench: Bench) -> list[str]:
         rows = [] if key == "--uri" else [f"--uri={bench.file('rows.jsonl', b'{}')}"]
@@ -33,20 +33,20 @@ def uri(text: str, says: str, *, key: str = "--uri", stage: str = "download", co
 
 
 def registry(text: str, says: str) -> Row:
-    """The address of a registry, as it is typed."""
+    """Return the address of a registry, as it is typed."""
     name = f"registry {text!a}".replace(PLANTED, "PW")
     return Row(name, lambda bench: bench.stage("register", f"--address={text}"), 2, says)
 
 
 def helm(key: str, text: str) -> Row:
-    """A value of the chart that holds a credential."""
-    says = rf"{key} carries a credential, .*not repeated here\. Expected .* Give the credential by secrets"
+    """Return a value of the chart that holds a credential."""
+    says = rf"{key} carries a credential, .*not repeated here\. Expected .* Set the credential with secrets"
     name = f"helm {key}={text!a}".replace(PLANTED, "PW")
     return Row(name, lambda bench: bench.helm(f"--set-literal={key}={text}"), 1, says)
 
 
 def rows(name: str, file: str, content: str, says: str, code: int = 2) -> Row:
-    """A file of rows beside a model, and what is said of it."""
+    """Return a file of rows beside a model, and what is said of it."""
 
     def arrange(bench: Bench) -> list[str]:
         path = bench.file(file, content.encode("utf-8", "surrogateescape"))
@@ -57,7 +57,7 @@ def rows(name: str, file: str, content: str, says: str, code: int = 2) -> Row:
 
 
 def answer(name: str, status: str, body: str, says: str, code: int, headers: str = "") -> Row:
-    """What a registry answers to everything; the run before it is whole."""
+    """Return what a registry answers to everything; the run before it is whole."""
 
     def arrange(bench: Bench) -> list[str]:
         make_tuned_run(bench.workspace, "run-1")
@@ -69,7 +69,7 @@ def answer(name: str, status: str, body: str, says: str, code: int, headers: str
 
 
 def option(stage: str, word: str, says: str) -> Row:
-    """An option of a stage with a text that acts."""
+    """Return an option of a stage with a text that acts."""
     return Row(f"{stage} {ascii(word)[:60]}", lambda bench: bench.stage(stage, word), 2, says)
 
 
@@ -153,14 +153,14 @@ KEYS = (
 
 
 def refused(bench: Bench, names: list[str]) -> list[bool]:
-    """Whether helm refuses a parameter of each name, each in another value."""
+    """Return whether helm refuses a parameter of each name, each in another value."""
     pairs = list(zip(KEYS, names, strict=False))
     words = [f"--set-literal={key}=https://h.example/a?x=1&{name}=1" for key, name in pairs]
     printed = subprocess.run(bench.helm(*words), capture_output=True, text=True, check=False).stderr
     return [f"{key} carries a credential" in printed for key, _ in pairs]
 
 
-def test_helm_refuses_the_parameters_that_a_stage_takes_for_a_signature(tmp_path: Path) -> None:
+def test_helm_rejects_the_parameters_that_a_stage_takes_for_a_signature(tmp_path: Path) -> None:
     template = (CHART / "templates" / "problems" / "_addresses.tpl").read_text().replace("\\\\", "\\")
     assert f"({SIGNS}|{MAY_SIGN})=" in template
     bench = Bench(tmp_path, ExitStack())

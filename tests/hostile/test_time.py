@@ -51,7 +51,7 @@ def hub_pages(asked: Asked) -> Reply:
 
 
 def slow(path: str) -> Script:
-    """A hub that sends the headers of its answers to a path letter by letter."""
+    """Return a hub that sends the headers of its answers to a path letter by letter."""
 
     def script(asked: Asked) -> Reply:
         answer = hub(asked)

@@ -24,7 +24,7 @@ def to_http(bench: Bench, server: Scripted) -> list[str]:
 
 
 def moved(status: int, path: str, well: Script) -> Callable[[str], Script]:
-    """A server that leads requests for a path to another one, and else answers well."""
+    """Return a server that leads requests for a path to another one, and else answers well."""
 
     def script_for(other: str) -> Script:
         return lambda asked: (
@@ -35,7 +35,7 @@ def moved(status: int, path: str, well: Script) -> Callable[[str], Script]:
 
 
 def cdn(other: str) -> Script:
-    """A hub that says what its file is, and leads to another host for its bytes."""
+    """Return a hub that says what its file is, and leads to another host for its bytes."""
 
     def script(asked: Asked) -> Reply:
         if asked.path.endswith("/rows.jsonl") and "/resolve/" in asked.path:
@@ -47,7 +47,7 @@ def cdn(other: str) -> Script:
 
 
 def linked(other: str) -> Script:
-    """A hub whose listing goes on at another host."""
+    """Return a hub whose listing continues at another host."""
 
     def script(asked: Asked) -> Reply:
         answer = hub(asked)
@@ -59,7 +59,7 @@ def linked(other: str) -> Script:
 
 
 def linked_registry(other: str) -> Script:
-    """A registry whose pages and answers name another host."""
+    """Return a registry whose pages and answers name another host."""
 
     def script(asked: Asked) -> Reply:
         if asked.method == "GET" and asked.path.endswith("registered_models"):
@@ -72,7 +72,7 @@ def linked_registry(other: str) -> Script:
 
 
 def second(asked: Asked) -> Reply:
-    """What the second server answers to whatever comes."""
+    """Return what the second server answers to whatever comes."""
     return of_json([]) if "/tree/" in asked.path else file(ROWS)
 
 

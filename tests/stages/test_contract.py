@@ -163,7 +163,7 @@ def test_the_tuned_model_renders_stops_and_loads_by_its_bases_own_files(story: S
     assert {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"} <= set(kept)
     for name in kept:
         one, other = (tuned / name).read_bytes(), (base / name).read_bytes()
-        # The configuration is written anew: the same values, whatever their order and layout.
+        # The configuration is written again: the same values, whatever their order and layout.
         assert one == other or json.loads(one) == json.loads(other), name
 
 
@@ -174,7 +174,7 @@ def test_a_finished_stage_answers_already_done_and_changes_nothing(story: Story)
     assert (story.dir / "record.json").read_bytes() == story.record_bytes
 
 
-def test_the_end_is_one_sentence_in_the_termination_message(story: Story) -> None:
+def test_the_end_is_one_message_in_the_termination_message(story: Story) -> None:
     assert story.termination == story.record["message"]
 
 
@@ -195,7 +195,7 @@ def test_log_lines_carry_time_stage_and_event(story: Story) -> None:
 
 
 @pytest.mark.skipif(not SANDBOX, reason="needs root to take another uid and a read-only root")
-def test_another_uid_of_group_0_can_go_on_with_what_was_left(story: Story) -> None:
+def test_another_uid_of_group_0_can_continue_with_what_was_left(story: Story) -> None:
     for output in json.loads(story.record_bytes)["outputs"]:
         status = (story.dir / output["path"]).stat()
         assert (status.st_uid, status.st_gid) == (UID, 0), output["path"]
@@ -226,7 +226,7 @@ def test_a_missing_predecessor_is_named(story: Story) -> None:
     assert "of run never-ran is not finished" in printed
 
 
-def test_a_copied_predecessor_is_refused(story: Story) -> None:
+def test_a_copied_predecessor_is_rejected(story: Story) -> None:
     if story.stage not in PREDECESSOR:
         pytest.skip("download comes first")
     source = story.workspace / "runs" / RUN / PREDECESSOR[story.stage]
@@ -237,7 +237,7 @@ def test_a_copied_predecessor_is_refused(story: Story) -> None:
     assert f"is the record of {PREDECESSOR[story.stage]} of run {RUN}, expected" in printed
 
 
-def test_a_damaged_predecessor_is_refused(story: Story) -> None:
+def test_a_damaged_predecessor_is_rejected(story: Story) -> None:
     if story.stage not in PREDECESSOR:
         pytest.skip("download comes first")
     folder = story.workspace / "runs" / RUN / PREDECESSOR[story.stage]
@@ -265,7 +265,7 @@ def test_an_unknown_flag_is_a_usage_error(story: Story) -> None:
 
 
 @pytest.mark.skipif(not SANDBOX, reason="needs root to mount a small volume")
-def test_a_full_disk_is_a_sentence_and_nothing_half_done(story: Story, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_nothing_half_done(story: Story, tmp_path: Path) -> None:
     volume = tmp_path / "small"
     volume.mkdir()
     wanted = (

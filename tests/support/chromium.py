@@ -19,7 +19,7 @@ FLAGS = (
 
 
 def find_chromium() -> str | None:
-    """The browser's program, or None where there is none."""
+    """Return the browser's program, or None where there is none."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
@@ -36,7 +36,7 @@ class Browser:
             self.call(f"{domain}.enable")
 
     def receive(self) -> dict[str, Any]:
-        """The next message."""
+        """Return the next message."""
         while b"\0" not in self.buffer:
             chunk = os.read(self.read, 1 << 16)
             if not chunk:
@@ -74,7 +74,7 @@ class Browser:
             self.events.append(self.receive())
 
     def value(self, expression: str) -> Any:
-        """The JSON value of a JavaScript expression."""
+        """Return the JSON value of a JavaScript expression."""
         found = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         if "exceptionDetails" in found:
             raise RuntimeError(str(found["exceptionDetails"]))
@@ -98,7 +98,7 @@ class Browser:
 
 @contextmanager
 def browser(program: str) -> Iterator[Browser]:
-    """A browser with a profile of its own, gone afterwards."""
+    """Yield a browser with its own profile, which is removed afterwards."""
     to_read, to_write = os.pipe()
     from_read, from_write = os.pipe()
 

@@ -1,4 +1,4 @@
-"""The client as users install it: from a wheel, in an environment of its own."""
+"""The client as users install it: from a wheel, in its own environment."""
 
 import os
 import subprocess

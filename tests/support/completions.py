@@ -12,11 +12,11 @@ from typing import Any
 ANSWER_STARTS = "[/INST]"
 """What stands before an answer in the template of these tests."""
 ELSEWHERE = -50.0
-"""Log-probability of a token that is no answer's: counting one would show."""
+"""Log-probability of a token outside the answers: counting one would show."""
 
 
 def byte_of() -> dict[str, int]:
-    """What each character of a byte-level vocabulary stands for."""
+    """Return what each character of a byte-level vocabulary stands for."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in plain]
     return {chr(byte): byte for byte in plain} | {chr(256 + at): byte for at, byte in enumerate(others)}
@@ -60,7 +60,7 @@ class Served:
         return next(answer for part, answer in self.answers[model].items() if part in asked)
 
     def chat(self, body: dict[str, Any]) -> dict[str, Any]:
-        """A chat endpoint's reply: it takes messages and gives no likelihoods."""
+        """Return a chat endpoint's reply: it takes messages and gives no likelihoods."""
         text = self.said(body["model"], body["messages"][-1]["content"])
         return {"choices": [{"index": 0, "message": {"role": "assistant", "content": text}}]}
 

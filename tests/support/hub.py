@@ -1,4 +1,4 @@
-"""A model hub on loopback that speaks enough of the hub's protocol for the real `huggingface_hub` client.
+"""A model hub on loopback that implements enough of the hub's protocol for the real `huggingface_hub` client.
 
 `Hub` serves what is put into `repos`: `/api/{models,datasets}/<id>[/revision/<rev>]`, `/tree`, `/paths-info`,
 `/refs`, and `/resolve/<rev>/<file>` with ETag and X-Repo-Commit. Repositories may be gated or private; it
@@ -53,7 +53,7 @@ class Hub:
         return f"http://{self.host}:{self.server.server_port}"
 
     def env(self, token: str | None = None) -> dict[str, str]:
-        """What points the client here."""
+        """Return what points the client here."""
         return {"HF_ENDPOINT": self.url, **({"HF_TOKEN": token} if token else {})}
 
     def close(self) -> None:
@@ -133,7 +133,7 @@ class HubHandler(BaseHTTPRequestHandler):
         )
 
     def allowed(self, key: str) -> Repo | None:
-        """The repository when this request may read it; otherwise it is answered here."""
+        """Return the repository when this request may read it; otherwise it is answered here."""
         token = self.headers.get("authorization", "").removeprefix("Bearer ")
         repo = self.server_hub.repos.get(key)
         if token not in ("", GOOD_TOKEN, STRANGER_TOKEN):
@@ -172,7 +172,7 @@ class HubHandler(BaseHTTPRequestHandler):
         return self.answer(200, found)
 
     def paths(self) -> list[str]:
-        """The `paths` field of a form or JSON body."""
+        """Return the `paths` field of a form or JSON body."""
         if self.headers.get("content-type", "").startswith("application/json"):
             wanted = json.loads(self.body)["paths"]
             return [wanted] if isinstance(wanted, str) else list(wanted)
@@ -198,7 +198,7 @@ class HubHandler(BaseHTTPRequestHandler):
 
 
 def entries(repo: Repo, folder: str, *, deep: bool = True, exact: bool = False) -> list[dict[str, Any]]:
-    """What lies at or below a path, as the hub lists it."""
+    """Return what lies at or below a path, as the hub lists it."""
     prefix = folder.rstrip("/") + "/" if folder else ""
     found: dict[str, dict[str, Any]] = {}
     for name, data in sorted(repo.files.items()):

@@ -26,12 +26,12 @@ def bucket(*objects: tuple[str, int], more: str = "") -> Reply:
 
 
 def siblings(**sizes: int | None) -> list[dict[str, Any]]:
-    """The files of a repository as the hub lists them."""
+    """Return the files of a repository as the hub lists them."""
     return [{"rfilename": name, "size": size} for name, size in sizes.items()]
 
 
 def repository(files: Any, sha: Any = COMMIT) -> Reply:
-    """A repository of the hub."""
+    """Return a repository of the hub."""
     tags: list[str] = []
     return of_json(
         {"_id": "1", "id": "org/rows", "sha": sha, "siblings": files, "tags": tags, "private": False}
@@ -39,7 +39,7 @@ def repository(files: Any, sha: Any = COMMIT) -> Reply:
 
 
 def file(content: bytes, length: int | None = -1) -> Reply:
-    """A file of the hub."""
+    """Return a file of the hub."""
     return Reply(200, content, {"ETag": '"e1"', "X-Repo-Commit": COMMIT}, length)
 
 
@@ -49,12 +49,12 @@ def page(*items: Any, token: str = "") -> Reply:
 
 
 def thing(name: str = "osft-model", number: str = "1", **more: Any) -> dict[str, Any]:
-    """A model, a version or an artifact of a registry."""
+    """Return a model, a version or an artifact of a registry."""
     return {"id": number, "name": name, "state": "LIVE", **more}
 
 
 def registry(asked: Asked) -> Reply:
-    """An empty registry that takes whatever is posted."""
+    """Return an empty registry that takes whatever is posted."""
     if asked.method == "GET":
         if asked.path.endswith("registered_model"):
             return of_json({"message": "not found"}, 404)
@@ -68,17 +68,17 @@ def text_of(value: Any) -> bytes:
 
 
 def web(asked: Asked) -> Reply:
-    """A web server with rows."""
+    """Return a web server with rows."""
     return Reply(200, ROWS)
 
 
 def s3(asked: Asked) -> Reply:
-    """A bucket with rows."""
+    """Return a bucket with rows."""
     return bucket(("rows.jsonl", len(ROWS))) if "list-type" in asked.query else web(asked)
 
 
 def hub(asked: Asked) -> Reply:
-    """A hub with one dataset."""
+    """Return a hub with one dataset."""
     if "/resolve/" in asked.path:
         return (
             file(ROWS)

@@ -29,7 +29,7 @@ def of_config(folder: Path, mark: Path) -> None:
 
 
 def of_tokenizer(folder: Path, mark: Path) -> None:
-    """A tokenizer class of its own."""
+    """Its own tokenizer class."""
     canary(
         folder,
         "own_tokenizer.py",
@@ -50,7 +50,7 @@ def of_processor(folder: Path, mark: Path) -> None:
 
 
 def of_generation(folder: Path, mark: Path) -> None:
-    """A way of its own to generate."""
+    """Its own way to generate."""
     canary(folder, "custom_generate/generate.py", mark, "def generate(model, **more):\n    return None\n")
     edit(folder / "generation_config.json", lambda value: value.update(custom_generate="org/generates"))
 
@@ -100,7 +100,7 @@ def village_model(folder: Path, mark: Path) -> Path:
 
 
 def settings_left(folder: Path) -> list[str]:
-    """Names of settings and files in a folder that would load code."""
+    """Return names of settings and files in a folder that would load code."""
     left = [path.name for path in folder.rglob("*.py")]
     for path in folder.glob("*.json"):
         text = path.read_text()

@@ -35,7 +35,7 @@ CONFIG: dict[str, Any] = {
 
 
 def llama_tensors() -> dict[str, Spec]:
-    """The tensors of `CONFIG`."""
+    """Return the tensors of `CONFIG`."""
     keys = HIDDEN // HEADS * GROUPS
     layer = {
         "input_layernorm": (HIDDEN,),
@@ -76,14 +76,14 @@ def write_raw(path: Path, header: bytes, data: bytes, length: int | None = None)
 
 
 def bytes_as_text() -> list[str]:
-    """The character that stands for each byte in byte-level tokenizers."""
+    """Return the character that stands for each byte in byte-level tokenizers."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = iter(range(256, 512))
     return [chr(byte) if byte in plain else chr(next(others)) for byte in range(256)]
 
 
 def tokenizer() -> dict[str, Any]:
-    """A tokenizer.json of one token for each byte, and the marks of ChatML."""
+    """Return a tokenizer.json of one token for each byte, and the marks of ChatML."""
     marks = [
         {
             "id": 256 + number, "content": mark, "single_word": False, "lstrip": False, "rstrip": False,

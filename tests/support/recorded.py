@@ -3,7 +3,7 @@
     python -m tests.support.recorded <workspace> <run id> < changes
 
 Each line is a JSON list: the stage whose record is changed, the keys that lead to the value, and the JSON
-text to put in its place, or null to remove it. The digests by which records name each other are made anew, so
+text to put in its place, or null to remove it. The digests by which records name each other are updated, so
 that only the value is wrong. The command of the stage runs after each change. Prints how often each exit code
 came and what ended as a bug, as JSON.
 """

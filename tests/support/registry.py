@@ -109,7 +109,7 @@ def refusal(status: int, message: str) -> Answer:
 
 
 def bearer(token: str) -> Rule:
-    """What an authenticating proxy does."""
+    """Return what an authenticating proxy does."""
 
     def check(request: Request) -> Answer | None:
         if not request.token:
@@ -258,7 +258,7 @@ print(json.dumps({
 
 
 def witness(address: str, name: str, version: str) -> Any:
-    """What the official client reads. In a process of its own: the client patches asyncio for everybody."""
+    """What the official client reads. In its own process: the client patches asyncio globally."""
     where = urlsplit(address)
     command = [
         sys.executable,

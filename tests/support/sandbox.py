@@ -29,12 +29,12 @@ exec setpriv --reuid {uid} --regid 0 --clear-groups --no-new-privs --bounding-se
 
 
 def executable(stage: str, name: str | None = None) -> str:
-    """The stage's own console script."""
+    """Return the stage's own console script."""
     return str(ROOT / ".venvs" / stage / "bin" / (name or f"osft-{stage}"))
 
 
 def stage_env(workspace: Path, scratch: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment that the chart gives to a stage, with every cache below the scratch folder."""
+    """Return the environment that the chart gives to a stage, with every cache below the scratch folder."""
     caches = ("HF_HOME", "XDG_CACHE_HOME", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "NUMBA_CACHE_DIR")
     return {
         "PATH": os.environ["PATH"],
@@ -51,7 +51,7 @@ def stage_env(workspace: Path, scratch: Path, extra: Mapping[str, str] | None = 
 
 
 def can_sandbox() -> bool:
-    """Whether this machine lets us make mount namespaces."""
+    """Return whether this machine lets us make mount namespaces."""
     return os.geteuid() == 0 and bool(shutil.which("unshare")) and bool(shutil.which("setpriv"))
 
 

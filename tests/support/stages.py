@@ -13,7 +13,7 @@ from tests.support.tuned_run import make_tuned_run
 
 
 def write_hollow_model(folder: Path) -> Path:
-    """A whole model of a few kilobytes, whose weights mean nothing."""
+    """Return a whole model of a few kilobytes, whose weights mean nothing."""
     return write_llama(folder)
 
 

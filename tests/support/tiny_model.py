@@ -69,7 +69,7 @@ def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 def make_tokenizer(folder: Path, rows: list[dict[str, Any]]) -> Any:
-    """A byte-level BPE tokenizer trained on the rows, with a ChatML template."""
+    """Return a byte-level BPE tokenizer trained on the rows, with a ChatML template."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

@@ -32,7 +32,7 @@ def tiny_model() -> Path:
 
 
 def perturbed(source: Path, target: Path, scale: float, *, only: str = "") -> Path:
-    """A copy of a float32 model whose weights are multiplied: all, or those whose name has `only`."""
+    """Return a copy of a float32 model whose weights are multiplied: all, or those whose name has `only`."""
     shutil.copytree(source, target)
     path = target / "model.safetensors"
     data = bytearray(path.read_bytes())
@@ -48,7 +48,7 @@ def perturbed(source: Path, target: Path, scale: float, *, only: str = "") -> Pa
 
 
 def with_template(source: Path, target: Path, template: str | None) -> Path:
-    """A copy of a model with another chat template, or none."""
+    """Return a copy of a model with another chat template, or none."""
     shutil.copytree(source, target)
     config = json.loads((target / "tokenizer_config.json").read_text())
     config.pop("chat_template", None)

@@ -48,7 +48,7 @@ class AwsHosts:
         return Reply(301, text.encode(), {"x-amz-bucket-region": self.region})
 
     def env(self) -> dict[str, str]:
-        """What leads a client here."""
+        """Return what leads a client here."""
         return {"HTTPS_PROXY": f"http://127.0.0.1:{self.proxy.server_port}", "AWS_CA_BUNDLE": str(self.ca)}
 
     def __enter__(self) -> Self:

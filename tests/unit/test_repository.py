@@ -29,7 +29,7 @@ SCRIPTS = sorted(p for p in (ROOT / "scripts").iterdir() if p.is_file() and p.st
 
 
 def text_files() -> list[Path]:
-    """Every file that is or may be committed, and is text."""
+    """Return every file that is or may be committed, and is text."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT,
@@ -57,7 +57,7 @@ def instructions(stage: str) -> list[tuple[str, str]]:
 
 
 def workflow(name: str) -> dict[str, Any]:
-    """A workflow; YAML reads its key `on` as true."""
+    """Return a workflow; YAML reads its key `on` as true."""
     loaded: dict[str, Any] = yaml.safe_load((ROOT / f".github/workflows/{name}.yaml").read_text())
     return loaded
 
@@ -226,7 +226,7 @@ def test_images_pushed_from_this_checkout_are_named_by_digest(tmp_path: Path) ->
     assert {written[stage]["digest"] for stage in STAGES} == {f"sha256:{'a' * 64}"}
 
 
-def test_wrong_digests_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
+def test_wrong_digests_are_rejected_and_nothing_is_written(tmp_path: Path) -> None:
     values = tmp_path / "values.yaml"
     values.write_text("images:\n  registry: localhost\n")
     command = [ROOT / "scripts/pin-images", "--chart", tmp_path, "registry.example/team/osft", "train=latest"]

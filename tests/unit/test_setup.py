@@ -68,7 +68,7 @@ def test_a_machine_that_has_everything_passes_in_silence() -> None:
 
 
 @pytest.mark.parametrize("script", ["setup", "prerequisites", "lock", "lint", "generate"])
-def test_an_unknown_part_is_refused_with_what_is_known(script: str) -> None:
+def test_an_unknown_part_is_rejected_with_what_is_known(script: str) -> None:
     done = run(f"scripts/{script}", "trian")
     assert done.returncode == 2
     assert re.search(r"seen '?trian'?, expected", done.stderr)

@@ -1,4 +1,4 @@
-"""Chats in the many ways in which people write them, brought to the one form that chat templates read.
+"""Chats in their many forms, converted to the one form that chat templates read.
 
 After `checked` every message is an object with a text `role` and a text `content` and no key that is null.
 A chat that needs no change is returned as the same object, so that its row can keep its bytes.
@@ -43,7 +43,7 @@ CHOICES = {
 
 
 def checked(messages: Any, notes: Notes, *, turns: bool = False) -> list[Object]:
-    """Check a chat and bring it to the form that templates read; the same list where nothing changes.
+    """Check a chat and convert it to the form that templates read; the same list where nothing changes.
 
     `turns` says that they are ShareGPT's, whose speakers have names of their own.
 
@@ -95,7 +95,7 @@ def in_order(new: Object, message: Object) -> Object:
 
 
 def is_turn(item: Any) -> bool:
-    """Whether something is written as from/value."""
+    """Return whether something is written as from/value."""
     return isinstance(item, dict) and "from" in item and "role" not in item
 
 
@@ -200,6 +200,6 @@ def with_system(messages: Any, text: Any) -> tuple[Any, bool]:
 
 
 def is_system(message: Object) -> bool:
-    """Whether a message is the system's, in either way to write it."""
+    """Return whether a message is the system's, in either way to write it."""
     role = message.get("role", message.get("from"))
     return isinstance(role, str) and role.lower() in ("system", "developer")

@@ -146,7 +146,7 @@ class Encoding:
         return encoders.previews(first, PREVIEW_TOKENS) if first else []
 
     def told(self, facts: Facts, previews: list[Any]) -> dict[str, Any]:
-        """What the record says of the tokens."""
+        """Return what the record says of the tokens."""
         return {
             "tokenizer": asdict(facts),
             "settings": {name: value for name, value in asdict(self.settings).items() if name != "model"},

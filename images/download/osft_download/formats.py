@@ -1,4 +1,4 @@
-"""Row formats: how rows of each are known, checked and brought to what training reads.
+"""Row formats: how rows of each are recognized, checked and converted to what training reads.
 
 A new format is one function and one line in `FORMATS`.
 """
@@ -22,7 +22,7 @@ TOKENS = ("input_ids", "labels")
 
 
 class Undecided(Exception):
-    """`auto` cannot tell what the rows are meant for, and whichever it chose, it would train on a guess."""
+    """`auto` cannot decide which kind the rows are, and would have to guess."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def from_conversations(row: Object, columns: Columns, notes: Notes) -> Converted
 
 
 def from_prompt(row: Object, columns: Columns, notes: Notes) -> Converted:
-    """A prompt and its completion, texts or lists of messages, as one chat."""
+    """Return a prompt and its completion, texts or lists of messages, as one chat."""
     question, answer, extra = columns["prompt"], columns["completion"], columns["input"]
     prompt, completion = row[question], row[answer]
     if isinstance(prompt, list) and isinstance(completion, list):
@@ -211,7 +211,7 @@ def format_of(row: Any, wanted: str, columns: Columns) -> str:
 
     Raises:
         BadRow: it is not an object, or does not have the columns of the wanted format, or of any.
-        Undecided: it could be token ids and something else.
+        Undecided: it could be token ids or something else.
     """
     if not isinstance(row, dict):
         raise BadRow("not-an-object", f"the row is {kind(row)}, expected a JSON object")
@@ -233,5 +233,5 @@ def format_of(row: Any, wanted: str, columns: Columns) -> str:
 
 
 def is_rows(value: Any) -> bool:
-    """Whether a value could be a list of rows."""
+    """Return whether a value could be a list of rows."""
     return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value[:10])

@@ -20,7 +20,7 @@ MISREAD = (TypeError, KeyError, AttributeError, IndexError, ValueError, RuntimeE
 QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",  # bars would be torn lines in a log; ours are whole
     "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_UPDATE_DOWNLOAD_COUNTS": "0",  # or `datasets` tells a third host what is loaded
+    "HF_UPDATE_DOWNLOAD_COUNTS": "0",  # or `datasets` reports to a third host what is loaded
     "HF_HUB_DISABLE_XET": "1",  # its own network stack knows no bounds, and takes its hosts from the answer
 }
 
@@ -50,12 +50,12 @@ def prepare(timeout_seconds: float) -> None:
 
 
 def endpoint() -> str:
-    """The hub's address."""
+    """Return the hub's address."""
     return os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
 
 
 class Repo:
-    """One repository of the hub at one revision; every call ends in a value or a sentence."""
+    """One repository of the hub at one revision; every call returns a value or raises a StageError."""
 
     def __init__(self, run: Run, kind: str, name: str, revision: str, timeout: float) -> None:
         prepare(timeout)
@@ -68,7 +68,7 @@ class Repo:
         self.where = f"{kind} {name} on {endpoint()}"
 
     def files(self) -> dict[str, int]:
-        """Every file and its size in bytes; from now on the commit that was found is what is read."""
+        """Return every file and its size in bytes; from now on the commit that was found is what is read."""
         info: Any = self.call(
             lambda: self.api.repo_info(
                 self.name,
@@ -86,7 +86,7 @@ class Repo:
         return {file.rfilename: file.size or 0 for file in files}
 
     def enter(self, filename: str) -> None:
-        """Ask for one file's head: a gated repository lists its files to everybody and gives them to some."""
+        """Ask for one file's head: a gated repository lists its files to all, and serves them to some."""
         import huggingface_hub as client
 
         url = client.hf_hub_url(self.name, filename, repo_type=self.kind, revision=self.revision)
@@ -126,7 +126,7 @@ class Repo:
     def call(
         self, ask: Callable[[], T], *, done: Callable[[], int] = lambda: 0, reads_cards: bool = False
     ) -> T:
-        """Ask the hub with patience.
+        """Ask the hub, with retries.
 
         Args:
             done: bytes of a file that have arrived.
@@ -145,7 +145,7 @@ class Repo:
                 known = self.translate(error)
                 if known is None and not reads_cards and isinstance(error, MISREAD):
                     what = f"{type(error).__name__}: {excerpt(str(error))}"
-                    known = not_a_hub(f"the {self.where}: the answer cannot be understood ({what})")
+                    known = not_a_hub(f"the {self.where}: the answer is not valid ({what})")
                 if known is None:
                     raise
                 raise known from error
@@ -153,7 +153,7 @@ class Repo:
         return net.patiently(self.run, once)
 
     def translate(self, error: Exception) -> StageError | None:
-        """The sentence for an error of the client, by its type."""
+        """Return the sentence for an error of the client, by its type."""
         from huggingface_hub import errors
 
         token = bool(os.environ.get("HF_TOKEN"))
@@ -169,16 +169,16 @@ class Repo:
         if isinstance(error, errors.RevisionNotFoundError):
             return UserError(f"the {self.where} has no revision {self.revision!r}.{self.revisions()}")
         if isinstance(error, errors.RepositoryNotFoundError):
-            why = "or HF_TOKEN may not see it" if token else "or it is private and HF_TOKEN is empty"
+            why = "or HF_TOKEN has no access to it" if token else "or it is private and HF_TOKEN is empty"
             return UserError(
                 f"there is no {self.where}, {why}. Check the name; a file is named by its absolute path, one "
                 "on a volume by pvc://<claim>/<path>."
             )
         if isinstance(error, errors.HFValidationError):
-            return UserError(f"{self.name!r} is no name that the hub can have: {error}")
+            return UserError(f"{self.name!r} is not a valid name on the hub: {error}")
         if isinstance(error, errors.OfflineModeIsEnabled):
             return UserError(
-                f"the {self.where} is wanted and HF_HUB_OFFLINE is set. Unset it, or use pvc://."
+                f"the {self.where} is needed, but HF_HUB_OFFLINE is set. Unset it, or use pvc://."
             )
         network = net.network_error(f"the hub at {endpoint()}", error)
         if network is not None:
@@ -200,13 +200,13 @@ class Repo:
         if any(isinstance(link, FileMetadataError) for link in links):
             return not_a_hub(f"{where}: a file of {what} comes without ETag and commit")
         if "Consistency check failed" in str(error):
-            return net.Away(f"{where} broke off a file of {what}", "Start again later.")
+            return net.Away(f"{where} closed the connection during a file of {what}", "Start again later.")
         if any(type(link).__name__ == "TooManyRedirects" for link in links):
-            return not_a_hub(f"{where}, asked for {what}, redirects without end")
+            return not_a_hub(f"{where}, asked for {what}, does not stop redirecting")
         return None
 
     def refused(self, status: int) -> StageError:
-        """The sentence for a status that has no type of its own."""
+        """Return the sentence for a status that has no type of its own."""
         if status == 401:
             return UserError(
                 f"the hub at {endpoint()} does not accept the token in HF_TOKEN (401). Make a new one and "
@@ -215,7 +215,7 @@ class Repo:
         return net.status_error(f"the hub at {endpoint()}, asked for the {self.kind} {self.name},", status)
 
     def revisions(self) -> str:
-        """The branches and tags that there are, as a sentence."""
+        """Return the branches and tags that there are, as a sentence."""
         try:
             refs = self.api.list_repo_refs(self.name, repo_type=self.kind)
         except Exception:

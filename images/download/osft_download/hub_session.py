@@ -66,7 +66,7 @@ class Session:
 
         Raises:
             UserError: it is not what a hub answers, or the answers do not end.
-            Transient: the hub has a problem; the client's own patience would obey any Retry-After.
+            Transient: the hub has a problem; the client's own retries would obey any Retry-After.
         """
         path, status = answer.request.url.path, answer.status_code
         where = f"the hub at {self.endpoint}, asked for {path},"

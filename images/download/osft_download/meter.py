@@ -32,7 +32,7 @@ class Meter:
 
 
 def counting(meter: Meter) -> Any:
-    """A progress class for the hub's client that counts into our meter and draws nothing."""
+    """Return a progress class for the hub's client that counts into our meter and draws nothing."""
     from tqdm import tqdm
 
     class Counting(tqdm):  # type: ignore[misc]

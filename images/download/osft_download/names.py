@@ -38,13 +38,13 @@ def plain(name: str) -> str:
 
 
 def is_data(name: str) -> bool:
-    """Whether a file holds rows, by its name."""
+    """Return whether a file holds rows, by its name."""
     base = PurePosixPath(name).name
     return base not in INFO and plain(base).lower().endswith(SUFFIXES)
 
 
 def is_quiet(name: str) -> bool:
-    """Whether a file is left out without a word: it describes the others."""
+    """Return whether a file is skipped silently: it describes the others."""
     base = PurePosixPath(name).name
     return base in INFO or QUIET.fullmatch(base) is not None
 
@@ -76,6 +76,6 @@ def in_folder(name: str, words: Sequence[str]) -> bool:
 
 
 def in_name(name: str, words: Sequence[str]) -> bool:
-    """Whether the file itself is named after a split: `train.jsonl`, `my_train-1.jsonl`."""
+    """Return whether the file itself is named after a split: `train.jsonl`, `my_train-1.jsonl`."""
     pattern = rf"(?:.*[{SEPARATORS}])?(?:{'|'.join(words)})[{SEPARATORS}].*"
     return re.fullmatch(pattern, name.rpartition("/")[2], re.DOTALL) is not None

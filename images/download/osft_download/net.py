@@ -1,4 +1,4 @@
-"""What went wrong on the network, read from the types in an error's chain, and patience for what may pass.
+"""What went wrong on the network, read from the types in an error's chain, and retries of what may pass.
 
 httpx, urllib3 (boto3) and the hub's client wrap the same few causes in their own types; their texts differ,
 the causes do not.
@@ -27,11 +27,11 @@ FIRST_PAUSE_SECONDS = 0.5
 PASSING_STATUS = frozenset({408, 425, 429})
 MEANING = {
     401: "it wants credentials",
-    403: "it does not let this client in; a presigned link may have expired",
-    404: "there is nothing at that address",
-    407: "a proxy wants credentials",
-    410: "what was there is gone",
-    429: "it is asked too often",
+    403: "access denied; a presigned link may have expired",
+    404: "nothing exists at that address",
+    407: "a proxy requires credentials",
+    410: "the file was removed",
+    429: "too many requests",
 }
 
 
@@ -43,8 +43,8 @@ class Away(Transient):
         self.seen, self.pause = seen, pause
 
 
-def trouble(error: BaseException) -> str | None:
-    """What the network did, as the rest of a sentence about the server; None for any other error."""
+def problem(error: BaseException) -> str | None:
+    """Return what the network did, as the rest of a sentence about the server; None for any other error."""
     links = list(causes(error))
     names = {kind.__name__ for link in links for kind in type(link).__mro__}
     errnos = {link.errno for link in links if isinstance(link, OSError)}
@@ -57,7 +57,7 @@ def trouble(error: BaseException) -> str | None:
     if names & {"TimeoutError", "TimeoutException", "HTTPClientTimeout", "ReadTimeoutError"}:
         return "did not answer in time"
     if names & {"ConnectionError", "RemoteProtocolError", "NetworkError", "ProtocolError", "HTTPClientError"}:
-        return "broke the connection off"
+        return "closed the connection early"
     return None
 
 
@@ -65,7 +65,7 @@ def check_trust() -> None:
     """Look at the CA files that the environment names before a client fails at them without a name.
 
     Raises:
-        UserError: one is not there or holds no certificate.
+        UserError: a file is missing or holds no certificate.
     """
     for name in ("SSL_CERT_FILE", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
         file = os.environ.get(name)
@@ -80,32 +80,32 @@ def check_trust() -> None:
 
 
 def network_error(where: str, error: BaseException) -> StageError | None:
-    """The stage's error for a network error or an answer out of bounds, or None for any other."""
+    """Return the stage's error for a network error or an answer out of bounds, or None for any other."""
     for link in causes(error):
         if isinstance(link, StageError):
             return link
         if isinstance(link, TooSlow):
             return Transient(
-                f"{where} sends too slowly: {link}. Start again later, or raise the longest silence of a "
-                "server (--timeout-seconds), of which a call may take five times as much."
+                f"{where} sends too slowly: {link}. Start again later, or raise "
+                "--timeout-seconds: a call may take five times that long."
             )
         if isinstance(link, Misfit):
-            return UserError(f"{where} answered {link}. Check the address and what serves it.")
+            return UserError(f"{where} answered {link}. Check the address and the server.")
     if certificate := certificate_problem(error):
         return UserError(
             f"{where} {certificate} If its CA is not known here, name the file in SSL_CERT_FILE."
         )
-    what = trouble(error)
+    what = problem(error)
     if what is None:
         return None
     return Away(f"{where} {what}", "Check the address and that this pod can reach it, then start again.")
 
 
 def status_error(where: str, status: int, pause: float = 0.0) -> StageError:
-    """The stage's error for an HTTP status other than 200; `pause` as in `Away`."""
+    """Return the stage's error for an HTTP status other than 200; `pause` as in `Away`."""
     if status < 400:
         return UserError(
-            f"{where} answered {status} and no file. Use an address that answers with the file itself."
+            f"{where} answered {status} without a file. Use an address that answers with the file itself."
         )
     meaning = MEANING.get(status, "the server has a problem" if status >= 500 else "it refused the request")
     if status >= 500 or status in PASSING_STATUS:
@@ -152,19 +152,20 @@ def check_length(where: str, came: int, announced: int | None) -> None:
         return
     seen = f"{where} sent {came:,} bytes of a file that is listed with {announced:,}"
     if came < announced:
-        raise Away(seen, "Start again later; if it stays so, check what serves the file.")
+        raise Away(seen, "Start again later; if this persists, check the server.")
     raise UserError(
-        f"{seen}. It changed meanwhile, or the server is wrong: start again, or check the server."
+        f"{seen}. The file changed during the download, or the server has a problem: start again, or check "
+        "the server."
     )
 
 
 def patiently(run: Run, call: Callable[[], T]) -> T:
-    """Call until it works; a server that is unavailable gets `TRIES` tries, any other error ends at once."""
+    """Call with retries: at most `TRIES` calls to an unavailable server; any other error ends at once."""
     for attempt in range(TRIES - 1):
         try:
             return call()
         except Away as error:
             pause = max(FIRST_PAUSE_SECONDS * 2**attempt, error.pause)
-            run.event("trying again", seen=error.seen, seconds=pause)
+            run.event("retrying", seen=error.seen, seconds=pause)
             time.sleep(pause)
     return call()

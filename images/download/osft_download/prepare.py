@@ -24,7 +24,7 @@ from osft_workspace.shapes import ENCODED, Whole, misfit
 
 
 def prepare(run: Run, sets: Sets, settings: Settings) -> Prepared:
-    """The encoded rows, from the cache where an earlier run made them.
+    """Return the encoded rows, from the cache where an earlier run made them.
 
     Raises:
         UserError: the tokenizer cannot be loaded or cannot write such rows, or the template does not end.

@@ -32,7 +32,7 @@ class Sets:
     overlap: str
 
     def rows(self) -> Iterator[tuple[Place, bytes]]:
-        """Every row, those to train on first."""
+        """Yield every row, those to train on first."""
         yield from self.train.read(self.order)
         if self.held_out:
             yield from self.held_out.read(self.held_out.offsets)
@@ -55,11 +55,11 @@ class Prepared:
                 yield json.loads(line)
 
     def count(self, state: str) -> int:
-        """How many rows ended so."""
+        """Return how many rows ended so."""
         return self.states.count(STATES.index(state))
 
     def first(self, state: str) -> list[int]:
-        """The numbers of the first rows that ended so; of OVERLAP also where such rows are kept."""
+        """Return the numbers of the first rows that ended so; of OVERLAP also where such rows are kept."""
         if state == OVERLAP:
             return list(self.facts["overlap_first"])
         found: list[int] = []
@@ -73,7 +73,7 @@ class Prepared:
 def chosen(
     rows: Iterable[tuple[Place, bytes]], states: Sequence[int], state: str
 ) -> Iterator[tuple[Place, bytes]]:
-    """The rows that ended in a state, in their order."""
+    """Yield the rows that ended in a state, in their order."""
     wanted = STATES.index(state)
     for row, found in zip(rows, states, strict=True):
         if found == wanted:

@@ -1,4 +1,4 @@
-"""Reading sources row by row: good rows to a spool, others to `rejected.jsonl`, and when to give up."""
+"""Reading sources row by row: valid rows to a spool, rejected ones to `rejected.jsonl`, and when to stop."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -49,7 +49,7 @@ class Intake:
     formats: Counter[str] = field(default_factory=Counter)
     rules: Counter[str] = field(default_factory=Counter)
     result: str | None = None
-    """What all rows become, fixed by the first good one."""
+    """What all rows become, fixed by the first valid one."""
     first: list[str] = field(default_factory=list)
     examples: dict[str, str] = field(default_factory=dict)
     """Rule -> the first row that broke it, with the reason."""
@@ -95,7 +95,7 @@ class Intake:
         return self.read - before
 
     def judge(self, row: Row, name: str, spool: Spool) -> None:
-        """Spool a good row, list a rejected one."""
+        """Spool a valid row, list a rejected one."""
         place, raw, value = row
         self.read += 1
         try:
@@ -121,8 +121,8 @@ class Intake:
             ) from error
         except Undecided as error:
             raise UserError(
-                f"{printable(name)} line {place}: {error}. All rows must train alike: set data.format "
-                "(--format) to what is meant. Rows of other formats are rejected then, and "
+                f"{printable(name)} line {place}: {error}. All rows must be of one kind: set "
+                "data.format (--format) to the right one. Rows of other formats are then rejected, and "
                 "data.onInvalid=drop leaves them out."
             ) from error
         self.formats[form] += 1
@@ -131,7 +131,7 @@ class Intake:
         spool.add(line, Place(name, place))
 
     def agree(self, result: str) -> None:
-        """Hold every row to what the first one becomes: one training run reads one kind.
+        """Check that every row becomes what the first one does: one training run reads one kind.
 
         Raises:
             OtherKind: it is held out, and those to train on became something else.
@@ -202,7 +202,7 @@ class Intake:
                 ways.insert(0, "Set data.format (--format) to auto, which decides for each row")
                 ways[1] = ways[1].replace("Name", "name")
         if set(self.rules) == {"rows-inside"}:
-            ways = ["Write each of these lists as JSON lines or a JSON array in a file of its own"]
+            ways = ["Write each of these lists as JSON lines or a JSON array in its own file"]
         if set(self.rules) == {"wrong-cells"}:
             ways = ["Write the header and every row with the same separator and as many cells"]
         if "template" in self.rules:

@@ -17,7 +17,7 @@ RULES = {
     "no-messages": "the list is not empty",
     "not-a-message": "each message is an object with a role and content",
     "unknown-role": "the role is one that chat templates know",
-    "no-content": "each message has content that is text, or text parts; only tool calls do without",
+    "no-content": "each message has content that is text, or text parts; with tool calls it may be missing",
     "not-text": "parts of a content are text, and so is reasoning",
     "empty-content": "user and assistant say something",
     "no-assistant": "at least one message is the assistant's (or `pretraining`), or nothing can be learned",
@@ -26,11 +26,11 @@ RULES = {
     "not-a-mask": "weight is 0 or 1; train, training and unmask are true or false",
     "not-token-ids": "input_ids and labels are lists of whole numbers; a label is a token id or -100",
     "lengths-differ": "there are as many labels as input_ids",
-    "shifted-labels": "a label stands at its own token: training shifts them",
+    "shifted-labels": "each label is at the position of its own token: training shifts the labels",
     "nothing-to-learn": "at least one label is not -100",
     "no-text": "a document, a prompt or a completion is text and not empty",
     "template": "the base model's chat template renders the chat",
-    "unclear-turns": "what a turn says can be told from what the chat template writes around it",
+    "unclear-turns": "the text of a turn can be distinguished from what the chat template writes around it",
     "not-written": "the base model's chat template writes the words of each answer as they are",
     "no-offsets": "the base model's tokenizer says where its tokens stand in the text",
     "unknown-token": "every token id has a row in the base model's embeddings",
@@ -71,7 +71,7 @@ def check_tokens(input_ids: Any, labels: Any) -> None:
 
 
 def shifted(input_ids: list[int], labels: list[int]) -> bool:
-    """Whether labels are those of the next tokens, as data sets for other training loops hold them."""
+    """Return whether labels are those of the next tokens, as data sets for other training loops hold them."""
     own = all(label in (MASKED, token) for token, label in zip(input_ids, labels, strict=True))
     after = zip(input_ids[1:], labels, strict=False)
     return not own and labels[-1] == MASKED and all(label in (MASKED, token) for token, label in after)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 def pick(offsets: "array[int]", subset: int, *, shuffle: bool, seed: int) -> "array[int]":
-    """The rows that are used, in their final order; `offsets` itself may be reordered.
+    """Return the rows that are used, in their final order; `offsets` itself may be reordered.
 
     With `shuffle` all rows are shuffled and the first `subset` kept; without it `subset` rows are drawn and
     stay in the order of the source. 0 keeps all.
@@ -38,7 +38,7 @@ def train_rows(rows: int, fraction: float) -> int:
 def held_out(
     digests: NDArray[np.uint64], fraction: float, together: NDArray[np.bool_] | None
 ) -> NDArray[np.bool_]:
-    """Which rows are held out: the last ones, so that `fraction` of all trains.
+    """Return which rows are held out: the last ones, so that `fraction` of all trains.
 
     Args:
         digests: of the rows in their order; equal rows have equal digests.

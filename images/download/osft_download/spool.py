@@ -38,7 +38,7 @@ class Spool:
         self.end += self.file.write(b"%d %d %b\n" % (len(self.names) - 1, place.line, line))
 
     def read(self, offsets: Iterable[int]) -> Iterator[tuple[Place, bytes]]:
-        """The rows at these offsets, in this order."""
+        """Yield the rows at these offsets, in this order."""
         with self.path.open("rb") as file:
             for offset in offsets:
                 file.seek(offset)

@@ -50,7 +50,7 @@ def line_of(converted: Converted) -> bytes:
 
 
 def writable(value: Any) -> bool:
-    """Whether JSON can hold a value."""
+    """Return whether JSON can hold a value."""
     try:
         orjson.dumps(value)
     except TypeError:

@@ -21,7 +21,7 @@ FAST_HALF = ("avx512_bf16", "amx_bf16", "bf16")
 
 
 def require(settings: Settings) -> None:
-    """Settle what may run; raises UserError with the remedy when the asked backend cannot run here."""
+    """Check that the backend can run here. Raise UserError with the remedy otherwise."""
     trust.enforce(trusted=settings.trust_remote_code)
     require_installed(settings)
     if settings.backend == "hf" and settings.gpus > 0:
@@ -35,7 +35,7 @@ def require(settings: Settings) -> None:
 
 
 def require_installed(settings: Settings) -> None:
-    """Raises UserError when the asked backend is not in this image."""
+    """Raise UserError when the asked backend is not in this image."""
     if settings.backend == "vllm" and importlib.util.find_spec("vllm") is None:
         raise UserError(
             "eval.backend is vllm and the eval image does not contain vLLM. Build one that does "
@@ -65,7 +65,7 @@ def choose_dtype(run: Run, settings: Settings) -> str:
 
 
 def cpu_flags() -> set[str]:
-    """What /proc/cpuinfo says the first core can do; nothing elsewhere than on Linux."""
+    """Return what /proc/cpuinfo says the first core can do; nothing elsewhere than on Linux."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -91,7 +91,7 @@ def opened(run: Run, settings: Settings, which: str, folder: Path, dtype: str) -
 
 
 def open_hf(settings: Settings, which: str, folder: Path, dtype: str) -> Any:
-    """A transformers model on the CPU or on GPUs of this machine."""
+    """Return a transformers model on the CPU or on GPUs of this machine."""
     from osft_eval.scoring import SharedContextLM
 
     cpu = settings.gpus == 0
@@ -176,7 +176,7 @@ def release(inner: Any) -> None:
     engine = getattr(getattr(inner, "model", None), "llm_engine", None)
     core = getattr(engine, "engine_core", None)
     if core is not None:
-        core.shutdown()  # vLLM keeps its GPU memory in a process of its own
+        core.shutdown()  # vLLM keeps its GPU memory in its own process
     for name in ("_model", "model"):
         if name in vars(inner):
             delattr(inner, name)
@@ -194,7 +194,7 @@ def prepare_environment() -> None:
 
 
 def quiet(verbosity: str) -> None:
-    """Keep the libraries' own messages and bars away, unless somebody looks for a fault."""
+    """Hide the libraries' own messages, except at verbosity DEBUG, and their progress bars."""
     level = logging.DEBUG if verbosity == "DEBUG" else logging.ERROR
     import datasets
     import transformers

@@ -46,7 +46,7 @@ class Cache:
             size: its number of items; None: any.
 
         Raises:
-            UserError: something else than a file lies in its place.
+            UserError: it is not a regular file.
         """
         path, key = self.path_of(part, content)
         try:
@@ -61,7 +61,7 @@ class Cache:
         except (ValueError, TypeError, KeyError, RecursionError):
             whole = False
         if not whole:
-            self.run.event("kept result is damaged or changed, measuring again", part=part, file=path.name)
+            self.run.event("cached result is damaged or changed, measuring again", part=part, file=path.name)
             return None
         return result
 

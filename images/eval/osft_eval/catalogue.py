@@ -43,7 +43,7 @@ def load_catalogue(names: Sequence[str], include_path: str) -> Catalogue:
     """Find tasks and groups by name or pattern, and load their items.
 
     Raises:
-        UserError: a name is unknown, a task cannot be run here, or its items are none or on a hub that may
+        UserError: a name is unknown, a task cannot be run here, or its items are missing or on a hub that may
             not be reached.
         Transient: the hub did not answer.
     """
@@ -66,7 +66,7 @@ def open_manager(names: Sequence[str], include_path: str) -> Any:
     """Return lm-eval's index of tasks; its own thousands are read only for a name of theirs.
 
     Raises:
-        UserError: the folder of further tasks is none.
+        UserError: the folder of further tasks does not exist.
     """
     from lm_eval.tasks import TaskManager
 
@@ -85,14 +85,14 @@ def open_manager(names: Sequence[str], include_path: str) -> Any:
 
 
 def matches(manager: Any, name: str) -> list[str]:
-    """What a name or pattern stands for; nothing when it is unknown."""
+    """Return what a name or pattern stands for; nothing when it is unknown."""
     if Path(name).suffix in (".yaml", ".yml") and Path(name).is_file():
         return [name]
     return [str(match) for match in manager.match_tasks([name])]
 
 
 def find(manager: Any, name: str, include_path: str) -> list[str]:
-    """What a name or pattern stands for.
+    """Return what a name or pattern stands for.
 
     Raises:
         UserError: nothing; with the names that look most alike, and the task files that cannot be read.
@@ -101,7 +101,7 @@ def find(manager: Any, name: str, include_path: str) -> list[str]:
     if found:
         return found
     near = difflib.get_close_matches(name, manager.all_tasks, n=5, cutoff=0.6)
-    hint = f"Near: {excerpt(', '.join(near))}." if near else "Nothing has a similar name."
+    hint = f"Near: {excerpt(', '.join(near))}." if near else "No task has a similar name."
     broken = "".join(
         f" The file {excerpt(str(path))} there cannot be read ({why})."
         for path, why in unreadable(include_path)
@@ -124,7 +124,7 @@ def unreadable(include_path: str) -> list[tuple[Path, str]]:
 
 
 def outline_of(manager: Any, names: Sequence[str]) -> Outline:
-    """What names stand for, by their files. Raises UserError for a file that makes no sense."""
+    """Return what names stand for, by their files. Raises UserError for a file that makes no sense."""
     outline = Outline(manager.task_index)
     for name in names:
         with named(f"task {name!r} cannot be read", REMEDY):
@@ -173,7 +173,7 @@ def load_one(manager: Any, name: str) -> Any:
 
 
 def without_items(name: str, seen: str) -> UserError:
-    """The sentence for a task with nothing to ask."""
+    """Return the sentence for a task with nothing to ask."""
     return UserError(
         f"task {name!r} has no items that lm-eval can read ({excerpt(seen)}), and at least one is expected. "
         "Check its data files, its split and what it leaves out, or remove it from eval.tasks."
@@ -185,12 +185,12 @@ class HubIsOff(UserError):
 
 
 def is_off() -> bool:
-    """Whether the hub is switched off for this process."""
+    """Return whether the hub is switched off for this process."""
     return any(os.environ.get(name) for name in OFF)
 
 
 def away(name: str, error: Exception) -> UserError | Transient:
-    """The sentence for a task whose items are not here."""
+    """Return the sentence for a task whose items are not here."""
     if is_off():
         return HubIsOff(
             f"task {name!r} needs items that are not in this image, and the hub is switched off here "
@@ -208,7 +208,7 @@ def away(name: str, error: Exception) -> UserError | Transient:
 
 
 def titles(loaded: Any) -> dict[str, str]:
-    """What people call each task and group."""
+    """Return what people call each task and group."""
     named = {}
     for name, task in loaded["tasks"].items():
         metadata = task.config.metadata or {}
@@ -219,7 +219,7 @@ def titles(loaded: Any) -> dict[str, str]:
 
 
 def own_names(manager: Any, names: Sequence[str]) -> frozenset[str]:
-    """Names whose definition lies in this image."""
+    """Return names whose definition lies in this image."""
     paths = {name: getattr(manager.task_index.get(name), "yaml_path", None) for name in names}
     return frozenset(name for name, path in paths.items() if path and OWN_TASKS in Path(path).parents)
 

@@ -35,7 +35,7 @@ def check(options: Mapping[str, Any], verbosity: str) -> None:
 
 
 def said(function: Any, *arguments: Any) -> list[str]:
-    """What a function refuses, as a list of no or one sentence."""
+    """Return what a function refuses, as a list of no or one sentence."""
     try:
         function(*arguments)
     except UserError as error:
@@ -89,7 +89,7 @@ def load_and_ask(manager: Any, name: str, found: Outline, settings: Settings, *,
 
 
 def name_problems(settings: Settings, rules: Mapping[str, Any], outline: Outline) -> Iterator[str]:
-    """What the gates, the primary metric and the endpoint ask of tasks that are not there, or not so."""
+    """Return problems of gates, primary metric and endpoint with tasks that are missing or not suited."""
     names = [*outline.groups, *outline.tasks]
     gated = rules.get("tasks")
     yield from gates.name_problems(gated if isinstance(gated, Mapping) else (), names)

@@ -28,13 +28,13 @@ def option(name: str, default: Any, text: str, **more: Any) -> Callable[[Functio
 @option(
     "--tasks",
     ("osft_retention",),
-    "lm-eval task, group or pattern; again for more. `none`: only held-out rows.",
+    "lm-eval task, group or pattern; repeat for more. `none`: only held-out rows.",
     multiple=True,
 )
 @option("--include-path", "", "Folder with more lm-eval task files.")
-@option("--num-fewshot", None, "Shots before each item. Empty: as the task says.", type=click.IntRange(min=0))
-@option("--limit", 0, "Items of each task. 0: all.", type=click.IntRange(min=0))
-@option("--batch-size", "auto", "Most rows in one forward pass. auto: as the device takes.")
+@option("--num-fewshot", None, "Few-shot examples. Empty: the task's own.", type=click.IntRange(min=0))
+@option("--limit", 0, "Number of items of each task. 0: all.", type=click.IntRange(min=0))
+@option("--batch-size", "auto", "Largest number of rows in one forward pass. auto: what fits on the device.")
 @option(
     "--gen-kwargs", "{}", 'Arguments of every generation, a JSON object such as {"temperature": 0.7}.',
     type=Json(dict, '{"temperature": 0.7}'),
@@ -44,7 +44,7 @@ def option(name: str, default: Any, text: str, **more: Any) -> Callable[[Functio
     "Arguments of lm-eval's model, a JSON object; under `base` or `tuned` for that model only.",
     type=Json(dict, '{"dtype": "bfloat16"}'),
 )  # fmt: skip
-@option("--backend", "hf", "What runs the models.", type=click.Choice(["hf", "vllm", "openai"]))
+@option("--backend", "hf", "Backend that runs the models.", type=click.Choice(["hf", "vllm", "openai"]))
 @option("--base-url", "", "OpenAI-compatible server, such as http://server:8000/v1 (backend openai).")
 @option("--gpus", 1, "GPUs in this container. 0: CPU.", type=click.IntRange(min=0))
 @option("--chat-template/--no-chat-template", False, "Write task prompts with the chat template.")
@@ -57,22 +57,22 @@ def option(name: str, default: Any, text: str, **more: Any) -> Callable[[Functio
 @option(
     "--holdout-generate",
     50,
-    "Held-out rows answered for the text metrics. 0: none.",
+    "Held-out rows to generate answers for (text metrics). 0: none.",
     type=click.IntRange(min=0),
 )
 @option("--holdout-max-new-tokens", 256, "Longest answer, in tokens.", type=click.IntRange(min=1))
 @option(
     "--gates",
     "{}",
-    "Rules for going on, a JSON object: maxTaskDrop (points), tasks {name: points}, holdoutMustImprove, "
-    "significance.",
+    "Gates that must pass before registration, a JSON object: maxTaskDrop (points), tasks {name: points}, "
+    "holdoutMustImprove, significance.",
     type=Json(dict, '{"maxTaskDrop": 3}'),
 )
 @option(
     "--primary-metric",
     "",
-    "holdout_loss, a task, a group or holdout_exact_match. Empty: held-out loss, else the first group or "
-    "task, else exact match.",
+    "holdout_loss, a task, a group or holdout_exact_match. Empty: held-out loss, otherwise the first "
+    "group or task, otherwise exact match.",
 )
 @option("--verbosity", "INFO", "Log level; the libraries' own messages appear at DEBUG.",
         type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False))  # fmt: skip

@@ -38,7 +38,7 @@ def compare_task(title: str, kind: str, base: Mapping[str, Any], tuned: Mapping[
 def compare_group(
     title: str, kind: str, names: Sequence[str], base: Mapping[str, Any], tuned: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-    """A group as one test over all its items, or None where its tasks' scores cannot be pooled."""
+    """Return a group as one test over all its items, or None where its tasks' scores cannot be pooled."""
     parts = [(base[name], tuned[name]) for name in names]
     scores = [
         (was["score"], now["score"])
@@ -83,14 +83,14 @@ def tested(scores: Sequence[tuple[float | None, float | None]]) -> dict[str, Any
 
 
 def figures(said: stats.Paired) -> dict[str, Any]:
-    """A test's answer as JSON."""
+    """Return a test's answer as JSON."""
     low, high = said.interval
     interval = [low, high] if math.isfinite(low) and math.isfinite(high) else None
     return {"p_value": said.p_value, "interval": interval, "test": said.test}
 
 
 def is_share(task: Mapping[str, Any]) -> bool:
-    """Whether points make sense: both values lie between 0 and 1 and each item has one."""
+    """Return whether points are meaningful: both values are between 0 and 1 and each item has one."""
     return task["p_value"] is not None and 0 <= task["base"] <= 1 and 0 <= task["tuned"] <= 1
 
 
@@ -127,7 +127,7 @@ def compare_holdout(tokens: Sequence[int], base: Sequence[float], tuned: Sequenc
 
 
 def compare_answers(references: Sequence[str], base: Sequence[str], tuned: Sequence[str]) -> dict[str, Any]:
-    """Every text metric of the generated answers; `generated` is how many there are."""
+    """Return every text metric of the generated answers; `generated` is how many there are."""
     if not references:
         return {"generated": 0}
     scores = {"base": metrics.score_texts(base, references), "tuned": metrics.score_texts(tuned, references)}

@@ -35,7 +35,7 @@ def of_holdout(rows: Holdout, base: Mapping[str, Any], tuned: Mapping[str, Any])
 
 
 def flat(results: Mapping[str, Any]) -> dict[str, float]:
-    """Every figure as one number with a name of its own."""
+    """Return every figure as one number with its own name."""
     found: dict[str, float] = {}
     for name, task in {**results["groups"], **results["tasks"]}.items():
         found |= {f"{name}_{which}": task[which] for which in ("base", "tuned", "delta")}

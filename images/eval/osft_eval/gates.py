@@ -12,13 +12,13 @@ from osft_workspace import UserError, excerpt
 
 
 def check_names(gates: Gates, names: Sequence[str]) -> None:
-    """Raises UserError when a gate names a task or group that this evaluation does not run."""
+    """Raise UserError when a gate names a task or group that this evaluation does not run."""
     for problem in name_problems(gates.tasks, names):
         raise UserError(problem)
 
 
 def name_problems(gated: Iterable[str], names: Sequence[str]) -> Iterator[str]:
-    """A sentence for each gate on a task or group that this evaluation does not run."""
+    """Yield a sentence for each gate on a task or group that this evaluation does not run."""
     for name in gated:
         if name not in names:
             near = difflib.get_close_matches(name, names, n=3) or list(names)
@@ -79,7 +79,7 @@ def limits_of(gates: Gates, compared: Mapping[str, Mapping[str, Any]]) -> dict[s
 
 
 def unjudged(gates: Gates, compared: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """A sentence for each task that has a limit of its own in points and no points."""
+    """Yield a sentence for each task that has its own limit in points and no points."""
     for name in gates.tasks:
         if name in compared and not is_share(compared[name]):
             task = compared[name]
@@ -92,7 +92,7 @@ def unjudged(gates: Gates, compared: Mapping[str, Mapping[str, Any]]) -> Iterato
 def fallen(
     limits: Mapping[str, Mapping[str, Any]], compared: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[str]:
-    """A sentence for each task or group that fell by more than it may."""
+    """Yield a sentence for each task or group that fell by more than it may."""
     for name, limit in limits.items():
         task = compared[name]
         if limit["used"] > limit["allowed"]:
@@ -104,7 +104,7 @@ def fallen(
 
 
 def ungated(gates: Gates, compared: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
-    """What `maxTaskDrop` means and cannot judge, as entries of `skipped`."""
+    """Return what `maxTaskDrop` means and cannot judge, as entries of `skipped`."""
     if gates.max_task_drop is None:
         return []
     return [

@@ -18,7 +18,7 @@ def prepare(name: str, task: Any, settings: Settings) -> None:
     """Apply the run's shots, seed and generation arguments to a task, as lm-eval's own command line does.
 
     Raises:
-        UserError: its first prompt cannot be written, for want of shots or by a template that fits no item.
+        UserError: its first prompt cannot be written: too few shots, or a template that fits no item.
     """
     config = task.config
     if config.output_type == "generate_until" and settings.generation:
@@ -65,7 +65,7 @@ def run_task(lm: Any, name: str, task: Any, settings: Settings) -> dict[str, Any
 
 
 def of_task(name: str, task: Any, found: Any) -> dict[str, Any]:
-    """What lm-eval's results of one task say; see `run_task`."""
+    """Return what lm-eval's results of one task say; see `run_task`."""
     samples = sorted(found["samples"][name], key=lambda sample: sample["doc_id"])
     metric, per_item = main_metric(name, task, samples)
     filters = dict.fromkeys(sample["filter"] for sample in samples)
@@ -87,7 +87,7 @@ def of_task(name: str, task: Any, found: Any) -> dict[str, Any]:
 
 
 def main_metric(name: str, task: Any, samples: Sequence[Mapping[str, Any]]) -> tuple[str, bool]:
-    """The metric that stands for a task, and whether each item has a value of it.
+    """Return the metric that stands for a task, and whether each item has a value of it.
 
     A task's metadata may name it (`primary_metric`). Otherwise the first that is a mean over items, because
     only those can be compared item by item; otherwise the first.
@@ -118,7 +118,7 @@ def is_mean(task: Any, metric: str, value: Any) -> bool:
 
 
 def item_of(task: Any, sample: Mapping[str, Any], metric: str, per_item: bool) -> dict[str, Any]:
-    """What one model made of one item, as text that people can read."""
+    """Return what one model made of one item, as text that people can read."""
     doc, arguments = sample["doc"], sample["arguments"]
     named = doc.get("id") if isinstance(doc, dict) else None
     item: dict[str, Any] = {
@@ -168,6 +168,6 @@ def choice_of(
 
 
 def cut(text: Any) -> str:
-    """A text short enough to keep for each of thousands of items."""
+    """Return a text short enough to keep for each of thousands of items."""
     whole = str(text)
     return whole if len(whole) <= SHOWN else whole[:SHOWN] + " …"

@@ -117,7 +117,7 @@ class Reader:
         return Row(number, segments, messages, row.get("prompt", ""), row.get("reference", ""))
 
     def windows(self, ids: Sequence[int]) -> list[Segment]:
-        """A document in pieces that fit; the first token of each is context."""
+        """Return a document in pieces that fit; the first token of each is context."""
         whole = array("i", ids)
         pieces = [whole[start : start + self.longest] for start in range(0, len(whole), self.longest)]
         segments = [(piece[:1], piece[1:]) for piece in pieces if len(piece) > 1]

@@ -64,7 +64,7 @@ NAMES = (*PER_ROW, "rouge_l", "bleu")
 
 
 def score_texts(answers: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    """Every metric over all rows. Raises ZeroDivisionError without rows."""
+    """Return every metric over all rows. Raises ZeroDivisionError without rows."""
     scores = {
         name: mean([metric(ans, ref) for ans, ref in zip(answers, references, strict=True)])
         for name, metric in PER_ROW.items()

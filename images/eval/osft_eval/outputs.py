@@ -43,7 +43,7 @@ def leave(
 
 
 def training_facts(run: Run) -> dict[str, str]:
-    """What the report says of data and training, in a line each."""
+    """Return what the report says of data and training, in a line each."""
     data, train = run.predecessors["download"].details, run.predecessors["train"]
     arguments = train.details.get("arguments", {})
     shown = ("unfreeze_rank_ratio", "learning_rate", "num_epochs", "effective_batch_size", "seed")
@@ -62,7 +62,7 @@ def training_facts(run: Run) -> dict[str, str]:
 
 
 def outcome(trained: Record, results: dict[str, Any], outputs: list[str]) -> Outcome:
-    """The record's part of the results."""
+    """Return the record's part of the results."""
     failures = results["gates"]["failures"]
     return Outcome(
         outputs=outputs,

@@ -64,7 +64,7 @@ def task_part(name: str, task: Any, settings: Settings) -> Part:
 
 
 def numbers(result: Any) -> Iterator[float]:
-    """Losses of rows, or value and scores of a task; answers are none."""
+    """Losses of rows, or value and scores of a task; without answers."""
     found = (
         [result["value"], *(item["score"] for item in result["items"])]
         if isinstance(result, dict)
@@ -87,7 +87,7 @@ def measure(
     With a cache, what is kept there is not measured again, and a killed evaluation loses one part at most.
 
     Raises:
-        UserError: a loss or a score is no finite number.
+        UserError: a loss or a score is not a finite number.
     """
     results = {}
     if cache:

@@ -90,7 +90,7 @@ class SharedContextLM(HFLM):  # type: ignore[misc]
 
 
 def can_share(lm: HFLM) -> bool:
-    """Whether the model keeps plain keys and values, and takes what `Scorer.forward` passes."""
+    """Return whether the model keeps plain keys and values, and takes what `Scorer.forward` passes."""
     known = inspect.signature(lm.model.forward).parameters
     return (
         lm.backend == "causal"
@@ -100,7 +100,7 @@ def can_share(lm: HFLM) -> bool:
 
 
 def agrees(lm: SharedContextLM, requests: Sequence[Request]) -> bool:
-    """Whether a few requests get the same scores from lm-eval's own code."""
+    """Return whether a few requests get the same scores from lm-eval's own code."""
     fitting = [request for request in requests if len(request[1]) + len(request[2]) <= lm.max_length]
     few = sorted(fitting, key=lambda request: len(request[2]))[-CHECKED:]
     plain = HFLM._loglikelihood_tokens(lm, few, disable_tqdm=True, override_bs=1)
@@ -225,7 +225,7 @@ class Scorer:
 
 
 def common_prefix(contexts: Sequence[tuple[int, ...]]) -> int:
-    """How many first tokens all contexts share, leaving each at least one token of its own."""
+    """Return how many first tokens all contexts share, leaving each at least one token of its own."""
     if len(contexts) < 2:
         return 0
     first, last = min(contexts), max(contexts)

@@ -109,7 +109,7 @@ def refuse(problems: Sequence[str]) -> None:
 
 
 def setting_problems(settings: Settings) -> Iterator[str]:
-    """A sentence for each value that is not what its option takes."""
+    """Yield a sentence for each value that is not what its option takes."""
     for which in ("base", "tuned"):
         if not isinstance(settings.model_args.get(which, {}), dict):
             yield f"--model-args has {which!r} as {excerpt(settings.model_args[which])}, expected an object."
@@ -125,7 +125,7 @@ def setting_problems(settings: Settings) -> Iterator[str]:
 
 
 def gate_problems(rules: Mapping[str, Any]) -> Iterator[str]:
-    """A sentence for each unknown rule and each limit that is not a number of points."""
+    """Yield a sentence for each unknown rule and each limit that is not a number of points."""
     unknown = sorted(set(rules) - set(GATE_KEYS))
     if unknown:
         yield f"--gates has unknown rules {', '.join(unknown)}. Known: {', '.join(GATE_KEYS)}."

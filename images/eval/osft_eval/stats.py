@@ -151,7 +151,7 @@ def t_cdf(t: float, freedom: int) -> float:
 
 
 def t_quantile(probability: float, freedom: int) -> float:
-    """The t below which a share of `probability` >= 0.5 lies, by bisection."""
+    """Return the t below which a share of `probability` >= 0.5 lies, by bisection."""
     low, high = 0.0, 1e4
     for _ in range(80):
         middle = (low + high) / 2

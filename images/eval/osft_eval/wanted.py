@@ -26,7 +26,7 @@ def need_scores(settings: Settings, output_types: Mapping[str, str]) -> None:
 
 
 def measured(names: Sequence[str], *, loss: bool, answers: bool) -> list[str]:
-    """The figures of an evaluation, the one that stands for the model first.
+    """Return the figures of an evaluation, the one that stands for the model first.
 
     Args:
         names: groups, then tasks.
@@ -37,7 +37,7 @@ def measured(names: Sequence[str], *, loss: bool, answers: bool) -> list[str]:
 
 
 def primary_metric(settings: Settings, known: Sequence[str]) -> str:
-    """The figure that stands for the model: as asked, else the first that is measured.
+    """Return the figure that stands for the model: as asked, else the first that is measured.
 
     Raises:
         UserError: it names something that is not measured, or nothing is.

@@ -57,7 +57,7 @@ class Meter:
 
 
 def likelihoods(results: Sequence[Any]) -> Iterator[float]:
-    """The numbers among a model's results: (likelihood, greedy), likelihood or text."""
+    """Yield the numbers among a model's results: (likelihood, greedy), likelihood or text."""
     for result in results:
         number = result[0] if isinstance(result, tuple) else result
         if isinstance(number, float):
@@ -65,7 +65,7 @@ def likelihoods(results: Sequence[Any]) -> Iterator[float]:
 
 
 def refuse(which: str, part: str, broken: Iterable[float]) -> None:
-    """Raises UserError when there is any number that no figure can be made of."""
+    """Raise UserError when there is any number that no figure can be made of."""
     for number in broken:
         raise UserError(
             f"the {which} model gives {number} for {part}, expected finite numbers. Look at train's loss "
@@ -75,7 +75,7 @@ def refuse(which: str, part: str, broken: Iterable[float]) -> None:
 
 
 def watched(inner: Any, meter: Meter) -> Any:
-    """The same model as lm-eval sees it, with progress."""
+    """Return the same model as lm-eval sees it, with progress."""
     from lm_eval.api.model import LM
 
     def by_context(request: Any) -> tuple[int, str]:
@@ -134,4 +134,4 @@ def servers_errors() -> Iterator[None]:
                 f"the model server answered {status} ({words}). Check eval.baseUrl, the model names in "
                 "eval.modelArgs and OPENAI_API_KEY."
             ) from error
-        raise Transient(f"the model server is away ({words}). Is it ready at eval.baseUrl?") from error
+        raise Transient(f"the model server is unavailable ({words}). Is it ready at eval.baseUrl?") from error

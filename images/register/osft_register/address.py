@@ -30,7 +30,7 @@ def parse_address(text: str, port: int, tls: bool) -> Address:
         tls: whether the user gave TLS settings, so that an address without a scheme means https.
 
     Raises:
-        UserError: it is no address, or holds credentials.
+        UserError: it is not a valid address, or holds credentials.
     """
     explicit = "://" in text
     try:
@@ -67,17 +67,17 @@ def check_token_may_travel(address: Address) -> None:
     when the user wrote `http://`: there a service mesh encrypts what the stage sends in clear.
 
     Raises:
-        UserError: anybody on the way could read the token.
+        UserError: anyone on the network could read the token.
     """
     kind = kind_of(address.host)
     if address.secure or kind == "loopback" or (address.explicit and kind == "cluster"):
         return
     remedy = (
-        "Write http:// before the name if a service mesh protects the way, else https://"
+        "Start the address with http:// if a service mesh encrypts the connection, otherwise with https://"
         if kind == "cluster"
         else "Use an https:// address"
     )
     raise UserError(
-        f"a registry token is set and {address.url} is not encrypted, so anybody on the way could read it. "
-        f"{remedy} (register.address), or take the token away (secrets.registry)."
+        f"a registry token is set and {address.url} is not encrypted, so anyone on the network could read "
+        f"it. {remedy} (register.address), or remove the token (secrets.registry)."
     )

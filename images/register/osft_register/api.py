@@ -1,8 +1,8 @@
 """A small client of Model Registry's REST API, for both of its versions.
 
-Each official client speaks one of them, gives up on a version that has no artifact, and believes the server's
-search by name, which is SQL's LIKE. This one asks the server what it speaks and compares names itself. Every
-call may be repeated: names are unique in the registry's database, so a repeated create is a Conflict.
+Each official client supports one of them, fails on a version that has no artifact, and relies on the server's
+search by name, which is SQL's LIKE. This one detects what the server supports and compares names itself.
+Every call may be repeated: names are unique in the registry's database, so a repeated create is a Conflict.
 """
 
 import ssl
@@ -69,7 +69,7 @@ class Registry:
         self.http = httpx.Client(verify=tls, headers=headers, event_hooks=guard.hooks())
 
     def connect(self) -> str:
-        """Ask which version of the API the server speaks, the newer one first, and return it."""
+        """Return the version of the API that the server supports; the newer one is tried first."""
         seen = ""
         for self.api in VERSIONS:
             try:
@@ -114,7 +114,7 @@ class Registry:
         raise self.unfit(f"GET {path}", f"with {MOST_PAGES:,} pages of {PAGE} and does not end")
 
     def model_named(self, name: str) -> Thing | None:
-        """The registered model of exactly this name."""
+        """Return the registered model of exactly this name."""
         try:
             found: Thing = self.call("GET", "registered_model", params={"name": name}, check=check_named)
             if found["name"] == name:
@@ -164,7 +164,7 @@ class Registry:
             if wait is None:
                 raise away
             wait = max(wait, getattr(away, "pause", 0.0))
-            self.say("registry unavailable, trying again", seconds=wait, seen=away.message)
+            self.say("registry unavailable, retrying", seconds=wait, seen=away.message)
             time.sleep(wait)
         raise AssertionError("unreachable")
 
@@ -180,15 +180,15 @@ class Registry:
             raise self.unfit(asked, str(error)) from error
 
     def unfit(self, asked: str, came: str) -> NotThere:
-        """The sentence for an answer that a registry does not give."""
+        """Return the sentence for an answer that a registry does not give."""
         return NotThere(
             f"{self.url}, asked {asked}, answered {came}. Expected the REST service of a Model Registry: "
-            "check register.address, and the proxy on the way.",
+            "check register.address and any proxy in between.",
             f"{came} at /api/model_registry/{self.api}/{asked.partition(' ')[2]}",
         )
 
     def read(self, answer: httpx.Response, asked: str, check: Callable[[Any], Any]) -> Any:
-        """What `check` makes of an answer, or the error that its status means."""
+        """Return what `check` makes of an answer, or the error that its status means."""
         status, content, misfit = answer.status_code, None, ""
         try:
             content = parse_json(answer.content, MOST_VALUES)
@@ -203,7 +203,7 @@ class Registry:
             raise self.forbidden(status, shown)
         if status in (408, 425, 429) or status >= 500:
             raise Busy(
-                f"the registry at {self.url} answered {status} ({shown}). Trying again later may help.",
+                f"the registry at {self.url} answered {status} ({shown}). A later retry may help.",
                 retry_after(answer.headers),
             )
         if status == 409 and asked.startswith("POST "):
@@ -220,11 +220,11 @@ class Registry:
         raise self.unfit(asked, f"{status} {shown}{leads}")
 
     def forbidden(self, status: int, said: str) -> UserError:
-        """Why the server denied access, and how to fix it."""
+        """Return why the server denied access, and how to fix it."""
         if not self.token:
-            remedy = "It wants a token: set OSFT_REGISTRY_TOKEN (secrets.registry) or --token-file"
+            remedy = "It requires a token: set OSFT_REGISTRY_TOKEN (secrets.registry) or --token-file"
         elif status == 401:
-            remedy = "It does not know the token that was sent: renew it (secrets.registry)"
+            remedy = "It does not accept the token that was sent: renew it (secrets.registry)"
         else:
             remedy = "The token's owner may not do this: grant the right to write to the registry"
         return UserError(f"the registry at {self.url} answered {status} ({said}). {remedy}.")

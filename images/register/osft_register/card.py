@@ -50,19 +50,19 @@ def cell(value: Any) -> str:
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    """A Markdown table of values."""
+    """Return a Markdown table of values."""
     return drawn(head, ([cell(value) for value in row] for row in rows))
 
 
 def drawn(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table of cells."""
+    """Return a Markdown table of cells."""
     names = list(head)
     lines = [names, ["---"] * len(names), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def verdict(results: Mapping[str, Any] | None) -> list[str]:
-    """What a reader must know first: the headline of the report, and what the gates made of it."""
+    """Return what a reader must know first: the headline of the report, and what the gates made of it."""
     if results is None:
         return ["Not evaluated: the run had evaluation switched off."]
     summary = results["summary"]
@@ -70,7 +70,7 @@ def verdict(results: Mapping[str, Any] | None) -> list[str]:
 
 
 def figures(found: Mapping[str, Any] | None, missing: str) -> str:
-    """A table of eval's summary with its note and its reading."""
+    """Return a table of eval's summary with its note and its reading."""
     if not found:
         return missing
     columns = found["columns"]
@@ -82,7 +82,7 @@ def figures(found: Mapping[str, Any] | None, missing: str) -> str:
 
 
 def evaluation(results: Mapping[str, Any] | None) -> list[str]:
-    """The sections that eval's summary fills."""
+    """Return the sections that eval's summary fills."""
     if results is None:
         return []
     summary, gates = results["summary"], results["summary"]["gates"]
@@ -116,7 +116,7 @@ ROWS = {
 
 
 def training(evidence: Evidence) -> str:
-    """What the model was trained on and how."""
+    """Return what the model was trained on and how."""
     sources = [[s["uri"], s.get("revision"), s.get("rows")] for s in evidence.data.get("sources", [])]
     rows = [[text, evidence.rows[name]] for name, text in ROWS.items() if name in evidence.rows]
     given = [[key, evidence.arguments[key]] for key in ARGUMENTS if evidence.arguments.get(key) is not None]
@@ -134,15 +134,13 @@ def loading(evidence: Evidence, uri: str) -> str:
     """Lines that load the model, as a reader would paste them."""
     path = field(f"WORKSPACE/runs/{evidence.run_id}/{evidence.model_path}")
     place = (
-        f"The model lies at {code(uri)} (KServe: `storageUri`)."
+        f"The model is stored at {code(uri)} (KServe: `storageUri`)."
         if uri
-        else "The model lies in its workspace."
+        else "The model is stored in the run's workspace."
     )
     trusted = evidence.base.get("trust_remote_code")
     trust, flag = (", trust_remote_code=True", " --trust-remote-code") if trusted else ("", "")
-    warning = (
-        " It brings Python code of its own, which runs when it is loaded: read it first." if trusted else ""
-    )
+    warning = " It includes Python code that runs when the model is loaded: read it first." if trusted else ""
     return f"""{place}{warning} Below, `WORKSPACE` is where that volume is mounted.
 
 ```python
@@ -164,7 +162,7 @@ vllm serve {shlex.quote(path)}{flag}
 
 
 def model_card(evidence: Evidence, *, name: str, description: str, uri: str) -> str:
-    """The whole card."""
+    """Return the whole card."""
     base = evidence.base
     revision = f" at revision {code(str(base['revision']))}" if base.get("revision") else ""
     return "\n\n".join(

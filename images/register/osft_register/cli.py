@@ -57,10 +57,15 @@ def option(name: str, default: Any, text: str, env: str = "", **more: Any) -> Ca
 @option("--eval/--no-eval", True, "Whether the run has an eval stage that must have passed.")
 @option("--ca-file", None, "PEM file of the CA that signed the registry's certificate.",
         type=click.Path(path_type=Path))  # fmt: skip
-@option("--insecure-skip-tls-verify", False, "Trust any certificate. For trying things out.", is_flag=True)
+@option(
+    "--insecure-skip-tls-verify",
+    False,
+    "Do not verify the registry's certificate. For tests only.",
+    is_flag=True,
+)
 @option("--token-file", None, "File with the registry token; else OSFT_REGISTRY_TOKEN.",
         type=click.Path(path_type=Path))  # fmt: skip
-@option("--timeout-seconds", 30.0, "Longest wait for one answer.", type=Number(min=0.1))
+@option("--timeout-seconds", 30.0, "Timeout of one request.", type=Number(min=0.1))
 def main(workspace: Path, run_id: str, check: bool, **options: Any) -> None:
     """Write the model card and provenance of a run, and register its model once."""
     options["version"] = options["version"] or run_id
@@ -92,7 +97,7 @@ def check_options(options: dict[str, Any]) -> None:
             )
     if options["claim"] and not CLAIM.fullmatch(options["claim"]):
         raise UserError(
-            f"the claim (--claim) is {options['claim'][:40]!r}: expected the PVC's name as kubectl has it, "
+            f"the claim (--claim) is {options['claim'][:40]!r}: expected the PVC's name as kubectl shows it, "
             "lower-case letters, digits, '-' and '.'."
         )
     if options["address"].strip():
@@ -101,7 +106,7 @@ def check_options(options: dict[str, Any]) -> None:
 
 
 def work(run: Run, options: dict[str, Any]) -> Outcome:
-    """The stage's work; its libraries load only when there is work."""
+    """Return the stage's work; its libraries load only when there is work."""
     from osft_register.stage import register_run
 
     return register_run(run, options)

@@ -127,7 +127,7 @@ def gather(run: Run, *, release: str, namespace: str, claim: str) -> Evidence:
     train, judged = run.predecessors["train"], run.predecessors.get("eval")
     if judged and judged.needs.get("train") != train.digest:
         raise UserError(
-            f"eval of run {run.run_id} judged another training than the one that is there. Run eval again."
+            f"eval of run {run.run_id} evaluated a different training than the current one. Run eval again."
         )
     download = open_record(run.workspace, run.run_id, "download")
     if download is None or download.digest != train.needs.get("download"):
@@ -172,6 +172,6 @@ def read_results(judged: Record) -> dict[str, Any]:
             "wrote it. Run eval again with the images of this version, then register."
         )
     if problem := misfit(results, RESULTS):
-        raise UserError(f"{path} is not a whole result ({problem}). Run eval again.")
+        raise UserError(f"{path} is not a complete result ({problem}). Run eval again.")
     found: dict[str, Any] = details_of(results, printable(path), RESULTS)
     return found

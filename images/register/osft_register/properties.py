@@ -28,7 +28,7 @@ GATED = ("allowed", "used")
 
 
 def typed(value: Any) -> Property:
-    """A JSON value as a registry property; what has no type of its own there becomes JSON text."""
+    """Return a JSON value as a registry property; what has no type of its own there becomes JSON text."""
     if isinstance(value, bool):
         return {"metadataType": "MetadataBoolValue", "bool_value": value}
     if isinstance(value, int) and abs(value) <= LARGEST_INT:
@@ -42,7 +42,7 @@ def typed(value: Any) -> Property:
 
 
 def plain(value: Property) -> Any:
-    """The value inside a property."""
+    """Return the value inside a property."""
     return next((item for key, item in value.items() if key.endswith("_value")), None)
 
 
@@ -61,7 +61,7 @@ def check_metadata(metadata: Mapping[str, Any]) -> None:
     if taken:
         raise UserError(
             f"register.metadata holds {excerpt(', '.join(taken))}, but names that begin with "
-            f"{', '.join(RESERVED)} are the pipeline's own. Choose other names."
+            f"{', '.join(RESERVED)} are reserved for the pipeline. Choose other names."
         )
     odd = [key for key in metadata if not key.strip() or len(key) > LONGEST_KEY or not key.isprintable()]
     if odd:
@@ -105,7 +105,7 @@ def marks(evidence: Evidence) -> dict[str, str]:
 
 
 def eval_properties(evidence: Evidence) -> dict[str, Any]:
-    """The verdict, what the gates allowed and used, and every figure as a number of its own, groups first."""
+    """The verdict, what the gates allowed and used, and every figure as its own number, groups first."""
     results = evidence.results
     if results is None:
         return {"eval_done": False}

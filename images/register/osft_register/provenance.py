@@ -11,7 +11,7 @@ SCHEMA = "osft-pipeline/provenance/v1"
 
 
 def stage(record: Record) -> dict[str, Any]:
-    """What one stage contributed."""
+    """Return what one stage contributed."""
     return {
         "record": record.digest,
         "inputs": record.inputs,
@@ -23,7 +23,7 @@ def stage(record: Record) -> dict[str, Any]:
 
 
 def provenance(evidence: Evidence, uri: str) -> str:
-    """The whole file as text."""
+    """Return the whole file as text."""
     records = [evidence.download, evidence.train, *([evidence.eval] if evidence.eval else [])]
     content = {
         "schema": SCHEMA,

@@ -14,7 +14,7 @@ from osft_register.things import Thing
 from osft_workspace import UserError
 
 Policy = Literal["fail", "skip", "update", "new"]
-TRIES = 20  # each lost race for a name means that somebody else got one
+TRIES = 20  # each lost race for a name means that another client got one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,15 +42,15 @@ class Registered:
     version: Thing
     artifact: Thing | None
     left_alone: bool = False
-    """Whether the version is somebody else's and the policy is skip."""
+    """Whether another client owns the version and the policy is skip."""
 
 
 def register(registry: Registry, wish: Wish) -> Registered:
-    """Bring the registry to the wish.
+    """Make the registry match the wish.
 
     Raises:
         UserError: the version's name is taken and the policy is fail, or a name cannot be used.
-        Transient: the registry went away; a later start goes on from here.
+        Transient: the registry became unavailable; a later start continues from here.
     """
     model = ensure_model(registry, wish)
     version, left_alone = ensure_version(registry, wish, model)
@@ -61,7 +61,7 @@ def register(registry: Registry, wish: Wish) -> Registered:
 
 
 def ensure_model(registry: Registry, wish: Wish) -> Thing:
-    """Find or create the registered model; what people wrote there stays, unless told to update."""
+    """Find or create the registered model; what people wrote there stays, unless the policy is update."""
     model = registry.model_named(wish.name)
     if model is None:
         try:
@@ -72,8 +72,8 @@ def ensure_model(registry: Registry, wish: Wish) -> Thing:
                 raise looks_alike("model", wish.name, "register.name") from conflict
     if model.get("state") == "ARCHIVED":
         raise UserError(
-            f"model {wish.name!r} is archived in the registry, so nobody would see a new version. Restore it "
-            "there, or choose another register.name."
+            f"model {wish.name!r} is archived in the registry, so a new version would be hidden. Restore "
+            "it there, or choose another register.name."
         )
     keep = wish.policy != "update"
     return registry.update(
@@ -129,7 +129,7 @@ def may_be_named(name: str, wish: Wish) -> bool:
 
 
 def free_name(wanted: str, there: Container[str]) -> str:
-    """The wanted name, else the first free one of name-2, name-3, ..."""
+    """Return the wanted name, else the first free one of name-2, name-3, ..."""
     number = 2
     name = wanted
     while name in there:
@@ -138,7 +138,7 @@ def free_name(wanted: str, there: Container[str]) -> str:
 
 
 def is_ours(version: Thing, wish: Wish) -> bool:
-    """Whether a version was made by this run of this model."""
+    """Return whether a version was made by this run of this model."""
     present = version.get("customProperties") or {}
     return all(plain(present.get(key, {})) == value for key, value in wish.marks.items())
 
@@ -156,7 +156,7 @@ def origin(version: Thing, wish: Wish) -> str:
 
 
 def version_body(wish: Wish, name: str, model: Thing) -> dict[str, Any]:
-    """A new version, ours from its first moment."""
+    """Return a new version, ours from its first moment."""
     return {
         "name": name,
         "registeredModelId": model["id"],
@@ -167,19 +167,19 @@ def version_body(wish: Wish, name: str, model: Thing) -> dict[str, Any]:
 
 
 def update_version(registry: Registry, wish: Wish, version: Thing) -> Thing:
-    """Bring a version up to date. The server replaces custom properties as a whole: merge first."""
+    """Update a version. The server replaces custom properties as a whole: merge first."""
     properties = merged(version.get("customProperties") or {}, wish.properties)
     return registry.update("model_versions", version, {"customProperties": properties, **wish.version_fields})
 
 
 def list_artifacts(registry: Registry, version: Thing) -> list[Thing]:
-    """The model artifacts of a version."""
+    """Return the model artifacts of a version."""
     path = f"model_versions/{version['id']}/artifacts"
     return [item for item in registry.list(path) if item.get("artifactType") == "model-artifact"]
 
 
 def pick_artifact(artifacts: list[Thing], name: str) -> Thing | None:
-    """The artifact of our name, else the only one there is."""
+    """Return the artifact of our name, else the only one there is."""
     named = [item for item in artifacts if item.get("name") == name]
     found = named or artifacts
     return found[0] if len(found) == 1 else None
@@ -201,8 +201,8 @@ def ensure_artifact(registry: Registry, wish: Wish, version: Thing) -> Thing:
 
 
 def looks_alike(kind: str, name: str, value: str) -> UserError:
-    """The database takes another name for the same: many compare without case and accents."""
+    """Return the error for a name that the database treats as equal: many ignore case and accents."""
     return UserError(
-        f"the registry holds a {kind} whose name it takes for the same as {name!r}, perhaps one with other "
+        f"the registry holds a {kind} whose name it treats as equal to {name!r}, perhaps one with other "
         f"capital letters. Use that spelling or another name ({value})."
     )

@@ -52,11 +52,11 @@ def register_run(run: Run, options: Options) -> Outcome:
 
 
 def connect(run: Run, options: Options) -> Registry:
-    """A connection to the registry that the options name.
+    """Return a connection to the registry that the options name.
 
     Raises:
         UserError: the address, the CA or the token cannot be used, or no registry is there.
-        Transient: the registry is away.
+        Transient: the registry is unavailable.
     """
     ca_file, skip_verify = options["ca_file"], options["insecure_skip_tls_verify"]
     address = parse_address(options["address"], options["port"], tls=bool(ca_file or skip_verify))
@@ -74,12 +74,12 @@ def connect(run: Run, options: Options) -> Registry:
         check_token_may_travel(address)
     tls = trust(ca_file, skip_verify) if address.secure else False
     registry = Registry(address, token, tls, options["timeout_seconds"], run.event)
-    run.choice("registry api", registry.connect(), f"the newest that {address.url} speaks")
+    run.choice("registry api", registry.connect(), f"the newest version that {address.url} supports")
     return registry
 
 
 def read_token(file: Path | None) -> str:
-    """The token, from the file when one is named.
+    """Return the token, from the file when one is named.
 
     Raises:
         UserError: the file is missing or empty, or the token cannot be sent in a header.
@@ -102,7 +102,7 @@ def read_token(file: Path | None) -> str:
 
 
 def make_wish(evidence: Evidence, options: Options, uri: str) -> Wish:
-    """What the registry should hold for this run."""
+    """Return what the registry should hold for this run."""
     name = "/".join(part for part in (evidence.namespace, evidence.run_id) if part)
     artifact = {
         "uri": uri,
@@ -129,12 +129,12 @@ def make_wish(evidence: Evidence, options: Options, uri: str) -> Wish:
 
 
 def filled(**fields: str) -> dict[str, str]:
-    """The fields that say something, printable; the server keeps no empty ones."""
+    """Return the fields that say something, printable; the server keeps no empty ones."""
     return {key: field(value) for key, value in fields.items() if value}
 
 
 def outcome(run: Run, registry: Registry, wish: Wish, done: Registered, uri: str) -> Outcome:
-    """What the record says about the registration."""
+    """Return what the record says about the registration."""
     url = registry.link("model_versions", done.version["id"])
     title = f"version {done.version['name']!r} of model {wish.name!r}"
     details = {

@@ -24,7 +24,7 @@ class Alone:
     turn: int
 
     def span(self) -> Span:
-        """The turn's span. Raises Unclear."""
+        """Return the turn's span. Raises Unclear."""
         message = self.messages[self.turn]
         start = end = None
         tail = ""
@@ -43,8 +43,8 @@ class Alone:
         stop = self.by_prefix()
         if start is None or stop is None or stop < start:
             raise Unclear(
-                f"what message {self.turn + 1} ({message['role']}) says cannot be told from what the chat "
-                "template writes around it"
+                f"what message {self.turn + 1} ({message['role']}) says cannot be distinguished from what "
+                "the chat template writes around it"
             )
         return start, stop
 
@@ -58,7 +58,7 @@ class Alone:
         return (before, after) if found and other["content"] not in after else (None, "")
 
     def by_question(self) -> int | None:
-        """Where the template's question for this answer ends in the text."""
+        """Return where the template's question for this answer ends in the text."""
         try:
             asking = self.marks.template.text(self.messages[: self.turn], self.tools, ask=True)
             plain_text = self.marks.template.text(self.messages[: self.turn], self.tools)
@@ -76,7 +76,7 @@ class Alone:
         return at if known and OPENING.fullmatch(asking, at) else None
 
     def by_prefix(self) -> int | None:
-        """Where the turn ends with its mark, by the text of the chat up to it."""
+        """Return where the turn ends with its mark, by the text of the chat up to it."""
         try:
             text = self.marks.template.text(self.messages[: self.turn + 1], self.tools)
         except TemplateRefusal:
@@ -85,7 +85,7 @@ class Alone:
 
 
 def variants(message: Message, content: str) -> list[dict[str, Any]]:
-    """The message with a made-up word for what it says, from the plainest on."""
+    """Return the message with a made-up word for what it says, from the plainest on."""
     found = [plain(message, content)]
     if message.get("tool_calls"):
         found.append({**found[0], "tool_calls": message["tool_calls"]})

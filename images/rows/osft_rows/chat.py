@@ -52,7 +52,7 @@ class Unusable:
 
 
 def too_long(tokenizer: Any, what: str, text: str) -> Unusable | None:
-    """The rejection of a text whose tokens would fill memory; None for any other."""
+    """Return the rejection of a text whose tokens would fill memory; None for any other."""
     if len(text) > LONGEST_TEXT:
         seen = f"{len(text):,} characters, expected at most {LONGEST_TEXT:,}"
     elif has_too_many(tokenizer, text):
@@ -107,7 +107,7 @@ class Chats:
         return [item if isinstance(item, Unusable) else next(done) for item in written]
 
     def write(self, row: Mapping[str, Any]) -> Written | Unusable:
-        """A row as text, with the spans that are learned."""
+        """Return a row as text, with the spans that are learned."""
         messages, transcript = unrolled(row["messages"])
         tools, merged = row.get("tools") or None, False
         try:
@@ -135,7 +135,7 @@ class Chats:
         return Written(text, spans, messages, tools, unclosed, merged, verbatim)
 
     def finish(self, chat: Written, tokens: Tokens | None) -> Encoded | Unusable:
-        """The labels of a chat beside its tokens."""
+        """Return the labels of a chat beside its tokens."""
         if tokens is None:
             return Unusable(
                 "no-offsets", "the model's tokenizer does not say where its tokens stand in the text"
@@ -159,14 +159,14 @@ class Chats:
 
 
 def refusal(error: TemplateRefusal) -> str:
-    """The reason for a chat that the template does not render."""
+    """Return the reason for a chat that the template does not render."""
     return f"the model's chat template does not render it: {error}"
 
 
 def not_written(
     messages: Sequence[Mapping[str, Any]], turns: Sequence[int], text: str, spans: Sequence[Span]
 ) -> str:
-    """Why one of the spans is not what its message says, as half a sentence; empty where all are."""
+    """Return why one of the spans is not what its message says, as half a sentence; empty where all are."""
     for turn, (start, end) in zip(turns, spans, strict=True):
         message, found = messages[turn], text[start:end]
         calls = message.get("tool_calls") or ()
@@ -184,7 +184,7 @@ def not_written(
 
 
 def learned(message: Mapping[str, Any], *, all_roles: bool) -> bool:
-    """Whether a message is learned: by its role, and by its own `weight`, `train` or `training`."""
+    """Return whether a message is learned: by its role, and by its own `weight`, `train` or `training`."""
     wanted = message["role"] != "system" if all_roles else message["role"] == "assistant"
     own = (message.get("weight"), message.get("train"), message.get("training"))
     return wanted and not any(value is not None and not value for value in own)

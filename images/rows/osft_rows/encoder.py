@@ -80,13 +80,13 @@ class RowEncoder:
                 self.found = Chats(self.tokenizer, settings.unmask, settings.system_role)
             except TemplateRefusal as error:
                 raise UserError(
-                    f"the base model cannot write chats: {error}. Use an instruction-tuned base model "
+                    f"the base model does not support chats: {error}. Use an instruction-tuned base model "
                     "(model.uri), or rows of input_ids and labels (data.format: processed)."
                 ) from error
         return self.found
 
     def facts(self) -> Facts:
-        """What is known of the tokenizer without any row."""
+        """Return what is known of the tokenizer without any row."""
         chats = self.chats if self.tokenizer.chat_template else None
         mark = chats.spans.marks.mark if chats else ""
         ids = self.tokenizer(mark, add_special_tokens=False)["input_ids"] if mark else []
@@ -136,14 +136,14 @@ class RowEncoder:
         return [ids if ids[-1:] == [end] else [*ids, end] for ids in ids_of(self.tokenizer, texts)]
 
     def document(self, ids: list[int]) -> Result:
-        """The result of a document: every token of it is learned, blocks are cut later."""
+        """Return the result of a document: every token of it is learned, blocks are cut later."""
         if unknown := self.unknown(ids):
             return unknown
         line = orjson.dumps({"input_ids": ids, "len": len(ids)})
         return Result(line, "", "", len(ids), len(ids), digest_of(ids))
 
     def result(self, item: Encoded | Unusable, shortest: int) -> Result:
-        """The line of a row, and whether it can be trained on."""
+        """Return the line of a row, and whether it can be trained on."""
         if isinstance(item, Unusable):
             return Result(rule=item.rule, reason=item.reason)
         ids, labels = item.input_ids, item.labels
@@ -171,7 +171,7 @@ class RowEncoder:
         )
 
     def left_out(self, tokens: int, learned: int, shortest: int) -> str:
-        """Why a row is not trained on, or nothing."""
+        """Return why a row is not trained on, or nothing."""
         if tokens < shortest:
             return SHORT
         if self.settings.longest and tokens >= self.settings.longest:
@@ -179,7 +179,7 @@ class RowEncoder:
         return "" if learned else SILENT
 
     def unknown(self, ids: Sequence[int]) -> Result | None:
-        """The rejection of a row with a token or a label that the base model has no embedding for."""
+        """Return the rejection of a row with a token or a label that the base model has no embedding for."""
         if not ids or max(ids) < self.settings.vocabulary:
             return None
         return Result(
@@ -208,7 +208,7 @@ def import_libraries() -> None:
 
 
 def load_tokenizer(settings: Settings) -> Any:
-    """The tokenizer of the base model's folder.
+    """Return the tokenizer of the base model's folder.
 
     Raises:
         UserError: it cannot be loaded; the sentence says why, and names a library that is missing.
@@ -231,7 +231,7 @@ def load_tokenizer(settings: Settings) -> Any:
 
 
 def preview(tokenizer: Any, row: Mapping[str, Any], longest: int) -> list[dict[str, Any]]:
-    """A row as text, cut where learned and other tokens meet: `text` and `learned` of each piece.
+    """Return a row as text, cut where learned and other tokens meet: `text` and `learned` of each piece.
 
     Args:
         longest: tokens shown at most.

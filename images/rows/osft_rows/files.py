@@ -25,7 +25,7 @@ class TokenFiles:
 
     @classmethod
     def of(cls, download: Record, workspace: Path) -> Self:
-        """The files that a record names.
+        """Return the files that a record names.
 
         Raises:
             UserError: the record is of a version that left no tokens, or names a folder elsewhere.

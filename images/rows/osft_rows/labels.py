@@ -10,7 +10,7 @@ IGNORED = -100
 
 
 def labels_of(tokens: Tokens, spans: Sequence[Span]) -> list[int]:
-    """The label of each token: its own id inside a span, `IGNORED` elsewhere."""
+    """Return the label of each token: its own id inside a span, `IGNORED` elsewhere."""
     labels = [IGNORED] * len(tokens.ids)
     for start, end in spans:
         if start < end:

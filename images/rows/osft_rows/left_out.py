@@ -21,7 +21,7 @@ def left_out(messages: Sequence[Mapping[str, Any]], tools: Any, text: str) -> fr
 
 
 def of_message(message: Mapping[str, Any], text: str) -> Iterator[str]:
-    """The kinds of text of one message that are not there."""
+    """Yield the kinds of text of one message that are not there."""
     content = message["content"].strip()
     if message["role"] == "assistant" and END_OF_REASONING in content and not written(content, text):
         content = visible(message)
@@ -35,13 +35,13 @@ def of_message(message: Mapping[str, Any], text: str) -> Iterator[str]:
 
 
 def visible(message: Mapping[str, Any]) -> str:
-    """What a message says without the reasoning in it, which a template may leave out or move."""
+    """Return what a message says without the reasoning in it, which a template may leave out or move."""
     content = str(message["content"])
     return (content.rpartition(END_OF_REASONING)[2] if message["role"] == "assistant" else content).strip()
 
 
 def begins(found: str, content: str) -> bool:
-    """Whether a text begins with a message's content, as it is or inside JSON, white space aside."""
+    """Return whether a text begins with a message's content, as it is or inside JSON, white space aside."""
     said, start = content.strip(), found.lstrip()
     if start.startswith(said):
         return True
@@ -50,12 +50,12 @@ def begins(found: str, content: str) -> bool:
 
 
 def in_json(said: str) -> str:
-    """A text as JSON writes it, without the quotes around it."""
+    """Return a text as JSON writes it, without the quotes around it."""
     return json.dumps(said, ensure_ascii=False)[1:-1]
 
 
 def written(said: str, text: str) -> bool:
-    """Whether a text is there, as it is or inside JSON."""
+    """Return whether a text is there, as it is or inside JSON."""
     return said in text or in_json(said) in text
 
 
@@ -67,5 +67,5 @@ def named(tool: Mapping[str, Any], text: str) -> bool:
 
 
 def in_words(kind: str) -> str:
-    """A kind of text that is left out, for a sentence."""
+    """Return a kind of text that is left out, for a sentence."""
     return WORDS.get(kind, f"messages of the role {kind}")

@@ -24,7 +24,7 @@ class Marks:
     others: dict[str, str] = field(default_factory=dict, init=False)
     """What follows an answer that does not end with `mark` -> its mark."""
     unclosed: int = field(default=0, init=False)
-    """Answers of the chat at hand that the template closes with nothing."""
+    """Answers of this chat after which the template writes no end mark."""
 
     def __post_init__(self) -> None:
         """Learn the marks from a chat of made-up words."""
@@ -44,7 +44,7 @@ class Marks:
         self.mark = self.common(tail, middle).rstrip() or closing(self.template, tail)
 
     def added(self, messages: Sequence[Message]) -> str:
-        """What the template adds to a chat to ask for an answer."""
+        """Return what the template adds to a chat to ask for an answer."""
         try:
             told, asking = self.template.text(messages), self.template.text(messages, ask=True)
         except TemplateRefusal:
@@ -52,7 +52,7 @@ class Marks:
         return asking[len(told) :] if asking.startswith(told) else ""
 
     def common(self, mark: str, text: str) -> str:
-        """How much of a mark a text begins with, in whole pieces."""
+        """Return how much of a mark a text begins with, in whole pieces."""
         if text.startswith(mark):
             return mark
         found = ""
@@ -63,7 +63,7 @@ class Marks:
         return found if found.strip() else ""
 
     def begin(self, before: str, whole: str, at: int, *, calls: bool = False) -> int | None:
-        """Where a turn begins, given what the template writes before a plain answer in its place.
+        """Return where a turn begins, given what the template writes before a plain answer there.
 
         A turn that reasons has no empty place for reasoning before it: it begins where the template's
         question for an answer ends.
@@ -87,7 +87,7 @@ class Marks:
         return None
 
     def rest_of_question(self, before: str, whole: str, start: int) -> str:
-        """What of the template's question an answer repeats, such as a tag that opens reasoning."""
+        """Return what of the template's question an answer repeats, such as a tag that opens reasoning."""
         for shared in range(len(self.asks) - 1, 0, -1):
             if before.endswith(self.asks[:shared]):
                 rest = self.asks[shared:]
@@ -95,7 +95,7 @@ class Marks:
         return ""
 
     def of(self, messages: Sequence[Message], tools: Any, turn: int, after: str) -> str:
-        """The end-of-turn mark that `after`, which follows a turn, begins with."""
+        """Return the end-of-turn mark that `after`, which follows a turn, begins with."""
         if messages[turn]["role"] != "assistant":
             return ""
         if self.mark and after.startswith(self.mark):
@@ -107,7 +107,7 @@ class Marks:
         return self.others[key]
 
     def tail_of(self, messages: Sequence[Message], tools: Any, turn: int, after: str) -> str:
-        """The mark that the template writes after this turn where the chat ends with it."""
+        """Return the mark that the template writes after this turn where the chat ends with it."""
         if turn == len(messages) - 1:
             return closing(self.template, after)
         if found := self.tail_before_question([*messages[:turn], plain(messages[turn], ANSWER)], tools):
@@ -119,7 +119,7 @@ class Marks:
         return closing(self.template, text.rpartition(ANSWER)[2])
 
     def tail_before_question(self, messages: Sequence[Message], tools: Any) -> str:
-        """The mark between an answer and the template's question for the next; empty where unclear."""
+        """Return the mark between an answer and the template's question for the next; empty where unclear."""
         try:
             after = self.template.text(messages, tools, ask=True).rpartition(ANSWER)[2]
         except TemplateRefusal:
@@ -131,7 +131,7 @@ class Marks:
 
 
 def closing(template: ChatTemplate, tail: str) -> str:
-    """The mark that begins what follows an answer: up to the white space after it, or nothing."""
+    """Return the mark that begins what follows an answer: up to the white space after it, or nothing."""
     found = ""
     for piece in template.pieces(tail):
         if piece.isspace() and found.strip():

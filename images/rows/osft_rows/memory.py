@@ -48,7 +48,7 @@ def give_back() -> None:
 
 
 def too_large(most: int) -> UserError:
-    """The error for a tokenizer that takes too much memory."""
+    """Return the error for a tokenizer that takes too much memory."""
     return UserError(
         f"loading the base model's tokenizer takes more than {most >> 20} MiB of memory, which its files do "
         "not explain, or the pod's memory ran out. Look for a list of extreme length in its JSON files, "

@@ -5,7 +5,7 @@ from typing import Any
 
 
 def merged_system(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]] | None:
-    """The chat with its system messages before the first user's words, a blank line between them.
+    """Return the chat with its system messages before the first user's words, a blank line between them.
 
     None where there is no system message, or no message of the user to move it into.
     """

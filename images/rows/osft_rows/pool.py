@@ -66,7 +66,7 @@ class Encoders:
         self.pool.shutdown(wait=True, cancel_futures=True)
 
     def facts(self) -> Facts:
-        """What the tokenizer is. Raises UserError where it cannot be loaded."""
+        """Return what the tokenizer is. Raises UserError where it cannot be loaded."""
         try:
             answer(self.pool.submit(load), START_SECONDS)
         except BrokenProcessPool as error:  # the tokenizers library ends the process
@@ -107,12 +107,12 @@ def size_of(lines: Sequence[bytes]) -> int:
 
 
 def seconds_for(size: int) -> float:
-    """How long a portion of rows of so many bytes may take."""
+    """Return how long a portion of rows of so many bytes may take."""
     return SECONDS + size / BYTES_PER_SECOND
 
 
 def answer(future: "Future[T]", seconds: float = SECONDS) -> T:
-    """What a process returned.
+    """Return what a process returned.
 
     Raises:
         UserError: it does not end.
@@ -141,7 +141,7 @@ def answer_of_rows(future: "Future[T]", seconds: float = SECONDS) -> T:
 
 
 def endless(seconds: float) -> UserError:
-    """The error for rows that take too long."""
+    """Return the error for rows that take too long."""
     return UserError(
         f"the base model's chat template or tokenizer did not end within {seconds:.0f} s for a few rows. A "
         "loop in it may not end: fix chat_template or tokenizer.json of the model, or use another base model "
@@ -202,10 +202,10 @@ def bounded(seconds: float) -> Iterator[None]:
         raise endless(seconds) from error
     except MemoryError as error:
         raise UserError(
-            f"turning a few rows into tokens took more than {ENCODING >> 20} MiB of memory. Look for a "
+            f"encoding a few rows took more than {ENCODING >> 20} MiB of memory. Look for a "
             "row of extreme length in the data (data.uri), or a chat template that repeats it."
         ) from error
-    except BaseException as error:  # tokenizers panics in Rust, which is no Exception and cannot be sent
+    except BaseException as error:  # tokenizers panics in Rust, which is not an Exception and cannot be sent
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         raise UserError(
@@ -237,7 +237,7 @@ def load() -> None:
 
 
 def describe() -> Facts:
-    """The facts of this process's tokenizer."""
+    """Return the facts of this process's tokenizer."""
     made = encoder()
     with bounded(SECONDS):
         return made.facts()

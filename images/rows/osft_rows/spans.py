@@ -40,7 +40,7 @@ class Spans:
             turns: indexes of the messages that are learned, ascending.
 
         Raises:
-            Unclear: a turn cannot be told from its surroundings; the sentence names it.
+            Unclear: a turn cannot be distinguished from its surroundings; the sentence names it.
         """
         self.marks.unclosed = 0
         found = self.by_shape(messages, tools, whole, turns)
@@ -95,7 +95,7 @@ class Spans:
         return self.shapes[roles]
 
     def split(self, chat: Sequence[Message], words: Sequence[str], tools: Any = None) -> list[str] | None:
-        """What stands around made-up words in a chat, in their order; None where one is not there once."""
+        """Return the text around made-up words in a chat; None if a word does not occur exactly once."""
         try:
             rest = self.template.text(chat, tools)
         except TemplateRefusal:
@@ -111,7 +111,7 @@ class Spans:
     def all_at_once(
         self, messages: Sequence[Message], tools: Any, whole: str, turns: Sequence[int]
     ) -> list[Span] | None:
-        """Every span by one more rendering; None where it does not settle all of them beyond doubt."""
+        """Return every span by one more rendering; None where it does not settle all of them beyond doubt."""
         words = [word(turn, whole) for turn in turns]
         other = list(messages)
         for turn, made_up in zip(turns, words, strict=True):
@@ -130,7 +130,7 @@ class Spans:
         return found_spans
 
     def end(self, message: Message, whole: str, start: int | None, after: str, *, last: bool) -> int | None:
-        """Where what a turn said ends, given what follows it; None where that is in doubt."""
+        """Return where what a turn said ends, given what follows it; None where that is in doubt."""
         if start is None:
             return None
         if last:

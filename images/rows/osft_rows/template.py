@@ -36,7 +36,7 @@ class ChatTemplate:
         self.piece = re.compile("|".join([*added, r"\s+", rf"(?:(?!{'|'.join(added) or '$^'})\S)+"]))
 
     def source(self, tools: Any) -> str:
-        """The template's text; a model may have another one for chats with tools."""
+        """Return the template's text; a model may have another one for chats with tools."""
         key = bool(tools)
         if key not in self.sources:
             try:
@@ -108,7 +108,7 @@ class ChatTemplate:
 
 
 def said(error: Exception) -> str:
-    """What a template's error says, in one line; errors of Python are named as such."""
+    """Return what a template's error says, in one line; errors of Python are named as such."""
     from jinja2 import TemplateError
 
     text = " ".join(str(error).split())[:200] or type(error).__name__

@@ -31,7 +31,7 @@ class Tokens:
     bytewise: bool
 
     def position(self, index: int) -> int:
-        """Where a character stands."""
+        """Return where a character stands."""
         return len(self.text[:index].encode()) if self.bytewise and not self.text.isascii() else index
 
     def span(self, start: int, end: int) -> tuple[int, int]:
@@ -47,7 +47,7 @@ class Tokens:
         return first, max(first, bisect_left(self.begins, to))
 
     def before(self, token: int, start: int, at: int) -> str:
-        """What of a token stands before a character; never many characters."""
+        """Return what of a token stands before a character; never many characters."""
         count = at - self.begins[token]
         return self.text[max(0, start - count) : start]
 
@@ -61,7 +61,7 @@ class Tokenizer:
         self.normalized = self.lengths is not None and tokenizer.backend_tokenizer.normalizer is not None
 
     def encode(self, texts: list[str]) -> list[Tokens | None]:
-        """The tokens of each text; None where the tokenizer does not say where they stand."""
+        """Return the tokens of each text; None where the tokenizer does not say where they stand."""
         if self.lengths is None:
             return self.plainly(texts)
         ids = ids_of(self.tokenizer, texts, add_special_tokens=False)
@@ -141,7 +141,7 @@ def byte_lengths(tokenizer: Any) -> list[int] | None:
 
 
 def works_on_bytes(backend: Any) -> bool:
-    """Whether texts go into the model byte by byte, and no normalizer but NFC changes them before."""
+    """Return whether texts go into the model byte by byte, and no normalizer but NFC changes them before."""
     from tokenizers import models
 
     normalizer, steps = repr(backend.normalizer), repr(backend.pre_tokenizer)

@@ -12,11 +12,11 @@ BESIDE_CONTENT = (*REASONING, "tool_calls", "function_call")
 
 
 class Unclear(Exception):
-    """What a turn wrote cannot be told from what the template wrote."""
+    """What a turn wrote cannot be distinguished from what the template wrote."""
 
 
 def word(turn: int, chat: str = "") -> str:
-    """A made-up word that the chat does not hold and no template trims, splits or tests for."""
+    """Return a made-up word that the chat does not hold and no template trims, splits or tests for."""
     salt = turn
     while (made_up := f"Zq{turn}xKj{salt}vW") in chat:
         salt += 1
@@ -24,13 +24,13 @@ def word(turn: int, chat: str = "") -> str:
 
 
 def plain(message: Message, content: str) -> dict[str, Any]:
-    """The message, saying this word and nothing else."""
+    """Return the message, saying this word and nothing else."""
     kept = {key: value for key, value in message.items() if key not in BESIDE_CONTENT}
     return {**kept, "content": content}
 
 
 def same_start(one: str, other: str) -> int:
-    """How many characters two texts share from their beginning."""
+    """Return how many characters two texts share from their beginning."""
     at = 0
     while at < min(len(one), len(other)) and one[at] == other[at]:
         at += 1

@@ -1,7 +1,7 @@
 """The arguments of the backend: complete, in range, and every one of them known to what is installed.
 
-training_hub drops what it does not know without a word, and the backend misreads a few values. Whatever would
-be lost or misread ends here, before anything is loaded.
+training_hub silently drops unknown arguments, and the backend misreads a few values. Whatever would be lost
+or misread is rejected here, before anything is loaded.
 """
 
 import inspect
@@ -43,7 +43,7 @@ class Call:
     """Arguments of the worker that training_hub does not hand on."""
 
     def with_(self, **more: Any) -> "Call":
-        """Return the same call with other arguments in the place of its own."""
+        """Return the same call with other arguments."""
         return Call({**self.arguments, **more}, self.worker)
 
     def without(self, *names: str) -> dict[str, Any]:
@@ -52,7 +52,7 @@ class Call:
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """What the options alone can tell, in no time.
+    """Return what can be known from the options alone, in no time.
 
     Raises:
         UserError: with every problem found.
@@ -138,14 +138,14 @@ def conflicts(options: Mapping[str, Any]) -> list[str]:
 
 
 def schedules() -> list[str]:
-    """Names of the learning rate schedules of the installed transformers that need no metric."""
+    """Return names of the learning rate schedules of the installed transformers that need no metric."""
     from transformers import SchedulerType
 
     return [kind.value for kind in SchedulerType if kind.value not in NEED_A_METRIC]
 
 
 def scheduler_problems(name: str) -> list[str]:
-    """A schedule that the installed transformers does not have."""
+    """Return a schedule that the installed transformers does not have."""
     known = schedules()
     if name in known:
         return []
@@ -155,7 +155,7 @@ def scheduler_problems(name: str) -> list[str]:
 def collect(
     run: Run, function: Callable[..., Any], options: Mapping[str, Any], fixed: Mapping[str, Any]
 ) -> Call:
-    """All arguments of the backend's function.
+    """Return all arguments of the backend's function.
 
     Args:
         fixed: what this stage decides: paths, processes, patterns.

@@ -1,4 +1,4 @@
-"""The base model as its folder tells it: never by its name or path, which mini-trainer goes by."""
+"""The base model as its folder describes it, never by its name or path, which mini-trainer looks at."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -62,7 +62,7 @@ class Base:
 
 
 def hold(run: Run, base: Base) -> None:
-    """Hold the weights against the model that transformers builds from its configuration, without memory.
+    """Check the weights against the model that transformers builds from its configuration, without memory.
 
     Download has compared names and shapes with a table; this is exact, and it is before the first step.
 
@@ -174,7 +174,7 @@ def register_own_classes(path: Path, *, trust_remote_code: bool) -> None:
 
 
 def empty_model(path: Path, *, trust_remote_code: bool) -> Any:
-    """The model that mini-trainer would load from a folder, without weights.
+    """Return the model that mini-trainer would load from a folder, without weights.
 
     Raises:
         UserError: mini-trainer knows no class for it.
@@ -209,7 +209,7 @@ def target_patterns(run: Run, base: Base, wanted: list[str]) -> list[str]:
 
 
 def count_targets(run: Run, base: Base, patterns: list[str]) -> int:
-    """How many matrices will be decomposed.
+    """Return how many matrices will be decomposed.
 
     Raises:
         UserError: a pattern matches no matrix, or transformers cannot build the model.

@@ -1,6 +1,6 @@
-"""TensorBoard event files: one point of every figure for each step, written while training goes on.
+"""TensorBoard event files: one point of every figure for each step, written during training.
 
-Every start writes a file of its own, which begins with the steps of earlier starts and makes readers leave
+Every start writes its own file, which begins with the steps of earlier starts and makes readers leave
 out what older files say (a session start at step 0). So a step that was trained twice, or was not yet written
 when a pod was killed, is there once.
 """
@@ -84,7 +84,7 @@ class Board:
             self.file.flush()
         except OSError as error:
             self.broken = True
-            self.run.event("TensorBoard files are no longer written; training goes on", seen=str(error))
+            self.run.event("TensorBoard files are no longer written; training continues", seen=str(error))
 
     def __enter__(self) -> Self:
         return self

@@ -32,7 +32,7 @@ Point = tuple[float, float]
 
 
 def nice_step(span: float) -> float:
-    """A round distance between ticks: 1, 2 or 5 times a power of ten."""
+    """Return a round distance between ticks: 1, 2 or 5 times a power of ten."""
     raw = max(span, 1e-9) / TICKS
     power = 10.0 ** math.floor(math.log10(raw))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw)
@@ -63,13 +63,13 @@ class Scale:
         self.up = ticks(min(values), max(values))
 
     def place(self, step: float, value: float) -> Point:
-        """The place of one point."""
+        """Return the place of one point."""
         x = (step - self.across[0]) / (self.across[-1] - self.across[0])
         y = (value - self.up[0]) / (self.up[-1] - self.up[0])
         return LEFT + x * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - y * (HEIGHT - TOP - BOTTOM)
 
     def path(self, points: Sequence[Point]) -> str:
-        """An SVG path through points."""
+        """Return an SVG path through points."""
         return "M" + "L".join("{:.1f} {:.1f}".format(*self.place(*point)) for point in points)
 
     def grid(self) -> list[str]:
@@ -86,7 +86,7 @@ class Scale:
 
 
 def draw(steps: Sequence[dict[str, Any]], title: str) -> str:
-    """The SVG text.
+    """Return the SVG text.
 
     Args:
         steps: lines of the training log with `step`, `loss` and perhaps `val_loss`.

@@ -55,7 +55,7 @@ def fix(run: Run, folder: Path, base: Base) -> None:
     """Make a saved model what other programs expect, and what its base is but for the weights.
 
     mini-trainer keeps buffers that vLLM refuses and a second name for tied embeddings, sets special tokens
-    and other settings of the configuration by the tokenizer, and saves the tokenizer anew.
+    and other settings of the configuration by the tokenizer, and saves the tokenizer again.
 
     Raises:
         UserError: its files cannot be read.
@@ -128,7 +128,7 @@ def take_from_base(folder: Path, base: Base) -> None:
 
 
 def check(folder: Path, base: Base) -> dict[str, Any]:
-    """What the model is, once it is known to be whole.
+    """Return what the model is, once it is known to be whole.
 
     Raises:
         UserError: a weight is not a number, or a file cannot be read.
@@ -173,11 +173,11 @@ def check_shapes(folder: Path, base: Base) -> None:
         and not (name.endswith(VOCABULARY) and tuned[name].shape[0] > tensor.shape[0])
     ]
     if other:
-        raise StageError(f"the tuned model has {', '.join(other[:4])}: it was not saved whole.")
+        raise StageError(f"the tuned model has {', '.join(other[:4])}: it was not saved completely.")
 
 
 def check_finite(folder: Path) -> None:
-    """Raises UserError when any weight is infinite or not a number; one tensor is in memory at a time."""
+    """Raise UserError when any weight is infinite or not a number; one tensor is in memory at a time."""
     import torch
     from safetensors import safe_open
 
@@ -187,7 +187,7 @@ def check_finite(folder: Path) -> None:
                 tensor = file.get_tensor(name)
                 if tensor.is_floating_point() and not torch.isfinite(tensor).all():
                     raise UserError(
-                        f"{name} of the tuned model holds values that are no numbers: training went astray. "
+                        f"{name} of the tuned model holds values that are not finite: training diverged. "
                         "Lower train.learningRate."
                     )
 
@@ -203,7 +203,7 @@ def check_loads(folder: Path, base: Base) -> None:
     missing, unexpected = loading(folder, trust_remote_code=base.trust_remote_code)
     if missing:
         raise StageError(
-            f"the tuned model would load without {', '.join(missing[:4])}: it was not saved whole."
+            f"the tuned model would load without {', '.join(missing[:4])}: it was not saved completely."
         )
     left_over = [name for name in unexpected if name != HEAD and not ROTARY.search(name)]
     if left_over:

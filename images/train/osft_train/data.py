@@ -1,4 +1,4 @@
-"""The tokens that download left: which of their rows this training takes, told before the first step."""
+"""The tokens that download left: which of their rows this training takes, logged before the first step."""
 
 import json
 import math
@@ -45,7 +45,7 @@ class Rows:
 
     @classmethod
     def load(cls, run: Run, target: Path) -> "Rows | None":
-        """What node 0 or an earlier start chose, if it got that far and its file is as it was written.
+        """Return what node 0 or an earlier start chose, if it got that far and its file is as it was written.
 
         Raises:
             UserError: something else than a file lies in the place of its note.
@@ -67,14 +67,14 @@ class Rows:
         return None
 
     def units(self, options: Mapping[str, Any]) -> int:
-        """What batches are made of: rows, or blocks of plain text."""
+        """Return what batches are made of: rows, or blocks of plain text."""
         if options["is_pretraining"]:
             return math.ceil(self.tokens / int(options["block_size"]))
         return self.kept
 
 
 def note_of(target: Path) -> Path:
-    """Where it is written which rows were chosen."""
+    """Return where it is written which rows were chosen."""
     return target.with_suffix(".rows.json")
 
 
@@ -84,7 +84,7 @@ def digest_of(path: Path) -> str:
 
 
 def check(run: Run, options: Mapping[str, Any]) -> None:
-    """Hold the options against how the rows were encoded.
+    """Check the options against how the rows were encoded.
 
     Raises:
         UserError: they ask for other tokens or labels than there are.
@@ -113,7 +113,7 @@ def check(run: Run, options: Mapping[str, Any]) -> None:
 
 
 def choose(run: Run, options: Mapping[str, Any], target: Path) -> Rows:
-    """The rows to train on: download's file as it is, or those short enough, in a file of their own.
+    """Return the rows to train on: download's file as it is, or those short enough, in a file of their own.
 
     Args:
         target: where rows lie that are not download's file itself.
@@ -211,7 +211,7 @@ def set_apart(rows: Rows, options: Mapping[str, Any]) -> Rows:
 
 
 def copied(source: Path, target: Path) -> Path:
-    """The file under another name, without a second copy of its bytes where the file system can."""
+    """Return the file under another name, without a second copy of its bytes where the file system can."""
     partial = target.with_suffix(".partial")
     partial.unlink(missing_ok=True)
     try:
@@ -225,7 +225,7 @@ def copied(source: Path, target: Path) -> Path:
 
 
 def facts(run: Run, rows: Rows) -> dict[str, Any]:
-    """The rows' part of the record's metrics."""
+    """Return the rows' part of the record's metrics."""
     counts = run.predecessors["download"].details["rows"]
     return {
         "rows": rows.kept,

@@ -40,10 +40,10 @@ class Device:
 
 
 def choose(run: Run, base: Base, options: Mapping[str, Any]) -> Device:
-    """Settle everything about the device.
+    """Decide everything about the device.
 
     Raises:
-        UserError: GPUs are asked for and not there.
+        UserError: GPUs are requested and not available.
     """
     gpus = options["gpus"]
     wanted = options["nproc_per_node"]
@@ -64,7 +64,7 @@ def choose(run: Run, base: Base, options: Mapping[str, Any]) -> Device:
 
 
 def check_gpus(gpus: int, processes: int) -> None:
-    """Raises UserError where torch sees fewer GPUs than the values ask for."""
+    """Raise UserError where torch sees fewer GPUs than the values ask for."""
     import torch
 
     seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -77,7 +77,7 @@ def check_gpus(gpus: int, processes: int) -> None:
 
 
 def attention(run: Run) -> str:
-    """The attention kernel on a GPU; both keep packed rows apart."""
+    """Return the attention kernel on a GPU; both keep packed rows apart."""
     if importlib.util.find_spec("flash_attn"):
         run.choice("attention", "flash_attention_2", "flash-attn is installed")
         return "flash_attention_2"
@@ -97,7 +97,7 @@ def compute_on_cpu(run: Run) -> str:
 
 
 def keeps_activations(run: Run, base: Base, tokens: int) -> bool:
-    """Whether a pass leaves few enough activations to keep them, which saves a quarter of the work."""
+    """Return whether a pass leaves few enough activations to keep them, which saves a quarter of the work."""
     config = base.text_config
     hidden = config.get("hidden_size", 0)
     # Per token and layer, counted in a run: 20 vectors of the hidden size and 8 of the MLP's, in float32.
@@ -113,7 +113,7 @@ def keeps_activations(run: Run, base: Base, tokens: int) -> bool:
 
 
 def prepare_process(options: Mapping[str, Any]) -> None:
-    """Settle what the libraries read once, from the environment, when they are imported, and what may run."""
+    """Set what libraries read from the environment when they are imported, and what may run."""
     trust.enforce(trusted=options["trust_remote_code"])
     asked = {"mlflow": options["mlflow_tracking_uri"], "wandb": options["wandb_project"]}
     trackers.hide_unused([name for name, value in asked.items() if value])

@@ -1,4 +1,4 @@
-"""Steps and time of a run, told before the first step."""
+"""Steps and time of a run, logged before the first step."""
 
 import math
 import time
@@ -15,7 +15,7 @@ from osft_train.devices import Device
 from osft_workspace import Run
 
 SIDE = 1024
-"""Of the square matrices whose product tells how fast this machine is."""
+"""Of the square matrices whose product measures how fast this machine is."""
 REACHED = 0.4
 """Share of that speed that training reaches, counted in runs on CPUs."""
 FACTORS = 1.3
@@ -53,9 +53,9 @@ def limits(plan: Plan, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def flops_per_second(device: Device) -> float:
-    """What one process's device multiplies, measured for a moment.
+    """Return what one process's device multiplies, measured for a moment.
 
-    On a GPU in a process of its own: this one would hold memory there as long as training lasts.
+    On a GPU in its own process: this one would hold memory there as long as training lasts.
     """
     if device.name == "cuda":
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:

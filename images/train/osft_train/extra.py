@@ -37,22 +37,22 @@ BACKEND_NAMES = {
     "data_path": "data.uri",
     "model_path": "model.uri",
     "ckpt_output_dir": "nothing: it is the run's folder",
-    "use_processed_dataset": "nothing: the rows tell",
+    "use_processed_dataset": "nothing: it follows from the rows",
 }
 """Arguments that have another name here, and that name."""
 
 
 def known_fields() -> dict[str, Any]:
-    """Every argument that can reach the worker -> its type, from what is installed."""
+    """Return every argument that can reach the worker -> its type, from what is installed."""
     from mini_trainer.training_types import TrainingArgs
 
     return {item.name: item.type for item in fields(TrainingArgs)}
 
 
 def check_extra(extra: Mapping[str, Any], signature: inspect.Signature) -> tuple[dict[str, Any], list[str]]:
-    """The further arguments in the types of their fields, and what is wrong with any of them.
+    """Return the further arguments in the types of their fields, and what is wrong with any of them.
 
-    A name that nobody knows would be dropped silently, and one that a flag sets would win or lose silently.
+    An unknown name would be ignored silently, and one that a flag also sets would win or lose silently.
     """
     known = known_fields()
     checked, problems = {}, []
@@ -73,7 +73,7 @@ def check_extra(extra: Mapping[str, Any], signature: inspect.Signature) -> tuple
 
 
 def mode_problems(given: Mapping[str, Any]) -> list[str]:
-    """A training mode that never ends, has a value of its own, or lacks its limit."""
+    """Return a training mode that never ends, has its own value, or lacks its limit."""
     mode = given.get("training_mode", "epoch")
     if mode not in MODES:
         return [
@@ -103,7 +103,7 @@ def idle_problems(given: Mapping[str, Any]) -> list[str]:
 
 
 def name_problem(name: str, known: Mapping[str, Any], signature: inspect.Signature) -> str:
-    """Why a name cannot be given here, or nothing."""
+    """Return why a name cannot be given here, or nothing."""
     if name in BACKEND_NAMES:
         return f"names {name}: use {BACKEND_NAMES[name]}."
     if name in signature.parameters:

@@ -33,7 +33,7 @@ NO_END = "Tokenizer has neither pad_token_id nor eos_token_id"
 
 
 class StateLost(Transient):
-    """The full state to resume from cannot be loaded; training resumes from an earlier one or starts anew."""
+    """The full state to resume from cannot be loaded; training resumes from an earlier one or from step 0."""
 
 
 def clean(lines: Iterable[str]) -> list[str]:
@@ -43,13 +43,13 @@ def clean(lines: Iterable[str]) -> list[str]:
 
 
 def cause(lines: list[str]) -> str:
-    """The line that says what went wrong, or the last few."""
+    """Return the line that says what went wrong, or the last few."""
     errors = [line for line in lines if EXCEPTION.match(line) and not LAUNCHER.search(line)]
     return errors[-1] if errors else " | ".join(line.strip() for line in lines[-LAST_LINES:])
 
 
 def explain(lines: Iterable[str], log: str, max_tokens_per_gpu: int) -> StageError:
-    """The error for a worker that failed.
+    """Return the error for a worker that failed.
 
     Args:
         lines: the end of its log.
@@ -63,14 +63,14 @@ def explain(lines: Iterable[str], log: str, max_tokens_per_gpu: int) -> StageErr
     if advice := of_inputs(text, said) or of_memory(text, said, max_tokens_per_gpu):
         return UserError(f"{advice} {where}")
     if NETWORK.search(text):
-        return Transient(f"the training processes lost each other: {said}. A new start goes on. {where}")
+        return Transient(f"the training processes lost each other: {said}. A new start resumes. {where}")
     if STOPPED.search(text):
         return Transient(f"the training processes were stopped: {said}. The next start resumes. {where}")
     return StageError(f"training failed: {said}. {where}")
 
 
 def of_inputs(text: str, said: str) -> str:
-    """The sentence for a volume or a model that must be another; empty for any other failure."""
+    """Return the sentence for a volume or a model that must be another; empty for any other failure."""
     if DISK in text and "/dev/shm" in text:
         return f"/dev/shm is full: {said}. Raise train.pod.shmSize."
     if DISK in text:
@@ -93,11 +93,11 @@ def of_inputs(text: str, said: str) -> str:
 
 
 def of_memory(text: str, said: str, max_tokens_per_gpu: int) -> str:
-    """The sentence for memory that ran out; empty for any other failure."""
+    """Return the sentence for memory that ran out; empty for any other failure."""
     if GPU_MEMORY.search(text):
         return (
             f"a GPU ran out of memory: {said}. Lower train.maxTokensPerGpu (now {max_tokens_per_gpu}) and, "
-            "if it must be, train.maxSequenceLength; or use more GPUs (train.gpus, train.nodes): OSFT needs "
+            "if necessary, train.maxSequenceLength; or use more GPUs (train.gpus, train.nodes): OSFT needs "
             "as much memory as full fine-tuning."
         )
     if HOST_MEMORY.search(text):

@@ -16,7 +16,7 @@ LOOKED_AT = 1000
 
 
 def check(rows: Rows, device: Device, steps: tuple[int, int | None], options: Mapping[str, Any]) -> None:
-    """Hold a run against the ways in which it ends well and has learned nothing.
+    """Check a run for reasons why it would end well and learn nothing.
 
     Args:
         steps: of an epoch and of the run.
@@ -33,7 +33,7 @@ def check(rows: Rows, device: Device, steps: tuple[int, int | None], options: Ma
 
 
 def rate_problems(options: Mapping[str, Any], steps: int) -> list[str]:
-    """Why the learning rate never does anything, or cannot be had."""
+    """Return why the learning rate never does anything, or cannot be had."""
     warmup, scheduler = options["warmup_steps"], options["lr_scheduler"]
     if warmup >= steps and scheduler != "constant":
         return [
@@ -60,7 +60,7 @@ def rate_problems(options: Mapping[str, Any], steps: int) -> list[str]:
 
 
 def peak_rate(options: Mapping[str, Any], steps: int) -> float:
-    """The highest learning rate of the first steps, by the schedule that mini-trainer will build."""
+    """Return the highest learning rate of the first steps, by the schedule that mini-trainer will build."""
     import torch
     from transformers import get_scheduler
 
@@ -81,7 +81,7 @@ def peak_rate(options: Mapping[str, Any], steps: int) -> float:
 
 
 def row_problems(rows: Rows, device: Device, options: Mapping[str, Any]) -> list[str]:
-    """Why the rows do not make a step."""
+    """Return why the rows do not make a step."""
     number, processes = rows.units(options), device.processes * options["nnodes"]
     what = "block" if options["is_pretraining"] else "row"
     if number < processes:
@@ -94,7 +94,7 @@ def row_problems(rows: Rows, device: Device, options: Mapping[str, Any]) -> list
     if options["is_pretraining"] and rows.tokens % size == 1 and (batch == 1 or number % batch == 1):
         return [
             f"the last block of the {rows.tokens} tokens holds one token (train.pretraining.blockSize, "
-            f"--block-size, is {size}) and may be a step of its own, in which nothing can be learned: its "
+            f"--block-size, is {size}) and may be a step by itself, in which nothing can be learned: its "
             "loss is not a number. Choose another block size."
         ]
     return []

@@ -26,12 +26,12 @@ KEPT = {
 
 
 def raw_file(checkpoints: Path, node_rank: int) -> Path:
-    """The file that mini-trainer appends to, one line a step."""
+    """Return the file that mini-trainer appends to, one line a step."""
     return checkpoints / f"training_metrics_{node_rank}.jsonl"
 
 
 def complete_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Every whole line of the raw file; the last one may still be in writing."""
+    """Yield every whole line of the raw file; the last one may still be in writing."""
     if not path.is_file():
         return
     with path.open() as file:
@@ -49,18 +49,18 @@ def read_steps(checkpoints: Path, node_rank: int) -> list[dict[str, Any]]:
 
 
 def check_finite(steps: list[dict[str, Any]]) -> None:
-    """Raises UserError at the first step whose loss is not a number: all that follows is lost."""
+    """Raise UserError at the first step whose loss is not a number: all that follows is lost."""
     for line in steps:
         if not math.isfinite(line["loss"]):
             raise diverged(line["step"])
 
 
 def diverged(step: int) -> UserError:
-    """Training that went astray."""
+    """Return the error for a loss that is not a number."""
     return UserError(
-        f"the loss of step {step} is not a number: training went astray, and its model would be useless. "
-        "Lower train.learningRate, or set train.scheduler.warmupSteps; look at the rows of that step if it "
-        "was the first."
+        f"the loss of step {step} is not a number: training diverged. "
+        "Lower train.learningRate, or set train.scheduler.warmupSteps; if it was the first step, check its "
+        "rows."
     )
 
 
@@ -76,7 +76,7 @@ def clean(step: Mapping[str, Any]) -> dict[str, float]:
 
 
 def summary(steps: list[dict[str, Any]]) -> dict[str, float]:
-    """What the record tells of the training. The final loss is the last step's."""
+    """Return what the record says about the training. The final loss is the last step's."""
     seconds = sum(step["time_per_batch"] for step in steps)
     tokens = sum(step["num_total_tokens"] for step in steps)
     last = steps[-1]

@@ -52,7 +52,7 @@ class JobStatus:
             self.send({"trainerStatus": status})
         except (OSError, ValueError) as error:
             if not self.failed:
-                self.run.event("TrainJob status not updated; training goes on", seen=str(error))
+                self.run.event("TrainJob status not updated; training continues", seen=str(error))
             self.failed = True
 
     def send(self, body: dict[str, Any]) -> None:
@@ -94,11 +94,11 @@ class Watch:
     """Follows the worker in a thread while the call to the backend blocks.
 
     Args:
-        total: optimizer steps of the whole run, or None where nobody knows.
+        total: optimizer steps of the whole run, or None if unknown.
         done: steps that an earlier start trained.
         each: called with every step's line.
         lost: called with the step whose loss is not a number.
-        doing: what the worker said last, told every 30 s while no step ends.
+        doing: what the worker logged last, repeated every 30 s while no step ends.
         stop_file: by which the backend asks the worker to save its state and stop.
         too_early: called when it is asked to before it has anything to save.
     """

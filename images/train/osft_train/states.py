@@ -1,4 +1,4 @@
-"""Full states of a training: sealed when they are saved, held against the seal before one is loaded."""
+"""Full states of a training: sealed when they are saved, checked against the seal before one is loaded."""
 
 import json
 import re

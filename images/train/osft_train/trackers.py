@@ -7,7 +7,7 @@ MODULES = ("mlflow", "wandb")
 
 
 def hide_unused(asked: Container[str]) -> None:
-    """Make the trackers that nobody asked for look absent: they cost seconds and 200 MB a process."""
+    """Hide the trackers that are not used: they take seconds and 200 MB per process."""
     for name in MODULES:
         if name not in asked:
             sys.modules[name] = None  # type: ignore[assignment]

@@ -24,7 +24,7 @@ class Tensor(NamedTuple):
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], int]:
-    """The header of a file and where its data begins.
+    """Return the header of a file and where its data begins.
 
     Raises:
         ValueError, struct.error: it is not a safetensors file, or its end is missing.
@@ -37,10 +37,10 @@ def read_header(path: Path) -> tuple[dict[str, Any], int]:
 
 
 def files(folder: Path) -> list[Path]:
-    """The weight files of a model folder.
+    """Return the weight files of a model folder.
 
     Raises:
-        FileNotFoundError: there are none, or the index names one that is not there.
+        FileNotFoundError: there are none, or the index names a missing one.
     """
     index = folder / INDEX
     if (folder / WHOLE).is_file():
@@ -57,7 +57,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def tensors(folder: Path) -> dict[str, Tensor]:
-    """Every tensor of a model folder by name."""
+    """Return every tensor of a model folder by name."""
     found = {}
     for path in files(folder):
         header, begin = read_header(path)
@@ -74,7 +74,7 @@ def parameters(found: dict[str, Tensor]) -> int:
 
 
 def blocks(tensor: Tensor) -> Iterator[bytes]:
-    """The bytes of a tensor in portions."""
+    """Yield the bytes of a tensor in portions."""
     with tensor.file.open("rb") as file:
         file.seek(tensor.start)
         left = tensor.end - tensor.start
@@ -87,14 +87,14 @@ def blocks(tensor: Tensor) -> Iterator[bytes]:
 
 
 def same_bytes(one: Tensor, other: Tensor) -> bool:
-    """Whether two tensors hold the same numbers in the same format."""
+    """Return whether two tensors hold the same numbers in the same format."""
     if (one.dtype, one.shape) != (other.dtype, other.shape):
         return False
     return all(a == b for a, b in zip(blocks(one), blocks(other), strict=True))
 
 
 def rewrite(path: Path, kept: dict[str, Tensor]) -> None:
-    """Write a file anew with these tensors only, marked as PyTorch's, in the place of the old one."""
+    """Replace a file by one with these tensors only, marked as PyTorch's."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     at = 0
     for name, tensor in kept.items():

@@ -1,4 +1,4 @@
-"""The working folder of training: kept through kills, believed only for the same inputs."""
+"""The working folder of training: kept after kills, used only for the same inputs."""
 
 import json
 import shutil
@@ -44,7 +44,7 @@ class Work:
 
     def give_up(self, run: Run, step: int, because: str) -> None:
         """Remove a full state that training cannot resume from, and log why."""
-        run.event("full state given up, it is removed", step=step, because=because)
+        run.event("full state cannot be used, removing it", step=step, because=because)
         shutil.rmtree(self.dir / states.FOLDER / f"step_{step}")
 
     def sound_state(self, run: Run) -> int | None:
@@ -57,7 +57,7 @@ class Work:
         return None
 
     def open(self, run: Run, *, resume: bool) -> int:
-        """Make the folder ready and return the step that training goes on from."""
+        """Prepare the folder and return the step from which training resumes."""
         if not self.is_ours() and self.dir.exists():
             run.event("earlier checkpoints belong to other inputs: removed")
             shutil.rmtree(self.dir)

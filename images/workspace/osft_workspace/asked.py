@@ -1,4 +1,4 @@
-"""What a run was asked for, to tell whether it is the same again.
+"""The inputs of a run as they were requested, to detect whether they changed.
 
 Records show addresses without their credentials and queries, so two different ones may look alike there. Here
 an address keeps everything that says what is fetched, and loses only what proves who may: a renewed signature

@@ -27,7 +27,7 @@ class TooSlow(Exception):
 
 
 class Overdue(BaseException):
-    """The alarm rang. Not an Exception: libraries catch those and try again."""
+    """The alarm rang. Not an Exception: libraries catch those and retry."""
 
 
 def allowed(seconds: float, done: int) -> float:

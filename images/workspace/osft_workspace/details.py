@@ -34,7 +34,7 @@ class Details(dict[str, Any]):
         return super().get(key, default)
 
     def check(self, key: str) -> None:
-        """Raise AssertionError for a key that no shape names: a stage reads what nobody checked."""
+        """Raise AssertionError for a key that no shape names: a stage would read it unchecked."""
         if self.known is not None and key not in self.known:
             raise AssertionError(
                 f"{key} of {self.record} is read and has no shape in osft_workspace/shapes.py"

@@ -16,7 +16,7 @@ def sha256_file(path: Path) -> str:
 
 
 def canonical_json(value: Any) -> bytes:
-    """The one JSON text of a value: sorted keys, no spaces, UTF-8, no NaN."""
+    """Return the one JSON text of a value: sorted keys, no spaces, UTF-8, no NaN."""
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).encode()
@@ -30,7 +30,7 @@ def digest_json(value: Any) -> str:
 def tree_entries(root: Path) -> Iterator[tuple[str, int]]:
     """Yield the name and mode of all that is not a folder below a folder; links are not followed.
 
-    What goes while it is looked at, as another process's temporary files do, was not there.
+    A file that vanishes meanwhile, such as another process's temporary file, does not count.
     """
     todo = [""]
     while todo:
@@ -49,7 +49,7 @@ def tree_entries(root: Path) -> Iterator[tuple[str, int]]:
 
 
 def tree_files(root: Path) -> list[Path]:
-    """Every regular file below a folder, in one order on every machine; links are not followed."""
+    """Return every regular file below a folder, in one order on every machine; links are not followed."""
     return [root / name for name, mode in sorted(tree_entries(root)) if stat.S_ISREG(mode)]
 
 

@@ -29,7 +29,7 @@ WORD_ENDS = re.compile(r"[\"'\n\r\0]")
 
 
 class StageError(click.ClickException):
-    """An end that is expected: one sentence (seen, expected, what to do) and an exit code."""
+    """An expected error: one message (what was found, what was expected, what to do) and an exit code."""
 
     exit_code = BUG
 
@@ -38,19 +38,19 @@ class StageError(click.ClickException):
 
 
 class UserError(StageError):
-    """Somebody must change data, values, credentials or the workspace; trying again cannot help."""
+    """Data, values, credentials or the workspace must be fixed; a retry cannot help."""
 
     exit_code = USER
 
 
 class Refused(StageError):
-    """A gate said no. Nothing is broken and nothing goes on."""
+    """The gate failed: the result is complete, and the run does not continue."""
 
     exit_code = REFUSED
 
 
 class Transient(StageError):
-    """A network, registry or node was away; the same call may work later."""
+    """A network, registry or node was unavailable; a retry may succeed."""
 
     exit_code = TRANSIENT
 
@@ -75,7 +75,7 @@ def disk_full(error: OSError) -> UserError:
 
 
 def unusable_path(error: OSError) -> UserError | None:
-    """The sentence for a path that this uid may not use, or that is none; None for any other error."""
+    """Return the message for a path that this uid may not use or that does not exist; None otherwise."""
     path = printable(error.filename or "", LONGEST_SHOWN)
     if path and error.errno in NOT_ALLOWED:
         return UserError(
@@ -83,7 +83,7 @@ def unusable_path(error: OSError) -> UserError | None:
             "read-write and be writable by group 0 (mode 2775), sources readable for group 0."
         )
     if path and error.errno in NO_PATH:
-        return UserError(f"{path} cannot be used ({error.strerror}). Correct the path, or what lies there.")
+        return UserError(f"{path} cannot be used ({error.strerror}). Correct the path, or the file there.")
     return None
 
 
@@ -99,7 +99,7 @@ def unusable_input(error: BaseException) -> UserError | None:
         if isinstance(seen, UnicodeDecodeError):
             near = excerpt(seen.object[max(seen.start - 20, 0) : seen.start + 20])
             return UserError(
-                f"byte {seen.start} of a file or an answer is not UTF-8 (it stands in '{near}'), expected "
+                f"byte {seen.start} of a file or an answer is not UTF-8 (near '{near}'), expected "
                 "UTF-8 text. Correct that file of the data or the model."
             )
         if isinstance(seen, RecursionError) and is_nested(seen):
@@ -109,7 +109,7 @@ def unusable_input(error: BaseException) -> UserError | None:
             )
         if isinstance(seen, MemoryError):
             return UserError(
-                f"the stage ran out of memory ({excerpt(str(seen)) or 'no more could be had'}). Give it a "
+                f"the stage ran out of memory ({excerpt(str(seen)) or 'no more was available'}). Give it a "
                 "larger memory limit (resources of this stage), or smaller data or a smaller model."
             )
     return None

@@ -134,7 +134,7 @@ def check_inside(root: Path, folder: Path) -> None:
     real = real_path(folder)
     if not real.is_relative_to(root.resolve()):
         raise UserError(
-            f"{printable(folder)} is a link that leads to {printable(real)}, expected a folder inside the "
+            f"{printable(folder)} is a link to {printable(real)}, expected a folder inside the "
             f"workspace {root}. Remove the link, or use another run id."
         )
 
@@ -148,7 +148,7 @@ def check_unlinked(base: Path, folder: Path) -> None:
     real = real_path(folder)
     if real != real_path(base) / folder.relative_to(base):
         raise UserError(
-            f"{printable(folder)} is a link that leads to {printable(real)}, expected a folder of its own. "
+            f"{printable(folder)} is a link to {printable(real)}, expected a real folder. "
             "Remove the link, or use another run id."
         )
 
@@ -157,7 +157,7 @@ def check_plain(folder: Path, why: str) -> None:
     """Refuse a folder that holds something else than folders and regular files; nothing there is fine.
 
     Args:
-        why: what the folder is for, for the sentence: "where training goes on from".
+        why: what the folder is for, for the message: "from which training resumes".
 
     Raises:
         UserError: it is a link or not a folder itself, or a link, a pipe, a socket or a device lies below.

@@ -61,7 +61,7 @@ class Guard:
         self.stream = Stream
 
     def hooks(self) -> dict[str, list[Callable[[Any], None]]]:
-        """The client's `event_hooks`."""
+        """Return the client's `event_hooks`."""
         return {"request": [self.request], "response": [self.response]}
 
     def request(self, request: Any) -> None:
@@ -72,8 +72,8 @@ class Guard:
         """
         if reason := forbidden(request.url.host):
             raise UserError(
-                f"{shown(request.url)} cannot be asked: {reason}, where no stage may send anything. Correct "
-                "the address, or the server that leads there."
+                f"{shown(request.url)} cannot be requested: {reason}, to which no stage may send requests. "
+                "Correct the address, or the server that redirects there."
             )
         if self.token_for and origin(str(request.url)) != self.token_for:
             request.headers.pop("authorization", None)
@@ -143,8 +143,8 @@ def check_redirect(answer: Answer) -> None:
         )
     if reason := forbidden(target.host):
         raise UserError(
-            f"{shown(where)} redirects to {shown(target)}: {reason}, where no stage may send anything. Use "
-            "another server."
+            f"{shown(where)} redirects to {shown(target)}: {reason}, to which no stage may send requests. "
+            "Use another server."
         )
 
 
@@ -156,7 +156,7 @@ def check_peer(answer: Answer) -> None:
     if address is not None and kind_of_address(address) == "link-local":
         raise UserError(
             f"{shown(answer.url)} was answered by {address}, a link-local or cloud metadata address. Correct "
-            "the address, or the name server."
+            "the address, or the DNS server."
         )
 
 

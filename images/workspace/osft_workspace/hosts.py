@@ -158,7 +158,7 @@ def check_reachable(url: str, setting: str) -> tuple[str, str]:
         ) from error
     if reason := forbidden(host):
         raise UserError(
-            f"{setting} is {redact_url(url)}: {reason}, where no stage may send anything. Correct it."
+            f"{setting} is {redact_url(url)}: {reason}, to which no stage may send requests. Correct it."
         )
     return scheme, host
 
@@ -171,13 +171,13 @@ def check_secret_may_travel(url: str, secret: str, setting: str) -> None:
         setting: as for `check_reachable`.
 
     Raises:
-        UserError: anybody on the way could read the secret, or the address is link-local or not one.
+        UserError: anyone on the network could read the secret, or the address is link-local or not one.
     """
     scheme, host = check_reachable(url, setting)
     if scheme == "http" and kind_of(host) == "public":
         raise UserError(
-            f"{secret} is set and {redact_url(url)} is a public address that is not encrypted, so anybody on "
-            f"the way could read what is sent. Use an https:// address ({setting}), or unset {secret}."
+            f"{secret} is set and {redact_url(url)} is a public address that is not encrypted, so anyone on "
+            f"the network could read it. Use an https:// address ({setting}), or unset {secret}."
         )
 
 

@@ -1,4 +1,4 @@
-"""One start of a stage at a time. The kernel drops the lock when its holder dies, however it dies."""
+"""One start of a stage at a time. The kernel releases the lock when its holder ends, even if it is killed."""
 
 import fcntl
 import os

@@ -94,7 +94,7 @@ class Progress:
         clear_bar()
 
     def start_at(self, done: float) -> None:
-        """Say that `done` units were finished earlier, so that the time left counts new work only."""
+        """Record that `done` units were finished earlier, so that the time left counts only new work."""
         self.done = self.resumed_at = done
 
     def update(self, done: float, **fields: Any) -> None:

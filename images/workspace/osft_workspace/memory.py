@@ -57,7 +57,7 @@ class PeakMemory:
     def bytes(self) -> int:
         """The largest sample, or this process's own peak where its work was short.
 
-        Not `ru_maxrss`: a started program inherits that of whoever started it.
+        Not `ru_maxrss`: a program inherits that of the process that started it.
         """
         status = Path("/proc/self/status").read_text()
         own = int(status.split("VmHWM:", 1)[1].split(None, 1)[0]) * 1024

@@ -22,7 +22,7 @@ class Number(click.FloatRange):
         """Parse the text, or say what is wrong with it."""
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
-            self.fail(f"{excerpt(value)} is not a number that can be used here.", param, ctx)
+            self.fail(f"{excerpt(value)} is not a valid number.", param, ctx)
         return number
 
 
@@ -44,7 +44,7 @@ class Json(click.ParamType[Any]):
         except (ValueError, RecursionError) as error:
             self.fail(f"{seen} is not JSON ({error}), expected like {self.example}.", param, ctx)
         if not isinstance(found, self.kind):
-            self.fail(f"{seen} is JSON of another kind, expected like {self.example}.", param, ctx)
+            self.fail(f"{seen} is JSON of another type, expected like {self.example}.", param, ctx)
         return found
 
 

@@ -1,4 +1,4 @@
-"""Children that die with their parent, however the parent dies: nothing else would end them."""
+"""Child processes that end with their parent, even if it is killed: nothing else would end them."""
 
 import ctypes
 import os

@@ -1,4 +1,4 @@
-"""Where things lie in the workspace, in one place."""
+"""Paths in the workspace, in one place."""
 
 import re
 from dataclasses import dataclass
@@ -29,15 +29,15 @@ class Workspace:
         return self.root / "cache" / "evals"
 
     def run_dir(self, run_id: str) -> Path:
-        """The folder of one run. Raises UserError for a name that could leave the workspace."""
+        """Return the folder of one run. Raises UserError for a name that could leave the workspace."""
         if not RUN_ID.fullmatch(run_id):
             raise UserError(
-                f"run id {run_id!r} is no name: expected lower-case letters, digits, '-' and '.', at most 63."
+                f"run id {run_id!r} is not valid, expected up to 63 lower-case letters, digits, '-' or '.'."
             )
         return self.root / "runs" / run_id
 
     def stage_dir(self, run_id: str, stage: str) -> Path:
-        """The folder of one stage of one run."""
+        """Return the folder of one stage of one run."""
         return self.run_dir(run_id) / stage
 
     def own_stage_dir(self, run_id: str, stage: str) -> Path:

@@ -1,7 +1,7 @@
 """Names of parameters in an address that prove who may, and do not say what is fetched.
 
 The chart refuses the same names (`templates/problems/_addresses.tpl`), because values are readable in the
-cluster's objects; tests/hostile/test_texts.py holds both to each other. The pattern is one that Go reads, too.
+cluster's objects; tests/hostile/test_texts.py compares the two. The pattern is valid in Go, too.
 """
 
 import re

@@ -16,7 +16,7 @@ def say_end(message: str) -> None:
     text = sentence(redact_text(message)).encode()[:LIMIT].decode(errors="ignore")
     try:
         if path != DEFAULT or path.exists():
-            # O_NONBLOCK: a pipe that nobody reads must not hold up the end of a stage.
+            # O_NONBLOCK: a pipe without a reader must not block the end of a stage.
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK
             with os.fdopen(os.open(path, flags, 0o664), "wb") as file:
                 file.write(text.encode())

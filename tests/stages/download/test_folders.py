@@ -179,11 +179,11 @@ assert {"train", "validation", "test"} <= seen, seen
     subprocess.run([download_python(), "-c", code, str(stage.data)], check=True)
 
 
-OUT = "is a link that leads out of"
+OUT = "is a link that points outside"
 
 
 def linked(stage: Stage, name: str, target: str) -> str:
-    """A folder with rows and a link; returns its path."""
+    """Return a folder with rows and a link; returns its path."""
     folder = Path(stage.file(f"{name.replace('/', '-')}/a.jsonl", CHAT)).parent
     (folder / name).symlink_to(target)
     return str(folder)
@@ -228,7 +228,7 @@ CLOSED: dict[str, tuple[Callable[[Stage], str], str]] = {
         lambda stage: linked(stage, "g.jsonl", "gone"),
         "is not a regular file, or a link to nothing",
     ),
-    "itself": (lambda stage: linked(stage, "h.jsonl", "h.jsonl"), "is a link that leads back to itself"),
+    "itself": (lambda stage: linked(stage, "h.jsonl", "h.jsonl"), "is a link to itself"),
     "blobs of another": (lambda stage: hub_cache(stage, "../../../../a.jsonl"), f"train.jsonl {OUT}"),
     "environ as address": (lambda stage: "/proc/self/environ", "lies in /proc or /sys, expected a file or"),
     "environ by a link": (
@@ -242,12 +242,12 @@ CLOSED: dict[str, tuple[Callable[[Stage], str], str]] = {
         stray_name,
         "b\\xff.jsonl is not UTF-8, expected one that a record can hold. Rename it.",
     ),
-    "above": (lambda stage: "pvc://claim/a/../../b", "has '..' in it"),
-    "above behind ?": (lambda stage: "pvc://claim/?/../../b.jsonl", "has '..' in it"),
+    "above": (lambda stage: "pvc://claim/a/../../b", "contains '..'"),
+    "above behind ?": (lambda stage: "pvc://claim/?/../../b.jsonl", "contains '..'"),
     "absolute": (lambda stage: "pvc://claim//etc/passwd", "has nothing between two slashes"),
     "out of the claim": (
         lambda stage: f"pvc://claim/{out_of_claim(stage)}",
-        "leads out of its claim, to /etc/",
+        "points outside its claim, to /etc/",
     ),
     "a break": (lambda stage: "/data/a\n2026 forged.jsonl", "/data/a\\n2026 forged.jsonl"),
 }

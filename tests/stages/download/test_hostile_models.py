@@ -91,7 +91,7 @@ def kept(test: Callable[[str], bool]) -> Damage:
 
 
 def shards(*parts: Callable[[str], bool], index: Any = None) -> Damage:
-    """Write the tensors that each part takes into a file of its own, with an index or what stands for it."""
+    """Write the tensors that each part takes into its own file, with an index or what stands for it."""
 
     def damage(folder: Path) -> None:
         (folder / "model.safetensors").unlink()
@@ -123,7 +123,7 @@ def elsewhere(name: str) -> bool:
 
 
 def named(file: str) -> Damage:
-    """An index that names this file."""
+    """Return an index that names this file."""
     return shards(everything, index=lambda listed: {"weight_map": dict.fromkeys(listed, file)})
 
 
@@ -164,7 +164,7 @@ def added(token: str, number: Any) -> Damage:
 
 
 def gpt2(layers: int, rows: int = 50) -> Damage:
-    """An architecture that has no table: names as GPT-2's."""
+    """Return an architecture that has no table: names as GPT-2's."""
 
     def damage(folder: Path) -> None:
         found: dict[str, Spec] = {"wte.weight": ("F32", (50, 16)), "wpe.weight": ("F32", (8, 16))}
@@ -241,7 +241,7 @@ FOLDERS: dict[str, tuple[Damage, str]] = {
         "there is a gap of 4 bytes before b",
     ),
     "begins late": (one(shape=[2], offsets=[8, 16]), "does not begin where the header ends"),
-    "bytes of nobody": (one(shape=[2], offsets=[0, 8]), "8 bytes behind its last tensor belong to none"),
+    "stray bytes": (one(shape=[2], offsets=[0, 8]), "8 bytes after its last tensor belong to no tensor"),
     "shape that does not fit": (one(shape=[3, 2]), "does not fit its 16 bytes"),
     "shape beyond all bytes": (one(shape=[1 << 40, 1 << 40]), "does not fit its 16 bytes"),
     "negative shape": (one(shape=[-2, -2]), "has the shape [-2, -2], expected a list of whole numbers"),
@@ -331,7 +331,7 @@ FOLDERS: dict[str, tuple[Damage, str]] = {
     # lists of shards
     "shard missing": (
         shards(everything, index=lambda listed: {"weight_map": {**listed, "z": "model-9.safetensors"}}),
-        "is not a whole model: model.safetensors.index.json lists model-9.safetensors, and that is not there",
+        "is not a complete model: model.safetensors.index.json lists model-9.safetensors, which is missing",
     ),
     "list empty": (shards(everything, index=b"{}"), "has no weight_map from tensors to files"),
     "list of lists": (shards(everything, index=b'{"weight_map": [["a", "b"]]}'), "has no weight_map"),
@@ -417,7 +417,7 @@ FOLDERS: dict[str, tuple[Damage, str]] = {
         renamed("model.safetensors", "weights.safetensors"),
         "has weights as weights.safetensors, expected model.safetensors",
     ),
-    # files that are none, and names
+    # files that are not regular files, and names
     "link to the environment": (
         link("vocab.txt", "/proc/self/environ"),
         "vocab.txt of the model folder {folder} is a link to /proc/self/environ, which lies outside the "
@@ -435,8 +435,8 @@ FOLDERS: dict[str, tuple[Damage, str]] = {
         link("additional_chat_templates", "/etc"),
         "is a link to /etc, which lies outside",
     ),
-    "link to nothing": (link("merges.txt", "nowhere"), "is a link that leads nowhere (nowhere)"),
-    "link to itself": (link("merges.txt", "merges.txt"), "is a link that leads nowhere (merges.txt)"),
+    "link to nothing": (link("merges.txt", "nowhere"), "is a broken link (nowhere)"),
+    "link to itself": (link("merges.txt", "merges.txt"), "is a broken link (merges.txt)"),
     "pipe": (pipe, "vocab.txt of the model folder {folder} is not a regular file but a pipe"),
     "device": (link("vocab.txt", "/dev/zero"), "is a link to /dev/zero, which lies outside the folder"),
     "name not UTF-8": (odd_name(b"vocab\xff.json"), "holds a file named 'vocab\\xff.json'"),
@@ -498,7 +498,7 @@ def ends(shared_stage: Stage) -> dict[str, tuple[int, str, Path]]:
 
 
 @pytest.mark.parametrize("name", list(FOLDERS))
-def test_a_hostile_model_folder_ends_with_one_sentence(
+def test_a_hostile_model_folder_ends_with_one_message(
     ends: dict[str, tuple[int, str, Path]], name: str
 ) -> None:
     code, printed, folder = ends[name]

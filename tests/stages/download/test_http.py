@@ -13,24 +13,24 @@ def test_rows_arrive_whole(stage: Stage, bad: BadHttp, how: str) -> None:
     end = stage.good("--uri", f"{bad.url}/{how}/rows.jsonl", "--no-shuffle", "--train-fraction=1")
     assert end.lines("train.jsonl") == CHAT.splitlines()
     assert bad.asked[f"/{how}/rows.jsonl"] == {"flaky": 3, "cut-once": 2}.get(how, 1)
-    assert end.printed.count("trying again") == {"flaky": 2, "cut-once": 1}.get(how, 0)
+    assert end.printed.count("retrying") == {"flaky": 2, "cut-once": 1}.get(how, 0)
 
 
 FAILURES = {
     "401": (2, 1, "answered 401: it wants credentials"),
-    "403": (2, 1, "answered 403: it does not let this client in; a presigned link may have expired"),
-    "404": (2, 1, "answered 404: there is nothing at that address"),
+    "403": (2, 1, "answered 403: access denied; a presigned link may have expired"),
+    "404": (2, 1, "answered 404: nothing exists at that address"),
     "500": (75, 4, "answered 500 (the server has a problem), 4 times. Start again later."),
-    "cut": (75, 4, "broke the connection off, 4 times. Check the address"),
+    "cut": (75, 4, "closed the connection early, 4 times. Check the address"),
     "slow": (75, 4, "did not answer in time, 4 times. Check the address"),
-    "301": (2, 1, "answered 301 and no file. Use an address that answers with the file itself"),
+    "301": (2, 1, "answered 301 without a file. Use an address that answers with the file itself"),
     "204": (2, 1, "answered 204 and no file."),
     "304": (2, 1, "answered 304 and no file."),
     "loop": (2, 21, "cannot be loaded: Exceeded maximum allowed redirects. Use an address"),
     "packed": (2, 1, "a body that cannot be unpacked (Error -3 while decompressing data"),
     "page": (2, 1, "rows.jsonl is a web page and not data (it begins with '<!DOCTYPE html>"),
 }
-NOBODY = {
+NO_SERVER = {
     "http://127.0.0.1:9/rows.jsonl": (75, "http://127.0.0.1:9/rows.jsonl refused the connection, 4 times"),
     "http://nowhere.invalid/rows.jsonl": (75, "has a host name that is not known (DNS), 4 times"),
     "http:///rows.jsonl": (2, "is not an address"),
@@ -40,7 +40,7 @@ NOBODY = {
 
 @pytest.fixture(scope="module")
 def ends(shared_stage: Stage, bad: BadHttp) -> dict[str, End]:
-    addresses = {how: f"{bad.url}/{how}/rows.jsonl" for how in FAILURES} | {uri: uri for uri in NOBODY}
+    addresses = {how: f"{bad.url}/{how}/rows.jsonl" for how in FAILURES} | {uri: uri for uri in NO_SERVER}
     return run_all(
         shared_stage,
         {name: (["--uri", uri, "--timeout-seconds=1"], {}) for name, uri in addresses.items()},
@@ -48,15 +48,15 @@ def ends(shared_stage: Stage, bad: BadHttp) -> dict[str, End]:
 
 
 @pytest.mark.parametrize("how", list(FAILURES))
-def test_each_failure_has_its_own_sentence(ends: dict[str, End], bad: BadHttp, how: str) -> None:
+def test_each_failure_has_its_own_message(ends: dict[str, End], bad: BadHttp, how: str) -> None:
     code, tries, sentence = FAILURES[how]
     assert sentence in ends[how].failed(code)
     assert bad.asked[f"/{how}/rows.jsonl"] == tries
 
 
-@pytest.mark.parametrize("address", list(NOBODY))
-def test_an_address_where_nobody_is_has_its_own_sentence(ends: dict[str, End], address: str) -> None:
-    code, sentence = NOBODY[address]
+@pytest.mark.parametrize("address", list(NO_SERVER))
+def test_an_address_without_a_server_has_its_own_message(ends: dict[str, End], address: str) -> None:
+    code, sentence = NO_SERVER[address]
     assert sentence in ends[address].failed(code)
 
 
@@ -70,7 +70,7 @@ def test_another_query_is_another_input_and_a_renewed_signature_is_not(stage: St
 
 
 @pytest.mark.parametrize("content", [None, b"no certificate"])
-def test_a_ca_file_that_is_none_is_named(stage: Stage, bad: BadHttp, content: bytes | None) -> None:
+def test_an_invalid_ca_file_is_named(stage: Stage, bad: BadHttp, content: bytes | None) -> None:
     file = str(stage.data / "ca.pem") if content is None else stage.file("ca.pem", content)
     end = stage.run(f"--uri={bad.url}/ok/rows.jsonl", SSL_CERT_FILE=file)
     assert f"SSL_CERT_FILE names {file}, which cannot be used as a CA file" in end.failed(2)

@@ -167,7 +167,7 @@ def ends(shared_stage: Stage, hub: Hub, repos: None) -> dict[str, End]:
 
 
 @pytest.mark.parametrize("mistake", list(MISTAKES))
-def test_each_mistake_has_its_own_sentence(ends: dict[str, End], mistake: str) -> None:
+def test_each_mistake_has_its_own_message(ends: dict[str, End], mistake: str) -> None:
     _, token, sentence = MISTAKES[mistake]
     assert sentence in ends[mistake].failed(2)
     assert not token or token not in ends[mistake].printed
@@ -199,13 +199,13 @@ def test_a_wrong_model_is_named_before_any_row_is_loaded(
     assert not any("/datasets/" in path for path in hub.asked)
 
 
-def test_a_hub_that_stumbles_is_asked_again(stage: Stage, hub: Hub) -> None:
+def test_a_hub_that_fails_for_a_moment_is_asked_again(stage: Stage, hub: Hub) -> None:
     hub.failing = 2
     end = stage.good("--uri", stage.file("a.jsonl", CHAT), model="hf://org/tiny", **hub.env())
-    assert end.printed.count("trying again") == 2
+    assert end.printed.count("retrying") == 2
 
 
-def test_a_hub_that_is_down_or_away_is_a_passing_error(stage: Stage) -> None:
+def test_a_hub_that_is_down_or_unreachable_is_a_temporary_error(stage: Stage) -> None:
     down = Hub()
     down.failing = 1000
     addresses = {"down": down.url, "away": "http://127.0.0.1:9"}

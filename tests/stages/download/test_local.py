@@ -58,8 +58,8 @@ def test_a_folder_gives_its_data_files_by_name(stage: Stage) -> None:
     [
         ("ftp://host/a.jsonl", "unsupported scheme ftp:// in ftp://host/a.jsonl. Expected hf://<org>/<dataset>"),
         ("rows.jsonl", "'rows.jsonl' is not a supported address"),
-        ("/data/../etc/passwd", "/data/../etc/passwd has '..' in it"),
-        ("pvc://ws/../../etc/passwd", "pvc://ws/../../etc/passwd has '..' in it"),
+        ("/data/../etc/passwd", "/data/../etc/passwd contains '..'"),
+        ("pvc://ws/../../etc/passwd", "pvc://ws/../../etc/passwd contains '..'"),
         ("/no/such/rows.jsonl", "there is no file or folder /no/such/rows.jsonl. /no/such is empty, or"),
         ("pvc://other/rows.jsonl", "names the claim 'other', and nothing is mounted at /mnt/pvc/other"),
         ("s3://", "names no data after its scheme"),
@@ -75,7 +75,7 @@ def test_a_missing_file_is_named_with_what_is_there(stage: Stage) -> None:
     assert sentence.endswith(f"row.jsonl. {stage.data} holds rows.jsonl.")
 
 
-def test_a_file_that_may_not_be_read_is_a_sentence_with_the_uid(stage: Stage) -> None:
+def test_a_file_that_may_not_be_read_is_reported_with_the_uid(stage: Stage) -> None:
     source = Path(stage.file("rows.jsonl", CHAT))
     source.chmod(0)
     # Root reads everything, unless it gives that right away.
@@ -91,7 +91,7 @@ def test_a_file_that_may_not_be_read_is_a_sentence_with_the_uid(stage: Stage) ->
     assert done.returncode == 2
 
 
-def test_a_folder_inside_that_may_not_be_read_is_no_gap(stage: Stage) -> None:
+def test_a_folder_inside_that_may_not_be_read_is_an_error(stage: Stage) -> None:
     stage.file("folder/a.jsonl", CHAT)
     closed = Path(stage.file("folder/closed/b.jsonl", MORE)).parent
     closed.chmod(0)
@@ -118,11 +118,11 @@ def test_folders_behind_links_are_read_once(stage: Stage) -> None:
     assert [file["name"] for file in source["files"]] == ["a.jsonl", "one/b.jsonl"]
 
 
-def test_what_is_no_file_is_named(stage: Stage) -> None:
+def test_what_is_not_a_file_is_named(stage: Stage) -> None:
     link = stage.data / "folder" / "rows.jsonl"
     link.parent.mkdir()
     link.symlink_to("gone.jsonl")
-    assert "is a link to gone.jsonl, which is not there" in stage.run("--uri", str(link)).failed(2)
+    assert "is a link to gone.jsonl, which does not exist" in stage.run("--uri", str(link)).failed(2)
     sentence = stage.run("--uri", str(link.parent), run="folder").failed(2)
     assert f"{link} is not a regular file, or a link to nothing." in sentence
     assert "/dev/null is neither a file nor a folder" in stage.run("--uri=/dev/null").failed(2)
@@ -132,12 +132,12 @@ def test_what_is_no_file_is_named(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("given", "code", "sentence"),
     [
-        (["--config=a", "--revision=v1"], 0, 'seen="--config is for the hub, and no address leads there"'),
-        (["--split=test"], 0, "data.split changes nothing"),
+        (["--config=a", "--revision=v1"], 0, 'seen="--config is for the hub, and no address is of that'),
+        (["--split=test"], 0, "data.split has no effect"),
         (["--uri=org/a:small", "--config=big"], 2, "--config is 'big', and the address says 'small' itself"),
     ],
 )  # fmt: skip
-def test_an_option_that_would_be_ignored_is_said(
+def test_an_option_that_would_be_ignored_is_reported(
     stage: Stage, given: list[str], code: int, sentence: str
 ) -> None:
     end = stage.run("--uri", stage.file("a.jsonl", CHAT), *given)
@@ -149,7 +149,7 @@ def test_a_folder_without_data_is_named(stage: Stage) -> None:
     assert "holds no .jsonl, " in stage.run("--uri", str(stage.data / "folder")).failed(2)
 
 
-def test_no_data_at_all_is_a_sentence_with_the_choices(stage: Stage) -> None:
+def test_no_data_at_all_is_reported_with_the_choices(stage: Stage) -> None:
     sentence = stage.run().failed(2)
     assert "data.uri is empty. Set it (--uri, OSFT_DATA_URI) to hf://<org>/<dataset>, s3://" in sentence
 

@@ -14,7 +14,7 @@ from tests.support.sandbox import stage_env
 
 
 def cached(stage: Stage) -> list[Path]:
-    """The models in the cache."""
+    """Return the models in the cache."""
     return [
         path for path in (stage.workspace / "cache" / "models").iterdir() if not path.name.startswith(".")
     ]
@@ -58,7 +58,7 @@ def test_a_model_of_an_earlier_run_takes_no_room(stage: Stage, rows: str) -> Non
 
 
 @pytest.mark.parametrize("damage", ["changed", "gone"])
-def test_a_damaged_cache_is_found_and_brought_again(stage: Stage, rows: str, damage: str) -> None:
+def test_a_damaged_cache_is_found_and_fetched_again(stage: Stage, rows: str, damage: str) -> None:
     stage.good("--uri", rows)
     (model,) = cached(stage)
     if damage == "gone":
@@ -67,7 +67,7 @@ def test_a_damaged_cache_is_found_and_brought_again(stage: Stage, rows: str, dam
         (model / "config.json").write_text("{}")
     end = stage.good("--uri", rows)
     assert "result damaged, working again" in end.printed
-    assert "damaged or gone, bringing it again" in end.printed
+    assert "damaged or gone, fetching it again" in end.printed
     assert (model / "config.json").read_bytes() == (stage.model / "config.json").read_bytes()
 
 
@@ -96,7 +96,7 @@ def broken(folder: Path, what: str) -> None:
         ("nonsense", "is not JSON (JSONDecodeError"),
     ],
 )  # fmt: skip
-def test_a_folder_that_is_no_model_is_named_with_what_it_lacks(
+def test_a_folder_without_a_model_is_named_with_what_it_lacks(
     stage: Stage, rows: str, what: str, sentence: str
 ) -> None:
     broken(stage.model, what)
@@ -116,7 +116,7 @@ def test_a_model_without_one_of_its_shards_is_named(stage: Stage, rows: str, hub
     model = str(stage.model) if scheme == "path" else "hf://org/shards"
     sentence = stage.run("--uri", rows, model=model, **hub.env()).failed(2)
     assert (
-        "is not a whole model: model.safetensors.index.json lists model-00002-of-00002.safetensors, "
+        "is not a complete model: model.safetensors.index.json lists model-00002-of-00002.safetensors, "
         in sentence
     )
     (stage.model / "model.safetensors.index.json").write_bytes(b"{}")
@@ -151,7 +151,7 @@ def test_two_runs_bring_one_model_once(stage: Stage, rows: str, hub: Hub) -> Non
     assert len(cached(stage)) == 1
 
 
-def test_a_start_killed_while_it_brings_the_model_leaves_no_model(stage: Stage, rows: str) -> None:
+def test_a_start_killed_while_it_fetches_the_model_leaves_no_model(stage: Stage, rows: str) -> None:
     (stage.model / "extra.json").write_bytes(b" " * (96 << 20))
     process = subprocess.Popen(
         stage.command("--uri", rows),
@@ -161,7 +161,7 @@ def test_a_start_killed_while_it_brings_the_model_leaves_no_model(stage: Stage, 
     )
     assert process.stdout is not None
     for line in process.stdout:
-        if "bringing the model" in line:
+        if "fetching the model" in line:
             process.send_signal(signal.SIGKILL)
             break
     process.stdout.close()

@@ -71,7 +71,7 @@ def layers_of_two_kinds(folder: Path) -> None:
 
 
 KINDS: dict[str, tuple[Damage, str, set[str]]] = {
-    "plain": (lambda folder: None, "bringing the model", PLAIN),
+    "plain": (lambda folder: None, "fetching the model", PLAIN),
     "prediction layer": (
         tensors(lambda found: found.update({"model.layers.2.mlp.up_proj.weight": ("F32", (32, 16))})),
         f'{IGNORED} tensors=1 names=model.layers.2.mlp.up_proj.weight',
@@ -83,9 +83,9 @@ KINDS: dict[str, tuple[Damage, str, set[str]]] = {
         PLAIN,
     ),
     "own head": (own_head, "chose output layer value=tied reason=", PLAIN),
-    "same head": (tensors(lambda found: found.update(HEAD)), "bringing the model", PLAIN),
+    "same head": (tensors(lambda found: found.update(HEAD)), "fetching the model", PLAIN),
     "untied head": (
-        tensors(lambda found: found.update(HEAD), tie_word_embeddings=False), "bringing the model", PLAIN
+        tensors(lambda found: found.update(HEAD), tie_word_embeddings=False), "fetching the model", PLAIN
     ),
     "variant beside": (half, f"{LEFT_OUT}model.fp16.safetensors", PLAIN),
     "adapter beside": (
@@ -96,28 +96,28 @@ KINDS: dict[str, tuple[Damage, str, set[str]]] = {
     "pickle beside": (raw("pytorch_model.bin", b"x"), "model is in the cache", PLAIN),
     "shards": (
         shards(lambda name: ".layers." in name, lambda name: ".layers." not in name),
-        "bringing the model",
+        "fetching the model",
         PLAIN
         - {"model.safetensors"}
         | {"model-1.safetensors", "model-2.safetensors", "model.safetensors.index.json"},
     ),
-    "templates in a folder": (templates, "bringing the model", {*PLAIN, "additional_chat_templates"}),
+    "templates in a folder": (templates, "fetching the model", {*PLAIN, "additional_chat_templates"}),
     "half precision": (
         tensors(lambda found: [found.update({name: ("BF16", found[name][1])}) for name in list(found)]),
-        "bringing the model",
+        "fetching the model",
         PLAIN,
     ),
-    "without prefix": (without_prefix, "bringing the model", PLAIN),
-    "layers of two kinds": (layers_of_two_kinds, "bringing the model", PLAIN),
+    "without prefix": (without_prefix, "fetching the model", PLAIN),
+    "layers of two kinds": (layers_of_two_kinds, "fetching the model", PLAIN),
     "generation settings that cannot be saved": (
         raw("generation_config.json", b'{"temperature": 0.9,   "do_sample": false}'),
-        "bringing the model",
+        "fetching the model",
         PLAIN,
     ),
     "resized": (added("<new>", ROWS), f"rows are added to the embeddings tokens=1 rows={ROWS}", PLAIN),
     "old name of the number format": (
         both(config(torch_dtype="float32"), lambda f: edit(f / "config.json", lambda own: own.pop("dtype"))),
-        "bringing the model",
+        "fetching the model",
         PLAIN,
     ),
 }  # fmt: skip
@@ -147,14 +147,14 @@ def ends(shared_stage: Stage) -> dict[str, tuple[int, str, Path]]:
 
 
 def cached(stage: Stage, name: str) -> Path:
-    """The model in the cache that a run took."""
+    """Return the model in the cache that a run took."""
     folder = stage.workspace / "runs" / f"kind-{list(KINDS).index(name)}" / "download"
     record: dict[str, Any] = json.loads((folder / "record.json").read_bytes())
     return stage.workspace / record["details"]["model"]["path"]
 
 
 @pytest.mark.parametrize("name", list(KINDS))
-def test_a_good_model_folder_is_cached_with_a_word_on_what_is_not_taken(
+def test_a_good_model_folder_is_cached_with_a_notice_of_what_is_not_taken(
     ends: dict[str, tuple[int, str, Path]], shared_stage: Stage, name: str
 ) -> None:
     code, printed, folder = ends[name]
@@ -187,7 +187,7 @@ INDEXES: dict[str, tuple[Callable[[dict[str, str]], dict[str, Any]], str]] = {
 
 
 @pytest.mark.parametrize("name", list(INDEXES))
-def test_a_model_of_the_hub_is_refused_by_its_index_before_its_weights_are_loaded(
+def test_a_model_of_the_hub_is_rejected_by_its_index_before_its_weights_are_loaded(
     stage: Stage, hub: Hub, name: str
 ) -> None:
     index, sentence = INDEXES[name]

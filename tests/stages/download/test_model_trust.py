@@ -23,7 +23,7 @@ def served(hub: Hub, folder: Path) -> str:
 
 
 def coded(stage: Stage, hub: Hub, scheme: str, *places: str) -> tuple[str, Path]:
-    """A model with code, and the file that shows that it ran."""
+    """Return a model with code, and the file that shows that it ran."""
     mark = stage.base / "mark"
     folder = plant(write_llama(stage.base / "coded"), mark, *places)
     canary(stage.base / "code", "own_model.py", mark)
@@ -38,7 +38,7 @@ def rows(stage: Stage) -> str:
 
 @pytest.mark.parametrize("scheme", ["path", "hf"])
 @pytest.mark.parametrize("place", NAMES)
-def test_code_of_a_known_type_is_left_out_with_a_word(
+def test_code_of_a_known_type_is_left_out_with_a_notice(
     stage: Stage, rows: str, hub: Hub, place: str, scheme: str
 ) -> None:
     model, mark = coded(stage, hub, scheme, *([] if place == "everything" else [place]))
@@ -53,7 +53,7 @@ def test_code_of_a_known_type_is_left_out_with_a_word(
 
 
 @pytest.mark.parametrize("scheme", ["path", "hf"])
-def test_a_type_that_only_its_own_code_loads_is_refused(
+def test_a_type_that_only_its_own_code_loads_is_rejected(
     stage: Stage, rows: str, hub: Hub, scheme: str
 ) -> None:
     mark = stage.base / "mark"

@@ -50,25 +50,25 @@ def model() -> str:
 
 
 def tokens(end: End, stage: Stage, part: str) -> list[dict[str, Any]]:
-    """The encoded rows of a set."""
+    """Return the encoded rows of a set."""
     path = stage.workspace / end.record["details"]["tokens"]["path"] / f"{part}.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def learned(end: End) -> list[str]:
-    """What is learned of each of the first rows, `|` between pieces."""
+    """Return what is learned of each of the first rows, `|` between pieces."""
     rows = end.record["details"]["tokens"]["preview"]
     return ["|".join(piece["text"] for piece in row if piece["learned"]) for row in rows]
 
 
 def said(*turns: str, **more: Any) -> dict[str, Any]:
-    """A chat of turns `u:`, `a:`, `s:`."""
+    """Return a chat of turns `u:`, `a:`, `s:`."""
     roles = {"u": "user", "a": "assistant", "s": "system"}
     return {"messages": [{"role": roles[turn[0]], "content": turn[2:]} for turn in turns], **more}
 
 
 def whole(stage: Stage, rows: list[Any], *args: str, **more: Any) -> End:
-    """A download of rows that all train, in their order."""
+    """Return a download of rows that all train, in their order."""
     return stage.good(
         "--uri", stage.file("rows.jsonl", lines(rows)), "--train-fraction=1", "--no-shuffle", *args, **more
     )
@@ -151,7 +151,7 @@ def test_tools_as_a_list_and_as_json_text_give_the_same_tokens(
     assert "weather" in ends[0].record["details"]["tokens"]["preview"][0][0]["text"]
 
 
-def test_rows_that_the_template_refuses_are_all_listed_in_one_start(
+def test_rows_that_the_template_rejects_are_all_listed_in_one_start(
     stage: Stage, model: str, tmp_path: Path
 ) -> None:
     strict = str(with_template(Path(model), tmp_path / "model", STRICT))
@@ -174,7 +174,7 @@ def test_rows_that_the_template_refuses_are_all_listed_in_one_start(
     assert "rows rejected rows=2 rule=template" in end.printed
 
 
-def test_system_messages_that_the_template_refuses_are_merged_when_asked(
+def test_system_messages_that_the_template_rejects_are_merged_when_asked(
     stage: Stage, model: str, tmp_path: Path
 ) -> None:
     strict = str(with_template(Path(model), tmp_path / "model", STRICT))
@@ -184,7 +184,7 @@ def test_system_messages_that_the_template_refuses_are_merged_when_asked(
     assert {"name": "system_role", "value": "merge"}.items() <= end.record["choices"][-1].items()
 
 
-def test_a_template_that_never_ends_ends_the_stage_with_a_sentence(
+def test_a_template_that_never_ends_ends_the_stage_with_a_message(
     stage: Stage, model: str, tmp_path: Path
 ) -> None:
     started = time.monotonic()
@@ -197,7 +197,7 @@ def test_a_template_that_never_ends_ends_the_stage_with_a_sentence(
     assert time.monotonic() - started < 150
 
 
-def test_short_long_and_silent_rows_are_dropped_counted_and_said(stage: Stage, model: str) -> None:
+def test_short_long_and_silent_rows_are_dropped_counted_and_reported(stage: Stage, model: str) -> None:
     rows = [*chat_rows(4), said("u:Hi", "a:Hi"), said("u:Hi", "a:" + "word " * 300)]
     rows.append({"messages": [{**message, "weight": 0} for message in chat_rows(5)[4]["messages"]]})
     end = whole(stage, rows, "--min-tokens=30", "--max-seq-len=200", model=model)
@@ -243,7 +243,7 @@ def test_equal_rows_are_kept_on_one_side_of_the_split(stage: Stage, model: str) 
     assert "10 held-out rows are also among the rows to train on" in sentence
 
 
-def test_held_out_rows_of_their_own_that_are_trained_on_are_dropped_and_said(
+def test_held_out_rows_of_their_own_that_are_trained_on_are_dropped_and_reported(
     stage: Stage, model: str
 ) -> None:
     rows = chat_rows(12)
@@ -307,7 +307,7 @@ def test_many_rows_are_encoded_by_several_processes_in_order(stage: Stage, model
     assert tokens(alone, stage, "train") == encoded[4000:4005]
 
 
-def test_what_the_template_leaves_out_is_said_and_a_call_that_it_leaves_out_is_rejected(
+def test_what_the_template_leaves_out_is_reported_and_a_call_that_it_leaves_out_is_rejected(
     stage: Stage, model: str
 ) -> None:
     call = {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "weather"}}]}

@@ -30,7 +30,7 @@ def objects(s3: S3) -> None:
 
 
 def place(s3: S3) -> list[str]:
-    """The flags that lead to the server."""
+    """Return the flags that lead to the server."""
     return [f"--s3-endpoint={s3.url}", f"--s3-region={REGION}", "--no-shuffle", "--train-fraction=1"]
 
 
@@ -95,17 +95,17 @@ def ends(shared_stage: Stage, s3: S3) -> dict[str, End]:
 
 
 @pytest.mark.parametrize("mistake", list(MISTAKES))
-def test_each_mistake_has_its_own_sentence(ends: dict[str, End], mistake: str) -> None:
+def test_each_mistake_has_its_own_message(ends: dict[str, End], mistake: str) -> None:
     assert MISTAKES[mistake][2] in ends[mistake].failed(2)
     assert "canary-wrong" not in ends[mistake].printed
 
 
-def test_a_web_server_is_no_s3_server(stage: Stage, bad: BadHttp) -> None:
+def test_a_web_server_is_not_taken_for_s3(stage: Stage, bad: BadHttp) -> None:
     sentence = stage.run("--uri=s3://chats/rows.jsonl", f"--s3-endpoint={bad.url}/page", **KEYS).failed(2)
     assert f"no S3 server answers at {bad.url}/page: it gave no listing of the bucket chats." in sentence
 
 
 @pytest.mark.parametrize("endpoint", list(ENDPOINTS))
-def test_an_endpoint_where_nobody_is_has_its_own_sentence(ends: dict[str, End], endpoint: str) -> None:
+def test_an_endpoint_without_a_server_has_its_own_message(ends: dict[str, End], endpoint: str) -> None:
     code, sentence = ENDPOINTS[endpoint]
     assert sentence in ends[endpoint].failed(code)

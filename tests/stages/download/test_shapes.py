@@ -87,7 +87,7 @@ def converted(shared_stage: Stage) -> End:
 
 
 def chatty(stage: Stage) -> str:
-    """The hollow model with a template that takes any chat."""
+    """Return the hollow model with a template that takes any chat."""
     path = stage.model / "chat_template.jinja"
     path.write_text(
         "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}{% for c in m.tool_calls or [] %}"
@@ -192,7 +192,7 @@ def test_alpaca_mapped_by_columns_keeps_its_input(stage: Stage) -> None:
     assert "columns not read" not in usual.printed + own.printed
 
 
-def test_columns_that_nobody_reads_are_named_once_with_their_share(stage: Stage) -> None:
+def test_unused_columns_are_named_once_with_their_share(stage: Stage) -> None:
     rows: list[dict[str, Any]] = [chat(f"{number}?") | {"id": number} for number in range(20)]
     rows[3]["note\n\x1b[31m"] = "x"
     for row in rows[:10]:

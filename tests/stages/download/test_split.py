@@ -89,7 +89,7 @@ TEXT = lines([{"document": "One, two, three. " * 9}])
         (TOKENS, CHAT, ("messages", "processed")),
     ],
 )
-def test_an_evaluation_set_of_another_kind_is_refused(
+def test_an_evaluation_set_of_another_kind_is_rejected(
     stage: Stage, train: bytes, held_out: bytes, kinds: tuple[str, str]
 ) -> None:
     end = stage.run("--uri", stage.file("a.jsonl", train), "--eval-uri", stage.file("b.jsonl", held_out))
@@ -141,7 +141,7 @@ def test_a_value_out_of_range_is_a_usage_error(stage: Stage, given: str) -> None
         ('{"prompt": "\\ud800"}', "is not JSON"),
     ],
 )
-def test_columns_that_are_no_map_are_a_usage_error(stage: Stage, columns: str, sentence: str) -> None:
+def test_columns_that_are_not_a_map_are_a_usage_error(stage: Stage, columns: str, sentence: str) -> None:
     assert sentence in stage.run("--uri", stage.file("a.jsonl", CHAT), f"--columns={columns}").failed(2)
 
 

@@ -19,7 +19,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def options(stage: Stage) -> list[str]:
-    """Every row trains, in its order, and rejected rows are dropped."""
+    """Return every row trains, in its order, and rejected rows are dropped."""
     return [
         "--uri",
         stage.file("rows.jsonl", ROWS),
@@ -29,7 +29,7 @@ def options(stage: Stage) -> list[str]:
     ]
 
 
-def test_a_template_that_writes_nothing_of_a_chat_is_refused(stage: Stage, model: Path) -> None:
+def test_a_template_that_writes_nothing_of_a_chat_is_rejected(stage: Stage, model: Path) -> None:
     (model / "chat_template.jinja").write_text(TURN.replace("SAID", "'Hello.'"))
     error = stage.run(*options(stage), model=str(model)).failed(2)
     assert "its chat template writes the same text for every chat" in error
@@ -56,7 +56,7 @@ def test_a_template_file_of_processors_beside_the_tokenizer_is_named(stage: Stag
     assert "".join(piece["text"] for piece in preview).startswith("<|im_start|>user\nWho came?")
 
 
-def test_a_template_file_of_processors_alone_is_named_in_the_sentence(stage: Stage, model: Path) -> None:
+def test_a_template_file_of_processors_alone_is_named_in_the_message(stage: Stage, model: Path) -> None:
     (model / "chat_template.jinja").rename(model / LEGACY)
     (model / LEGACY).write_text(json.dumps({"chat_template": TEMPLATE}))
     error = stage.run(*options(stage), model=str(model)).failed(2)
@@ -64,7 +64,7 @@ def test_a_template_file_of_processors_alone_is_named_in_the_sentence(stage: Sta
     assert f"{LEGACY}, which transformers reads for processors only" in error
 
 
-def test_an_architecture_that_is_not_the_one_that_is_built_is_said(stage: Stage, model: Path) -> None:
+def test_an_architecture_that_is_not_the_one_that_is_built_is_reported(stage: Stage, model: Path) -> None:
     edit(model / "config.json", lambda value: value.update(architectures=["NoSuchModel"]))
     end = stage.good(*options(stage), model=str(model))
     assert 'chose architecture value=LlamaForCausalLM reason="config.json names NoSuchModel' in end.printed

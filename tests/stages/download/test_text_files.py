@@ -101,7 +101,7 @@ def ends(shared_stage: Stage) -> dict[str, End]:
 
 
 @pytest.mark.parametrize("name", list(READ))
-def test_a_table_is_read_and_what_was_chosen_said(ends: dict[str, End], name: str) -> None:
+def test_a_table_is_read_and_what_was_chosen_reported(ends: dict[str, End], name: str) -> None:
     assert ends[name].code == 0, ends[name].printed
     assert ends[name].rows("train.jsonl") == ROWS
     assert READ[name][1] in ends[name].printed

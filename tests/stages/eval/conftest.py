@@ -105,7 +105,7 @@ OTHER_ROWS: list[dict[str, Any]] = [
     },
     {"input_ids": [5, 9999], "labels": [-100, 9999]},
 ]
-"""Rows that are no chat, and two that no model reads: one is too long, one has a token of no vocabulary."""
+"""Rows that are not chats, and two that no model reads: one is too long, one has a token of no vocabulary."""
 
 
 LONG_NAME = "leaderboard_bbh_tracking_shuffled_objects_seven_objects"

@@ -84,12 +84,12 @@ MODELS = {
         (*PLANTED, "--chat-template"),
         "the chat template of the tuned model cannot write a question (",
     ),
-    "a tokenizer that is none": (
+    "an invalid tokenizer": (
         written("tokenizer.json", "{"),
         PLANTED,
         "the tuned model cannot be loaded (",
     ),
-    "a tokenizer that is none, for a template": (
+    "an invalid tokenizer, for a template": (
         written("tokenizer.json", "{"),
         (*PLANTED, "--chat-template"),
         "the tokenizer of the tuned model cannot be loaded (",
@@ -100,12 +100,12 @@ MODELS = {
         HELD,
         "/train/model cannot be read (ValueError: ",
     ),
-    "a configuration that is no JSON": (
+    "a configuration that is not JSON": (
         written("config.json", "{"),
         HELD,
         "config.json of the tuned model is not JSON (",
     ),
-    "a shape that is none": (
+    "an invalid shape": (
         configured(num_attention_heads=0),
         PLANTED,
         "the tuned model cannot be loaded (",
@@ -115,7 +115,7 @@ MODELS = {
 
 
 def finds(stage: Stage, run_id: str, *args: str) -> str:
-    """What an evaluation prints that ends with exit code 2 and no traceback."""
+    """Return what an evaluation prints that ends with exit code 2 and no traceback."""
     code, printed = stage.run(run_id, *args)
     assert code == 2, printed
     assert "Traceback" not in printed and "This is a bug" not in printed
@@ -159,7 +159,7 @@ SETTINGS = {
         "the base model cannot answer held-out answers (",
         "eval.holdout.maxNewTokens",
     ),
-    "a precision that is none": (
+    "an invalid precision": (
         (*PLANTED, '--model-args={"dtype": "float17"}'),
         "the base model cannot be loaded (",
         "Check eval.modelArgs",
@@ -173,7 +173,7 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("kind", SETTINGS)
-def test_a_setting_that_a_library_refuses_is_named(
+def test_a_setting_that_a_library_rejects_is_named(
     stage: Stage, base_model: Path, tmp_path: Path, kind: str
 ) -> None:
     args, seen, remedy = SETTINGS[kind]
@@ -242,7 +242,7 @@ def test_a_choice_without_a_token_is_named(stage: Stage, base_model: Path, tmp_p
     )
 
 
-def test_a_model_without_a_template_is_still_told_so(stage: Stage, base_model: Path, tmp_path: Path) -> None:
+def test_a_model_without_a_template_is_still_reported(stage: Stage, base_model: Path, tmp_path: Path) -> None:
     tuned = with_template(base_model, tmp_path / "model", None)
     make_trained_run(stage.workspace, "bare", base=base_model, tuned=tuned, rows=village_rows(4))
     said = finds(stage, "bare", "--tasks=osft_verbs", "--limit=2", "--no-holdout", "--chat-template")

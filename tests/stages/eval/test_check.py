@@ -50,7 +50,7 @@ def test_defaults_pass_in_seconds_without_a_run_a_model_or_a_gpu(tmp_path: Path)
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 30
 
 
-def test_all_problems_are_said_at_once_each_in_a_sentence(tmp_path: Path, tasks: Path) -> None:
+def test_all_problems_are_reported_at_once_each_in_a_message(tmp_path: Path, tasks: Path) -> None:
     own_task(tasks, "coded", LOCAL + CHOICES + "unsafe_code: true\n")
     code, printed, said = check(
         tmp_path,
@@ -119,12 +119,12 @@ BROKEN = {
         "The file {folder}/broken.yaml there cannot be read",
     ),
     "an unknown key": ("task: broken\nshots: 3\n" + LOCAL + CHOICES, "shots"),
-    "an output type that is none": ("task: broken\noutput_type: guess\n" + LOCAL, "'guess'"),
-    "a metric that is none": (
+    "an unknown output type": ("task: broken\noutput_type: guess\n" + LOCAL, "'guess'"),
+    "an unknown metric": (
         "task: broken\n" + LOCAL + CHOICES + "metric_list: [{{aggregation: mean}}]\n",
         "'metric' key not provided",
     ),
-    "a template that is none": (
+    "an invalid template": (
         "task: broken\n" + LOCAL + CHOICES.replace("text: question", "text: '{{{{ question'"),
         "task 'broken'",
     ),

@@ -103,7 +103,7 @@ def test_every_item_scores_as_lm_eval_alone_scores_it(stage: Stage, tmp_path: Pa
         assert ours == theirs
 
 
-def test_the_record_names_the_model_that_goes_on(stage: Stage) -> None:
+def test_the_record_names_the_model_to_register(stage: Stage) -> None:
     record = stage.record("a")
     train = json.loads((stage.workspace / "runs/a/train/record.json").read_text())
     assert record["details"]["model"] == train["details"]["model"]
@@ -121,7 +121,7 @@ def test_the_record_names_the_model_that_goes_on(stage: Stage) -> None:
     } <= left
 
 
-def test_every_choice_made_is_said_with_its_reason(stage: Stage, measured: tuple[int, str]) -> None:
+def test_every_choice_made_is_reported_with_its_reason(stage: Stage, measured: tuple[int, str]) -> None:
     assert "eval chose dtype value=" in measured[1]
     assert {choice["name"] for choice in stage.record("a")["choices"]} >= {"dtype"}
 

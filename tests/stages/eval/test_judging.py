@@ -50,7 +50,7 @@ def change_kept_result(stage: Stage, part: str) -> None:
             path.write_text(json.dumps({**kept, "result": {**kept["result"], "value": 1.0}}))
 
 
-def test_a_killed_evaluation_goes_on_with_the_tuned_model(
+def test_a_killed_evaluation_resumes_with_the_tuned_model(
     stage: Stage, base_model: Path, blank_model: Path, measured: tuple[int, str]
 ) -> None:
     """The settings of run `a`, so that of the base only what was changed is measured again."""
@@ -65,14 +65,14 @@ def test_a_killed_evaluation_goes_on_with_the_tuned_model(
     change_kept_result(stage, "osft_capitals")
     code, printed = stage.run("killed", *arguments)
     assert code == 0, printed
-    assert "kept result is damaged or changed, measuring again part=osft_capitals" in printed
+    assert "cached result is damaged or changed, measuring again part=osft_capitals" in printed
     assert 'chose base results value="5 of 6 kept"' in printed
     assert re.search('chose tuned results value="[1-5] of 6 kept"', printed)
     assert stage.results("killed")["groups"] == stage.results("a")["groups"]
     assert not work.exists()
 
 
-def test_a_planted_drop_is_refused_and_stays_refused(
+def test_a_planted_drop_is_rejected_and_stays_refused(
     stage: Stage, base_model: Path, blank_model: Path, measured: tuple[int, str], tmp_path: Path
 ) -> None:
     """Right is what the base model says, and only items are asked that the tuned model answers otherwise."""
@@ -128,7 +128,7 @@ def test_results_of_an_older_version_are_made_again_and_not_taken_for_done(
     assert "already done" in stage.run("older", *arguments)[1]
 
 
-def test_a_fall_that_the_gates_allow_is_said_beside_passed(
+def test_a_fall_that_the_gates_allow_is_shown_beside_passed(
     stage: Stage, base_model: Path, blank_model: Path, measured: tuple[int, str], tmp_path: Path
 ) -> None:
     """Right is what the base model says; the blank model says something else."""
@@ -146,7 +146,7 @@ def test_a_fall_that_the_gates_allow_is_said_beside_passed(
     assert code == 0, printed
     results = stage.results("allowed")
     assert results["gates"]["limits"] == {"planted": {"allowed": 100, "used": 100, "counts": True}}
-    allowed = "Planted fell by 100.0 points, more than chance explains, and the gate allows 100."
+    allowed = "Planted fell by 100.0 points, more than expected by chance, and the gate allows 100."
     assert results["summary"]["gates"]["sentence"] == f"Gates passed: {allowed}"
     assert f"**Gates passed**: {allowed}" in (stage.dir("allowed") / "report.md").read_text()
     page = (stage.dir("allowed") / "report.html").read_text()

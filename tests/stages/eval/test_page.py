@@ -54,7 +54,7 @@ def page(request: pytest.FixtureRequest, opened: Browser, stage: Stage) -> Brows
     return opened
 
 
-def test_nothing_is_complained_about_and_nothing_is_fetched(page: Browser) -> None:
+def test_nothing_is_reported_and_nothing_is_fetched(page: Browser) -> None:
     assert page.complaints() == []
     assert [url.partition(":")[0] for url in page.requests()] == ["file"]
 

@@ -28,7 +28,7 @@ def test_held_out_loss_and_perplexity_count_the_answers_tokens_only(stage: Stage
 
 
 def test_golden_numbers_of_the_text_metrics(stage: Stage) -> None:
-    """Worked out by hand from the five pairs in conftest.py."""
+    """Computed by hand from the five pairs in conftest.py."""
     holdout = stage.results("served")["holdout"]
     assert holdout["generated"] == 5
     assert holdout["exact_match"] == {"base": pytest.approx(1 / 5), "tuned": pytest.approx(2 / 5)}
@@ -110,7 +110,7 @@ def test_nothing_of_a_server_is_kept_for_other_runs(stage: Stage, spoken: Spoken
     assert not any("openai" in text for text in kept)
 
 
-def test_a_server_that_is_away_is_tried_again_later(stage: Stage, spoken: Spoken) -> None:
+def test_an_unavailable_server_is_retried_later(stage: Stage, spoken: Spoken) -> None:
     make_trained_run(
         stage.workspace, "away", base=spoken.model, tuned=spoken.model, rows=golden_rows()[:1]
     )  # fmt: skip
@@ -119,7 +119,7 @@ def test_a_server_that_is_away_is_tried_again_later(stage: Stage, spoken: Spoken
         '--model-args={"max_retries": 1}'
     )  # fmt: skip
     assert code == 75, printed
-    assert "the model server is away" in printed
+    assert "the model server is unavailable" in printed
 
 
 def test_a_model_that_the_server_does_not_know_is_the_users_to_fix(stage: Stage, spoken: Spoken) -> None:
@@ -134,10 +134,10 @@ def test_a_model_that_the_server_does_not_know_is_the_users_to_fix(stage: Stage,
 TOKEN_ROWS = [{"input_ids": [5, 6, 7, 8, 9, 10], "labels": [-100, 6, 7, -100, -100, 10]}]
 
 
-def test_a_model_without_a_chat_template_is_a_sentence(
+def test_a_model_without_a_chat_template_is_reported(
     stage: Stage, base_model: Path, spoken: Spoken, tmp_path: Path
 ) -> None:
-    """Chats never get here without one: download rejects them. Tasks may ask for it all the same."""
+    """Chats never get here without one: download rejects them. Tasks may still need it."""
     bare = with_template(base_model, tmp_path / "bare", None)
     assert INST not in (base_model / "chat_template.jinja").read_text()
     make_trained_run(stage.workspace, "bare", base=bare, tuned=bare, rows=TOKEN_ROWS)

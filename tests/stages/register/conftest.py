@@ -57,7 +57,7 @@ class Stage:
         return process.returncode, output
 
     def done(self, *args: str, run_id: str = RUN, env: dict[str, str] | None = None) -> dict[str, Any]:
-        """The record of a start that must end well."""
+        """Return the record of a start that must end well."""
         code, printed = self.run(*args, run_id=run_id, env=env)
         assert code == 0, printed
         return self.record(run_id)
@@ -81,7 +81,7 @@ def stage(ready: Path, registry: Registry, tmp_path: Path, request: pytest.Fixtu
 
 @pytest.fixture
 def fresh_stage(registry: Registry, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Stage]:
-    """A stage over a workspace of its own."""
+    """A stage over its own workspace."""
 
     def make(folder: str = "workspace", **run: Any) -> Stage:
         workspace = tmp_path / folder

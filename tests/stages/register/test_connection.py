@@ -46,7 +46,7 @@ def test_an_address_without_a_scheme_is_https_when_a_ca_is_given(
     assert len(registry.versions(stage.name)) == 1
 
 
-def test_a_certificate_of_an_unknown_ca_is_refused(
+def test_a_certificate_of_an_unknown_ca_is_rejected(
     stage: Stage, registry: Registry, certificates: Certificates
 ) -> None:
     with proxy(registry.address, tls=certificates) as address:
@@ -56,7 +56,7 @@ def test_a_certificate_of_an_unknown_ca_is_refused(
         stage.done(f"--address={address}", "--insecure-skip-tls-verify")
 
 
-def test_https_to_a_server_without_tls_is_a_sentence(stage: Stage, registry: Registry) -> None:
+def test_https_to_a_server_without_tls_is_reported(stage: Stage, registry: Registry) -> None:
     code, printed = stage.run(f"--address={registry.address.replace('http', 'https')}")
     assert code == 2, printed
     assert "http:// address if it has no TLS" in printed
@@ -65,7 +65,7 @@ def test_https_to_a_server_without_tls_is_a_sentence(stage: Stage, registry: Reg
 @pytest.mark.parametrize(
     ("token", "words"), [("", "It wants a token"), ("wrong-token-99", "does not know the token")]
 )
-def test_a_missing_or_wrong_token_is_told_apart(
+def test_a_missing_or_wrong_token_is_reported_as_such(
     stage: Stage, registry: Registry, token: str, words: str
 ) -> None:
     with proxy(registry.address, before=bearer(TOKEN)) as address:
@@ -76,7 +76,7 @@ def test_a_missing_or_wrong_token_is_told_apart(
     assert not registry.models(stage.name)
 
 
-def test_a_token_without_rights_is_told_apart(stage: Stage, registry: Registry) -> None:
+def test_a_token_without_rights_is_reported_as_such(stage: Stage, registry: Registry) -> None:
     def read_only(request: Request) -> Answer | None:
         return None if request.method == "GET" else refusal(403, "read only")
 
@@ -94,7 +94,7 @@ def test_a_token_never_travels_in_clear(stage: Stage, address: str) -> None:
 
 
 def test_a_newer_server_is_spoken_to_in_v1(stage: Stage, registry: Registry) -> None:
-    """The real server here (0.3.0) speaks v1alpha3 only: a loopback proxy takes v1's paths to it and hides
+    """The real server here (0.3.0) supports v1alpha3 only: a loopback proxy takes v1's paths to it and hides
     the old ones. Paths are v1's; bodies and behaviour are v1alpha3's, the same for what we send."""
 
     def only_v1(request: Request) -> Answer | None:
@@ -121,7 +121,7 @@ def test_a_newer_server_is_spoken_to_in_v1(stage: Stage, registry: Registry) -> 
         ((302, {"Location": "https://login/?state=secret"}, b""), "302 Found to https://login/ at"),
     ],
 )
-def test_a_server_that_is_no_registry_is_named_as_that(
+def test_a_server_that_is_not_a_registry_is_named_as_that(
     stage: Stage, registry: Registry, answer: Answer, words: str
 ) -> None:
     with proxy(registry.address, before=lambda request: answer) as address:
@@ -145,7 +145,7 @@ def test_what_a_server_says_forges_no_line(stage: Stage, registry: Registry, sta
     assert r"no \x1b[2K2024-01-01T00:00:00Z register done" in lines[-1]
 
 
-def test_an_answer_nested_too_deep_is_no_registry(stage: Stage, registry: Registry) -> None:
+def test_an_answer_nested_too_deep_is_not_a_registry(stage: Stage, registry: Registry) -> None:
     answer: Answer = (200, {"Content-Type": "application/json"}, b"[" * 100_000)
     with proxy(registry.address, before=lambda request: answer) as address:
         code, printed = stage.run(f"--address={address}")
@@ -155,7 +155,7 @@ def test_an_answer_nested_too_deep_is_no_registry(stage: Stage, registry: Regist
 
 @pytest.mark.parametrize("flag", ["--token-file", "--ca-file"])
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder", "huge"])
-def test_a_secret_that_is_no_file_is_a_sentence(
+def test_a_secret_that_is_not_a_file_is_named(
     stage: Stage, registry: Registry, tmp_path: Path, flag: str, kind: str
 ) -> None:
     file = tmp_path / "given"
@@ -179,7 +179,7 @@ def test_a_secret_that_is_no_file_is_a_sentence(
     "address",
     ["canary:canary@host:8080", "http://canary:canary/x@host.example:80", "https://host?token=canary"],
 )
-def test_the_sentence_about_credentials_in_an_address_does_not_show_them(stage: Stage, address: str) -> None:
+def test_the_message_about_credentials_in_an_address_does_not_show_them(stage: Stage, address: str) -> None:
     code, printed = stage.run(f"--address={address}")
     assert code == 2, printed
     assert "registry address" in printed
@@ -211,7 +211,7 @@ def test_a_server_that_recovers_is_waited_for(stage: Stage, registry: Registry) 
         if request.method != "POST" or failed.get(request.path, 0) != side:
             return None
         failed[request.path] = side + 1
-        return refusal(status, "try again")
+        return refusal(status, "come back later")
 
     with proxy(
         registry.address,
@@ -240,7 +240,7 @@ def test_a_server_that_stays_broken_is_worth_another_try_later(stage: Stage, reg
         (["--address=http://me:word@127.0.0.1:1"], "Credentials go into"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(stage: Stage, args: list[str], words: str) -> None:
+def test_settings_that_cannot_work_are_rejected(stage: Stage, args: list[str], words: str) -> None:
     code, printed = stage.run(*args)
     assert code == 2, printed
     assert words in printed.replace("\n", " ")

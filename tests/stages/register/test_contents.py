@@ -143,7 +143,7 @@ def test_what_a_user_writes_is_registered_printable(stage: Stage, registry: Regi
     assert "<script>" not in card and "canary" not in card
 
 
-def test_an_address_that_is_none_leaves_an_earlier_record(stage: Stage) -> None:
+def test_an_invalid_address_leaves_an_earlier_record(stage: Stage) -> None:
     before = stage.done()
     assert stage.run("--address=http://[::1")[0] == 2
     assert stage.record() == before
@@ -180,7 +180,7 @@ def test_names_that_only_look_alike_to_the_server_are_kept_apart(stage: Stage, r
     assert [v["name"] for v in registry.versions("look_alike")] == ["v_1"]
 
 
-def test_a_name_in_other_capitals_is_a_sentence_and_not_a_second_model(
+def test_a_name_in_other_capitals_is_reported_and_not_a_second_model(
     stage: Stage, registry: Registry
 ) -> None:
     stage.name = "Capital"
@@ -207,13 +207,13 @@ def test_a_name_in_other_capitals_is_a_sentence_and_not_a_second_model(
         ("--timeout-seconds=nan", "Invalid value for '--timeout-seconds'"),
         ('--metadata={"a\\nb": 1}', "expected names of 1 to 200 printable characters"),
         ("--description=caf\udce9", r"the input description holds 'caf\xe9', which is not UTF-8"),
-        ("--claim=My_Claim", "expected the PVC's name as kubectl has it"),
+        ("--claim=My_Claim", "expected the PVC's name as kubectl shows it"),
         ("--address=http://ü..x", "is not a registry address"),
         ("--claim=", "neither a claim nor a URI"),
         ("--address=ftp://registry", "is not a registry address"),
     ],
 )
-def test_what_cannot_be_registered_is_refused_with_a_sentence(
+def test_what_cannot_be_registered_is_rejected_with_a_message(
     stage: Stage, registry: Registry, flag: str, words: str
 ) -> None:
     code, printed = stage.run(flag)
@@ -222,7 +222,7 @@ def test_what_cannot_be_registered_is_refused_with_a_sentence(
     assert not registry.models(stage.name)
 
 
-def test_an_archived_model_is_refused(stage: Stage, registry: Registry) -> None:
+def test_an_archived_model_is_rejected(stage: Stage, registry: Registry) -> None:
     model = registry.post("registered_models", {"name": stage.name, "state": "ARCHIVED"})
     code, printed = stage.run()
     assert code == 2, printed
@@ -251,7 +251,7 @@ def test_without_eval_the_version_says_that_it_was_not_judged(
     assert "Not evaluated" in (stage.workspace / "runs" / RUN / "register" / "model-card.md").read_text()
 
 
-def test_results_of_another_training_are_refused(
+def test_results_of_another_training_are_rejected(
     fresh_stage: Callable[..., Stage], registry: Registry
 ) -> None:
     stage = fresh_stage()
@@ -277,7 +277,7 @@ def test_a_model_whose_code_was_trusted_says_so_in_the_card_and_the_registry(
     assert witness(registry.address, stage.name, "v1")["properties"]["base_model_trust_remote_code"] is True
     card = (run / "register" / "model-card.md").read_text()
     assert "AutoTokenizer.from_pretrained(path, trust_remote_code=True)" in card
-    assert "It brings Python code of its own" in card
+    assert "It includes Python code that runs" in card
 
 
 def test_an_empty_address_leaves_registration_out_and_says_so(stage: Stage) -> None:
@@ -311,7 +311,7 @@ def test_the_card_can_be_read_by_hubs_and_people(stage: Stage) -> None:
     assert front["license"] == "apache-2.0"
     assert front["library_name"] == "transformers"
     assert "| Loss | 3.840 | 2.690 | -1.150 |" in text
-    assert "| World capitals | 149 | 81.9 % | 77.9 % | -4.0 | 2 | 8 | 0.11 | no sure change |" in text
+    assert "| World capitals | 149 | 81.9 % | 77.9 % | -4.0 | 2 | 8 | 0.11 | no clear change |" in text
     assert "| Odd \\| name | 3 | 1 | 1 | 0 | - | - | - | not tested |" in text
     for became in (
         "trained on | 1752", "held out for evaluation | 200", "rejected | 10",
@@ -334,16 +334,15 @@ def test_a_fall_of_the_suite_comes_first_in_the_card_though_no_task_fell_for_sur
     summary = json.loads((run / "eval" / "results.json").read_text())["summary"]
     assert paragraphs[1] == summary["headline"]
     assert paragraphs[1] == "It learned the new rows, but it forgot some of what it knew."
-    allowed = "Retention suite fell by 2.3 points, more than chance explains, and the gate allows 6."
+    allowed = "Retention suite fell by 2.3 points, more than expected by chance, and the gate allows 6."
     assert paragraphs[2] == f"Gates passed: {allowed}"
     (table,) = (part for part in paragraphs if part.startswith("| task |"))
     assert table.splitlines()[2] == (
         r"| **Retention suite** | 724 | 82.9 % | 80.5 % | -2.3 | 7 | 24 | 0.003 | fell |"
     )
-    assert paragraphs[paragraphs.index(table) + 1].startswith("Retention suite fell by more than chance")
-    assert (
-        "Currencies of countries is closest to its limit, 4.4 points down where 6 are allowed." in paragraphs
-    )
+    assert paragraphs[paragraphs.index(table) + 1].startswith("Retention suite fell by more than expected")
+    closest = "Currencies of countries is closest to its limit: it fell by 4.4 points, and 6 are allowed."
+    assert closest in paragraphs
 
 
 def test_the_registry_can_be_asked_for_what_was_forgotten(stage: Stage, registry: Registry) -> None:
@@ -353,8 +352,8 @@ def test_the_registry_can_be_asked_for_what_was_forgotten(stage: Stage, registry
         "eval_verdict": "worse",
         "eval_learned": "learned",
         "eval_headline": "It learned the new rows, but it forgot some of what it knew.",
-        "eval_gates": "Gates passed: Retention suite fell by 2.3 points, more than chance explains, and the "
-        "gate allows 6.",
+        "eval_gates": "Gates passed: Retention suite fell by 2.3 points, more than expected by chance, and "
+        "the gate allows 6.",
         "eval_gates_passed": True,
         "eval_gates_closest": "osft_currencies",
         "eval_gates_allowed": 6.0,

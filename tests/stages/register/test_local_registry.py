@@ -1,4 +1,4 @@
-"""`scripts/local-registry`: started, found, used and gone again, whatever happens to its parent."""
+"""`scripts/local-registry`: started, found, used and stopped, whatever happens to its parent."""
 
 import os
 import signal

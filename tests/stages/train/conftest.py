@@ -238,11 +238,11 @@ def rows_written(stage: Stage) -> int:
 
 @pytest.fixture(scope="session")
 def stopped(stage: Stage, killed: Killed) -> Ended:
-    """Then started again, and told to stop in its second epoch."""
+    """Then started again, and sent SIGTERM in its second epoch."""
     process = stage.start("story", *WHOLE)
     stage.wait_for_step("story", 8, process)
     process.send_signal(signal.SIGTERM)
-    os.kill(stage.workers("story")[0], signal.SIGTERM)  # as whoever stops a whole machine does
+    os.kill(stage.workers("story")[0], signal.SIGTERM)  # as the shutdown of a whole machine does
     printed, _ = process.communicate(timeout=120)
     files = sorted(path.name for path in stage.dir("story").iterdir())
     return Ended(process.returncode, printed, files, rows_written(stage))

@@ -7,7 +7,7 @@ from tests.stages.train.conftest import WHOLE, Done, Ended, Killed, Stage, whole
 from tests.support.tiny_model import chat_rows
 
 
-def test_a_stop_before_the_first_step_waits_for_nothing(stage: Stage) -> None:
+def test_a_stop_before_the_first_step_ends_at_once(stage: Stage) -> None:
     stage.download("early", whole_rows())
     process = stage.start("early", *WHOLE)
     while not stage.workers("early") and process.poll() is None:
@@ -15,7 +15,7 @@ def test_a_stop_before_the_first_step_waits_for_nothing(stage: Stage) -> None:
     process.send_signal(signal.SIGTERM)
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == 75, printed
-    assert "told to stop before the first step of this start" in printed
+    assert "SIGTERM received before the first step of this start" in printed
     assert "train training" not in printed and stage.workers("early") == []
 
 
@@ -49,16 +49,16 @@ def test_a_full_state_is_taken_during_training_and_is_whole(killed: Killed) -> N
 def test_a_kill_costs_the_steps_since_the_last_full_state(killed: Killed, stopped: Ended) -> None:
     kept = int(next(name for name in killed.states if name.startswith("step_")).removeprefix("step_"))
     assert f"train chose resume value={kept} reason=" in stopped.printed
-    assert "going on from the last full state" in stopped.printed
+    assert "resuming from the last full state" in stopped.printed
 
 
-def test_a_stop_is_to_be_tried_again_and_no_success(stopped: Ended) -> None:
+def test_a_stopped_training_exits_to_be_retried(stopped: Ended) -> None:
     assert stopped.code == 75, stopped.printed
     assert "told to stop at step" in stopped.printed and "Start again to go on." in stopped.printed
     assert not {"record.json", "model"} & set(stopped.files)
 
 
-def test_training_goes_on_in_a_later_epoch(finished: Ended, stage: Stage) -> None:
+def test_training_resumes_in_a_later_epoch(finished: Ended, stage: Stage) -> None:
     assert finished.code == 0, finished.printed
     assert [line["step"] for line in stage.metrics("story")] == list(range(1, 19))
     assert "Resumed at step=" in (stage.dir("story") / "train.log").read_text()

@@ -85,7 +85,7 @@ VALIDATION = '--extra={"validation_split": 0.1, "validate_at_epoch": true}'
         ),
     ],
 )
-def test_a_run_that_cannot_learn_is_refused_before_a_model_is_loaded(
+def test_a_run_that_cannot_learn_is_rejected_before_a_model_is_loaded(
     stage: Stage, ready: str, args: list[str], said: list[str]
 ) -> None:
     code, printed = stage.run(ready, *args)
@@ -95,13 +95,13 @@ def test_a_run_that_cannot_learn_is_refused_before_a_model_is_loaded(
     assert not (stage.dir(ready) / "train.log").exists(), "a worker was started"
 
 
-def test_blocks_that_no_gpu_takes_are_refused(stage: Stage, plain: tuple[str, int]) -> None:
+def test_blocks_that_no_gpu_takes_are_rejected(stage: Stage, plain: tuple[str, int]) -> None:
     code, printed = stage.run(plain[0], "--is-pretraining", "--block-size=2000")
     assert code == 2, printed
     assert "--block-size (train.pretraining.blockSize) is 2000 and --max-tokens-per-gpu" in printed
 
 
-def test_a_last_block_of_one_token_is_no_step(stage: Stage, plain: tuple[str, int]) -> None:
+def test_a_last_block_of_one_token_makes_no_step(stage: Stage, plain: tuple[str, int]) -> None:
     """Its loss would be 0 / 0, and the sentence would blame the learning rate."""
     run_id, tokens = plain
     args = ("--is-pretraining", f"--block-size={tokens - 1}", "--effective-batch-size=1")
@@ -139,7 +139,7 @@ def test_a_token_that_the_base_model_does_not_know_ends_before_training(stage: S
     assert "token id 9999 is outside the base model's" in printed
 
 
-def test_one_row_is_told_as_it_is(stage: Stage) -> None:
+def test_one_row_is_reported_as_it_is(stage: Stage) -> None:
     """Not as data.trainFraction 1, which it is not."""
     stage.download("one", chat_rows(1), None, "--train-fraction=0.9")
     code, printed = stage.run("one")

@@ -81,7 +81,7 @@ def pair(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     return Pair(stage.workspace / record["details"]["model"]["path"], stage.dir("rich") / "model", printed)
 
 
-def test_tensors_that_the_architecture_does_not_take_are_no_error_after_training(pair: Pair) -> None:
+def test_tensors_that_the_architecture_does_not_take_do_not_fail_after_training(pair: Pair) -> None:
     ignored = "train tensors that this architecture does not take are ignored tensors=3"
     assert pair.printed.index(ignored) < pair.printed.index("train training step=")
 

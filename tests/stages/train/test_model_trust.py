@@ -56,7 +56,7 @@ def test_code_in_the_cache_runs_in_neither_stage_nor_worker(stage: Stage, tmp_pa
     assert code == 0, printed
 
 
-def test_a_type_that_needs_code_is_refused_before_training(stage: Stage, tmp_path: Path) -> None:
+def test_a_type_that_needs_code_is_rejected_before_training(stage: Stage, tmp_path: Path) -> None:
     stage.download("needs", chat_rows(16))
     replaced(stage, "needs", "village", tmp_path / "mark")
     code, printed = stage.run("needs", *ARGS)

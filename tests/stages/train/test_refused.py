@@ -29,10 +29,10 @@ def ready(stage: Stage) -> str:
         (["--extra={bad"], "is not JSON"),
         (["--mlflow-tracking-uri=https://me:pw@host"], "MLFLOW_TRACKING_USERNAME"),
         (["--wandb-project=ours"], "WANDB_API_KEY is empty"),
-        (["--learning-rate=nan"], "nan is not a number that can be used here"),
+        (["--learning-rate=nan"], "nan is not a valid number"),
     ],
 )
-def test_values_that_would_be_misread_are_refused(
+def test_values_that_would_be_misread_are_rejected(
     stage: Stage, ready: str, args: list[str], said: str
 ) -> None:
     code, printed = stage.run(ready, *args)
@@ -41,7 +41,7 @@ def test_values_that_would_be_misread_are_refused(
     assert "Traceback" not in printed
 
 
-def test_all_problems_are_told_together(stage: Stage, ready: str) -> None:
+def test_all_problems_are_reported_together(stage: Stage, ready: str) -> None:
     code, printed = stage.run(ready, "--unfreeze-rank-ratio=1", "--no-save-final-checkpoint")
     assert code == 2
     assert "reads that as 0.5" in printed and "would leave no model" in printed
@@ -93,15 +93,15 @@ def test_rows_that_are_all_longer_than_training_takes_are_an_error_with_their_nu
     assert "Raise train.maxSequenceLength (--max-seq-len)" in printed
 
 
-def test_a_loss_that_is_no_number_ends_the_training(stage: Stage) -> None:
+def test_a_loss_that_is_not_a_number_ends_the_training(stage: Stage) -> None:
     stage.download("astray", chat_rows(64))
     code, printed = stage.run("astray", "--effective-batch-size=4", "--learning-rate=1e30", "--num-epochs=40")
     assert code == 2, printed
-    assert "is not a number: training went astray" in printed and "train.learningRate" in printed
+    assert "is not a number: training diverged" in printed and "train.learningRate" in printed
     assert not (stage.dir("astray") / "record.json").exists()
 
 
-def test_a_worker_killed_for_memory_is_told_with_advice(stage: Stage, ready: str) -> None:
+def test_a_worker_killed_for_memory_is_reported_with_advice(stage: Stage, ready: str) -> None:
     """The kernel ends a process that takes too much memory with SIGKILL."""
     process = stage.start(ready, "--effective-batch-size=4", "--num-epochs=200")
     stage.wait_for_step(ready, 1, process)

@@ -17,7 +17,7 @@ MATRICES = 14  # two layers with seven each
 
 
 def header(path: Path) -> dict[str, Any]:
-    """The header of a safetensors file."""
+    """Return the header of a safetensors file."""
     data = path.read_bytes()
     (size,) = struct.unpack("<Q", data[:8])
     return dict(json.loads(data[8 : 8 + size]))
@@ -63,13 +63,13 @@ def test_the_message_says_the_rows_that_trained(whole: Done) -> None:
     assert whole.record["message"].startswith("tuned in 18 steps on 46 rows (3 dropped), loss ")
 
 
-def test_steps_and_time_are_told_before_the_first_step(whole: Done) -> None:
+def test_steps_and_time_are_reported_before_the_first_step(whole: Done) -> None:
     plan = whole.printed.index("train plan steps=18 steps_per_epoch=6 rows=46 epochs=3 about_minutes=")
     assert plan < whole.printed.index("train training step=")
     assert whole.record["details"]["estimate"]["steps"] == 18
 
 
-def test_progress_tells_step_loss_speed_and_time_left(whole: Done) -> None:
+def test_progress_reports_step_loss_speed_and_time_left(whole: Done) -> None:
     line = next(line for line in whole.printed.splitlines() if " training step=18/18 " in line)
     assert all(f" {key}=" in line for key in ("loss", "tokens_per_s", "left"))
 
@@ -161,7 +161,7 @@ def test_the_chart_is_a_picture_of_every_step(whole: Done) -> None:
     assert "Training loss" in str(root.findtext(f"{space}title"))
 
 
-def test_the_record_tells_how_it_was_made(whole: Done) -> None:
+def test_the_record_says_how_it_was_made(whole: Done) -> None:
     details, choices = whole.record["details"], {c["name"]: c for c in whole.record["choices"]}
     assert (details["device"], details["backend"]) == ("cpu", "mini-trainer-cpu")
     assert details["arguments"]["beta2"] == 0.97

@@ -21,7 +21,7 @@ REFUSED = {"messages": [{"role": "user", "content": "Nobody answers."}]}
 
 
 def tokens(stage: Stage, record: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows that training reads."""
+    """Return the rows that training reads."""
     path = stage.workspace / record["details"]["tokens"]["path"] / "train.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -156,7 +156,7 @@ def test_every_token_of_a_document_is_learned_but_the_first_of_a_block(
     assert sum(step["learned_tokens"] for step in stage.metrics("texts")) == trained - blocks
 
 
-def test_other_columns_than_download_read_are_refused(
+def test_other_columns_than_download_read_are_rejected(
     plain: tuple[dict[str, Any], str], stage: Stage
 ) -> None:
     code, printed = stage.run(

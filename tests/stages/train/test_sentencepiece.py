@@ -21,7 +21,7 @@ sentencepiece.SentencePieceTrainer.train(
 
 
 def with_sentencepiece(target: Path, scratch: Path) -> Path:
-    """The tiny model with a SentencePiece file in place of its tokenizer."""
+    """Return the tiny model with a SentencePiece file in place of its tokenizer."""
     shutil.copytree(tiny_model() / "model", target)
     (target / "tokenizer.json").unlink()
     text = scratch / "text.txt"
@@ -35,7 +35,7 @@ def with_sentencepiece(target: Path, scratch: Path) -> Path:
     return target
 
 
-def test_a_model_with_a_sentencepiece_file_is_encoded_trained_and_published_with_it(
+def test_a_model_with_a_messagepiece_file_is_encoded_trained_and_published_with_it(
     stage: Stage, tmp_path: Path
 ) -> None:
     model = with_sentencepiece(tmp_path / "model", tmp_path)

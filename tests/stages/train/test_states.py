@@ -61,15 +61,15 @@ def test_a_planted_state_runs_no_code(planted: Ended, stage: Stage) -> None:
     assert list(stage.scratch.glob("ran-*")) == []
 
 
-def test_damaged_and_foreign_states_are_given_up_one_by_one_and_said(planted: Ended) -> None:
+def test_damaged_and_foreign_states_are_given_up_one_by_one_and_reported(planted: Ended) -> None:
     lost = "the full state of an earlier start cannot be loaded"
     for name in PLANTS:
         step = name.removeprefix("step_")
-        assert f'full state given up, it is removed step={step} because="{lost}' in planted.printed
+        assert f'full state cannot be used, removing it step={step} because="{lost}' in planted.printed
     assert 'step=54 because="config.json is not what was saved"' in planted.printed
 
 
-def test_training_goes_on_from_the_newest_sound_state(planted: Ended, stage: Stage) -> None:
+def test_training_resumes_from_the_newest_sound_state(planted: Ended, stage: Stage) -> None:
     step = planted.files[0].removeprefix("step_")
     assert f"train chose resume value={step} reason=" in planted.printed
     assert [line["step"] for line in stage.metrics("planted")] == list(range(1, 9))

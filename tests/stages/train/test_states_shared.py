@@ -84,7 +84,7 @@ def test_a_state_that_one_process_cannot_load_is_given_up_by_all_after_one_try(
     assert all(f"Error: {lost}" in printed for ends in early for _, printed in ends), early
     assert [code for code, _ in last] == [0] * layout.nodes, last
     said = "".join(ends[0][1] for ends in starts)
-    assert said.count(f'full state given up, it is removed step={LATER} because="{lost}') == 1, said
+    assert said.count(f'full state cannot be used, removing it step={LATER} because="{lost}') == 1, said
     assert f"train chose resume value={step} reason=" in last[0][1]
     assert [line["loss"] for line in stage.metrics(hurt)] == [line["loss"] for line in stage.metrics(whole)]
     models = [stage.dir(run) / "model" / "model.safetensors" for run in (whole, hurt)]

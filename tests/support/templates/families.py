@@ -25,7 +25,7 @@ def family(
     bos: str = "",
     plain: bool = True,
 ) -> Family:
-    """Return the family whose template is called as its oracle is, unless it has a name of its own."""
+    """Return the family whose template is called as its oracle is, unless it has its own name."""
     return Family(name or oracle.__name__, oracle, eos, bos, marks, frozenset(takes.split()), plain)
 
 

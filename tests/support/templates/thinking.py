@@ -96,7 +96,7 @@ def smollm3(script: Script, messages: list[Message], tools: Tools) -> None:
 
 
 def harmony(script: Script, messages: list[Message], tools: Tools) -> None:
-    """Write reasoning as a message of its own; the last answer ends with another mark than the others."""
+    """Write reasoning as its own message; the last answer ends with another mark than the others."""
     script.fixed("<|start|>system<|message|>Reasoning: medium<|end|>")
     asked = max((n for n, m in enumerate(messages) if m["role"] == "user"), default=-1)
     for number, message in enumerate(messages):

@@ -51,7 +51,7 @@ def test_an_address_is_taken_apart(uri: str, scheme: str, rest: str, shown: str)
         "http://host:port/rows.jsonl",
     ],
 )
-def test_what_is_no_address_is_refused(uri: str) -> None:
+def test_an_invalid_address_is_rejected(uri: str) -> None:
     with pytest.raises(UserError):
         parse(uri)
 
@@ -59,19 +59,19 @@ def test_what_is_no_address_is_refused(uri: str) -> None:
 @pytest.mark.parametrize(
     "uri", ["hf://user:hf_SECRET@org/name", "hf://hf_SECRET@org/name", "user:hf_SECRET@org/name@main"]
 )
-def test_a_token_in_a_hub_address_is_refused_and_not_shown(uri: str) -> None:
+def test_a_token_in_a_hub_address_is_rejected_and_not_shown(uri: str) -> None:
     with pytest.raises(UserError) as caught:
         parse(uri)
     assert "SECRET" not in caught.value.message
     assert "HF_TOKEN" in caught.value.message
 
 
-def test_a_revision_with_a_slash_is_no_user() -> None:
+def test_a_revision_with_a_slash_is_not_taken_for_a_user() -> None:
     assert parse("hf://squad:plain_text@refs/convert/parquet").rest == "squad:plain_text@refs/convert/parquet"
 
 
 @pytest.mark.parametrize("uri", ["s3://ID:SECRET@bucket/k", "s3://ID:SEC/RET@bucket/k", "s3://ID@bucket/k"])
-def test_keys_in_an_s3_address_are_refused_and_not_shown(uri: str) -> None:
+def test_keys_in_an_s3_address_are_rejected_and_not_shown(uri: str) -> None:
     with pytest.raises(UserError, match=r"go into AWS_ACCESS_KEY_ID .* \(secrets.s3\)") as caught:
         parse(uri)
     assert "ID:" not in caught.value.message

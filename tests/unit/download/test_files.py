@@ -121,7 +121,7 @@ def test_splits_are_those_of_the_names(names: list[str], splits: dict[str, list[
     assert splits_of(names) == splits
 
 
-def test_info_files_are_no_data_and_packed_files_are() -> None:
+def test_info_files_are_not_data_and_packed_files_are() -> None:
     data = ["a.jsonl", "b/C.JSONL.GZ", "x.arrow", "y.json.zst", "z.csv.xz", "w.tsv.bz2", "state_of.json"]
     others = ["state.json", "a/dataset_info.json", "dataset_dict.json", "README.md", "a.txt", "a.gz", "a.zip"]
     assert [name for name in data + others if is_data(name)] == data

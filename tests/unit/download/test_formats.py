@@ -60,7 +60,7 @@ ROWS = st.fixed_dictionaries(
 
 
 def is_ready(row: dict[str, Any]) -> bool:
-    """Whether a chat row is what the next step takes."""
+    """Return whether a chat row is what the next step takes."""
     messages, tools = row["messages"], row.get("tools", [{}])
     return (
         bool(messages)

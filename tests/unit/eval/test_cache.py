@@ -36,20 +36,20 @@ def test_a_result_comes_back_for_the_same_model_part_content_and_settings_only(r
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"schema": "other"}', "null"])
-def test_a_torn_or_foreign_file_is_measured_again_and_said(
+def test_a_torn_or_foreign_file_is_measured_again_and_reported(
     run: Run, damage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cache_of(run).put("capitals", "sha256:01", [1.5])
     (file,) = run.workspace.evals.iterdir()
     file.write_text(damage)
     assert cache_of(run).get("capitals", "sha256:01") is None
-    assert "kept result is damaged or changed, measuring again part=capitals" in capsys.readouterr().out
+    assert "cached result is damaged or changed, measuring again part=capitals" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     "result", [{"value": 0.5, "items": [{"score": 1.0}]}, ["yes", "\ud800"], [float("nan")]]
 )
-def test_a_changed_result_is_measured_again_and_said(
+def test_a_changed_result_is_measured_again_and_reported(
     run: Run, result: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cache_of(run).put("capitals", "sha256:01", result)
@@ -58,7 +58,7 @@ def test_a_changed_result_is_measured_again_and_said(
     kept = json.loads(file.read_text())
     file.write_text(json.dumps({**kept, "result": {"value": 0.9, "items": []}}))
     assert cache_of(run).get("capitals", "sha256:01") is None
-    assert "kept result is damaged or changed, measuring again part=capitals" in capsys.readouterr().out
+    assert "cached result is damaged or changed, measuring again part=capitals" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("result", [["0.5", 1.0], [1.0], {"value": 1.0}, 5, None])
@@ -67,10 +67,10 @@ def test_a_kept_result_of_another_shape_is_measured_again(
 ) -> None:
     cache_of(run).put("held-out loss", "sha256:01", result)
     assert cache_of(run).get("held-out loss", "sha256:01", [NUMBER], 2) is None
-    assert "kept result is damaged or changed, measuring again" in capsys.readouterr().out
+    assert "cached result is damaged or changed, measuring again" in capsys.readouterr().out
 
 
-def test_a_pipe_in_place_of_a_kept_result_is_a_sentence(run: Run) -> None:
+def test_a_pipe_in_place_of_a_kept_result_is_reported(run: Run) -> None:
     cache_of(run).put("capitals", "sha256:01", 1)
     (file,) = run.workspace.evals.iterdir()
     file.unlink()
@@ -79,7 +79,7 @@ def test_a_pipe_in_place_of_a_kept_result_is_a_sentence(run: Run) -> None:
         cache_of(run).get("capitals", "sha256:01")
 
 
-def test_a_result_kept_under_another_name_is_not_believed(run: Run) -> None:
+def test_a_result_kept_under_another_name_is_not_trusted(run: Run) -> None:
     cache_of(run).put("capitals", "sha256:01", [1.5])
     cache_of(run).put("capitals", "sha256:02", [2.5])
     one, two = sorted(run.workspace.evals.iterdir())
@@ -104,7 +104,7 @@ def test_the_key_holds_the_code_the_model_and_its_settings(run: Run, tmp_path: P
         stage.cache_of(run, settings, models, {"osft_eval": "1"}, which) for which in ("base", "tuned")
     )
     assert base and tuned
-    assert (base.folder, tuned.folder) == (run.workspace.evals, run.dir / "work")
+    assert (base.folder, tuned.folder) == (run.workspace.evals, run.home / "work")
     assert (base.common["model"], tuned.common["model"]) == ("sha256:aa", "sha256:bb")
     assert (base.common["model_args"], tuned.common["model_args"]) == ({}, {"dtype": "float32"})
     assert base.common["engine"] == {"osft_eval": "1"}

@@ -13,7 +13,7 @@ from osft_eval.settings import read_settings
     ("arguments", "sentence"),
     [
         (["--gates", "{"], "'{' is not JSON"),
-        (["--gates", "[1]"], "is JSON of another kind, expected like"),
+        (["--gates", "[1]"], "is JSON of another type, expected like"),
         (["--gates", '{"maxTaskDrops": 1}'], "unknown rules maxTaskDrops. Known: maxTaskDrop, tasks,"),
         (
             ["--gates", '{"maxTaskDrop": "2"}'],
@@ -32,7 +32,7 @@ from osft_eval.settings import read_settings
         (["--limit", "-1"], "-1 is not in the range x>=0"),
     ],
 )
-def test_a_wrong_value_is_a_sentence(arguments: list[str], sentence: str, tmp_path: Path) -> None:
+def test_a_wrong_value_is_reported(arguments: list[str], sentence: str, tmp_path: Path) -> None:
     found = CliRunner().invoke(main, ["--workspace", str(tmp_path), "--run-id", "r1", *arguments])
     assert found.exit_code == 2
     assert sentence in " ".join(found.output.split())

@@ -26,7 +26,7 @@ def failures(
     return list(gates.apply(read_gates(rules), compared, holdout, "no rows were held out")["failures"])
 
 
-def test_a_fall_beyond_the_limit_refuses_with_the_figures() -> None:
+def test_a_fall_beyond_the_limit_rejects_with_the_figures() -> None:
     assert failures({"maxTaskDrop": 2}, {"capitals": task("Capitals", 0.826, 0.783)}) == [
         "Capitals fell by 4.3 points (82.6 % before, 78.3 % after, n = 161, p = 0.010); the gate allows 2."
     ]
@@ -71,11 +71,11 @@ def test_the_held_out_loss_must_fall_when_asked() -> None:
 
 
 @pytest.mark.parametrize("loss", [(3.84, math.nan), (math.nan, 2.69), (math.nan, math.nan)])
-def test_a_loss_that_is_no_number_did_not_improve(loss: tuple[float, float]) -> None:
+def test_a_loss_that_is_not_a_number_did_not_improve(loss: tuple[float, float]) -> None:
     assert "did not improve" in failures({"holdoutMustImprove": True}, {}, loss)[0]
 
 
-def test_a_metric_that_is_no_share_is_left_out_unless_it_is_named() -> None:
+def test_a_metric_that_is_not_a_share_is_left_out_unless_it_is_named() -> None:
     compared = {"ppl": task("Perplexity", 12.0, 30.0, metric="word_perplexity")}
     assert not failures({"maxTaskDrop": 1}, compared)
     assert "cannot be judged in points" in failures({"tasks": {"ppl": 1}}, compared)[0]

@@ -66,7 +66,7 @@ def test_one_row_gives_no_interval() -> None:
     assert (said.p_value, said.interval) == (1.0, (-math.inf, math.inf))
 
 
-def test_items_that_all_change_alike_are_no_proof() -> None:
+def test_items_that_all_change_alike_prove_nothing() -> None:
     """Two equal falls have no spread, and are as likely by chance as two tosses that agree."""
     said = stats.compare_means([2.0, 3.0], [1.5, 2.5])
     assert (said.delta, said.p_value, said.interval) == (-0.5, 0.5, (-math.inf, math.inf))
@@ -127,7 +127,7 @@ def test_the_interval_holds_the_true_change_19_times_in_20() -> None:
 
 
 def power(n: int, changed: float, drop: float) -> float:
-    """How often exact McNemar finds a true drop, summed over all counts of items that turn."""
+    """Return how often exact McNemar finds a true drop, summed over all counts of items that turn."""
     chance = 0.0
     for flips in range(n + 1):
         here = binomial(n, flips, changed)

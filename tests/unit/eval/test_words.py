@@ -73,7 +73,7 @@ SURE = "Capitals fell by 10.0 points, more than expected by chance, and"
          "the gate allows 3."),
     ],
 )  # fmt: skip
-def test_what_the_gates_made_of_a_fall_is_said(
+def test_what_the_gates_made_of_a_fall_is_reported(
     rules: dict[str, Any], tasks: dict[str, Task], state: str, sentence: str
 ) -> None:
     found = eval_results("r", tasks, {"loss": {"base": 2.0, "tuned": 1.0}, "n": 1, "tokens": 1,

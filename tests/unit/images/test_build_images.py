@@ -33,7 +33,7 @@ def test_a_requirement_is_shared_where_both_locks_want_it(tmp_path: Path) -> Non
     assert printed.splitlines()[1:] == ["both==1 ; (a == 'x') and (b == 'y') \\", "    --hash=sha256:1"]
 
 
-def test_an_unknown_stage_is_refused() -> None:
+def test_an_unknown_stage_is_rejected() -> None:
     done = call("evaluate")
     assert done.returncode == 2
     assert "seen evaluate; expected download, train, eval, register" in done.stderr

@@ -31,7 +31,7 @@ def test_an_address_is_completed(text: str, port: int, tls: bool, url: str) -> N
 @pytest.mark.parametrize(
     "text", ["ftp://registry", "http://", "registry:port", "a b", "http://r?x=1", "u:p@r"]
 )
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_an_invalid_address_is_rejected(text: str) -> None:
     with pytest.raises(UserError):
         parse_address(text, 0, False)
 

@@ -25,7 +25,7 @@ from osft_workspace.markdown import code, words
         ("x" * 1000, "x" * 497 + "..."),
     ],
 )
-def test_words_from_outside_are_no_markdown(text: str, shown: str) -> None:
+def test_words_from_outside_are_not_read_as_markdown(text: str, shown: str) -> None:
     assert words(text) == shown
 
 

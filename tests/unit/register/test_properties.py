@@ -50,7 +50,7 @@ def test_text_of_a_property_is_printable(value: Any, shown: str) -> None:
     assert plain(typed(value)) == shown
 
 
-def test_a_prefix_is_said_once() -> None:
+def test_a_prefix_is_reported_once() -> None:
     said = prefixed("training", {"final_loss": 1, "training_seconds": 2})
     assert said == {"training_final_loss": 1, "training_seconds": 2}
 

@@ -222,7 +222,7 @@ def test_an_answer_that_the_template_writes_otherwise_or_not_at_all_is_rejected(
         *(ROLES.replace("SAID", x) for x in ("'Yes.'", "(m.content[0].text or '')", "(m.text or '')")),
     ],
 )
-def test_a_template_that_writes_the_same_for_every_chat_is_refused(template: str) -> None:
+def test_a_template_that_writes_the_same_for_every_chat_is_rejected(template: str) -> None:
     with pytest.raises(TemplateRefusal, match="writes the same text for every chat"):
         Chats(with_template(template))
 

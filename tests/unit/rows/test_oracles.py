@@ -16,7 +16,7 @@ FAMILIES = pytest.mark.parametrize("family", ALL, ids=lambda family: family.name
 
 
 @FAMILIES
-def test_a_family_s_oracle_writes_and_refuses_what_its_template_does(family: Family) -> None:
+def test_a_family_s_oracle_writes_and_rejects_what_its_template_does(family: Family) -> None:
     made = tokenizer(family, "bytes")
 
     @settings(max_examples=40, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))

@@ -39,7 +39,7 @@ KNOWN = {"save_dtype": str | None, "validation_split": float, "max_tokens": int}
         ("xyzzy", "would ignore. It knows max_tokens, save_dtype, validation_split."),
     ],
 )
-def test_a_name_that_would_be_dropped_is_told(name: str, said: str) -> None:
+def test_a_name_that_would_be_dropped_is_reported(name: str, said: str) -> None:
     problem = name_problem(name, KNOWN, signature())
     assert said in problem if said else problem == ""
 

@@ -72,9 +72,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.mark.parametrize("step", ["hold", "count"])
 @pytest.mark.parametrize("name", list(FOLDERS))
-def test_a_model_that_cannot_be_built_ends_with_a_sentence(
-    told: dict[str, Any], name: str, step: str
-) -> None:
+def test_a_model_that_cannot_be_built_ends_with_a_message(told: dict[str, Any], name: str, step: str) -> None:
     code, said = told["ends"][f"{name} {step}"]
     assert code == 2, said
     assert "does not fit its config.json (" in said and "Use the config.json that belongs" in said

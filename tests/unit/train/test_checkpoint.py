@@ -1,4 +1,4 @@
-"""Which saved model is taken, and what is mended in it."""
+"""Which saved model is taken, and what is fixed in it."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_folders_without_weights_are_passed_over(tmp_path: Path) -> None:
     assert checkpoint.choose(tmp_path) == whole
 
 
-def test_no_saved_model_is_no_choice(tmp_path: Path) -> None:
+def test_without_a_saved_model_nothing_is_chosen(tmp_path: Path) -> None:
     assert checkpoint.choose(tmp_path) is None
 
 
@@ -65,7 +65,7 @@ def test_an_output_layer_that_learned_by_itself_is_never_dropped(tmp_path: Path)
 
 
 @pytest.mark.parametrize("damage", [b"", b"\xff" * 64, b"\x02" + bytes(7) + b"[]", b"\x80\x02K\x01.", None])
-def test_a_saved_model_that_was_damaged_is_a_sentence(tmp_path: Path, damage: bytes | None) -> None:
+def test_a_saved_model_that_was_damaged_is_reported(tmp_path: Path, damage: bytes | None) -> None:
     folder, base = saved(tmp_path, "samples_10"), some_base(write_model(tmp_path / "base", GOOD))
     weights_file = folder / "model.safetensors"
     weights_file.write_bytes(weights_file.read_bytes()[:-9] if damage is None else damage)
@@ -126,7 +126,7 @@ def test_ends_of_the_base_stay_and_only_what_training_changed_differs(tmp_path: 
         ({**GOOD, "model.embed_tokens.weight": [1.0]}, "model.embed_tokens.weight"),
     ],
 )
-def test_a_model_of_other_shapes_than_its_base_is_refused(
+def test_a_model_of_other_shapes_than_its_base_is_rejected(
     tmp_path: Path, tuned: dict[str, list[float]], said: str
 ) -> None:
     base = some_base(write_model(tmp_path / "base", GOOD))

@@ -48,7 +48,7 @@ def test_fewer_decomposed_matrices_than_expected_end_the_worker(job: Job) -> Non
     assert "decomposed 6 weight matrices, expected 14" in job.verdict.message
 
 
-def test_protection_that_the_log_never_confirmed_is_not_believed(job: Job) -> None:
+def test_protection_that_the_log_never_confirmed_is_not_trusted(job: Job) -> None:
     with pytest.raises(StageError, match="does not say that it decomposed 14 weight matrices"):
         check_protected(job)
     job.read("   • Total parameters: 14\n")
@@ -60,16 +60,16 @@ def test_the_reason_is_ours_then_the_arguments_then_the_logs(job: Job) -> None:
     assert isinstance(reason(job, ValueError("odd")), UserError)
     bug = RuntimeError("odd")
     assert reason(job, bug) is bug
-    job.end_with(Transient("told to stop"))
+    job.end_with(Transient("SIGTERM received"))
     assert reason(job, bug) is job.verdict
 
 
-def test_milestones_are_told_once(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
+def test_milestones_are_reported_once(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(3):
         job.read("Reconstructing OSFT weights, this may take a while...:  10%\n")
     job.read('{"full_state": 7, "seconds": 1.5}\n')
     printed = capsys.readouterr().out
-    assert printed.count("putting the model together") == 1
+    assert printed.count("assembling the model") == 1
     assert "train full state saved step=7 seconds=1.5" in printed
 
 

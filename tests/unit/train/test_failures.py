@@ -54,7 +54,7 @@ TORCHRUN = [
         (["one", "", "two"], 1, "training failed: one | two."),
     ],
 )
-def test_the_cause_is_told_with_advice_and_the_right_exit_code(
+def test_the_cause_is_reported_with_advice_and_the_right_exit_code(
     lines: list[str], code: int, said: str
 ) -> None:
     error = explain([line + "\n" for line in lines], "/ws/train.log", 64000)

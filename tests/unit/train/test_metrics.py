@@ -50,7 +50,7 @@ def test_the_final_loss_is_the_last_and_not_the_least(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
-def test_a_loss_that_is_no_number_is_refused_with_its_step(tmp_path: Path, loss: float) -> None:
+def test_a_loss_that_is_not_a_number_is_reported_with_its_step(tmp_path: Path, loss: float) -> None:
     write_raw(tmp_path, line(1, 5), line(2, loss))
     with pytest.raises(UserError, match="the loss of step 2 is not a number"):
         metrics.check_finite(metrics.read_steps(tmp_path, 0))

@@ -19,7 +19,7 @@ TENSORS = {"model.norm.weight": [1.0]}
 def ended(
     tmp_path: Path, samples: int, saved: list[int], plan: Plan, *, state: int | None = None, **options: Any
 ) -> int:
-    """What `check_steps` says of 3 steps of 32 rows with these models saved."""
+    """Return what `check_steps` says of 3 steps of 32 rows with these models saved."""
     work = Work(tmp_path / "checkpoints", "sha256:1")
     for number in saved:
         write_model(work.dir / "hf_format" / f"samples_{number}.0", TENSORS)
@@ -38,12 +38,12 @@ def test_the_last_step_with_its_model_is_the_end(tmp_path: Path) -> None:
     assert ended(tmp_path, 96, [32, 96], Plan(3, 3, None)) == 3
 
 
-def test_a_stop_in_the_last_step_is_no_success_for_an_earlier_epochs_model(tmp_path: Path) -> None:
+def test_a_stop_in_the_last_step_does_not_publish_an_earlier_epochs_model(tmp_path: Path) -> None:
     with pytest.raises(Transient, match="told to stop at step 3 of 3"):
         ended(tmp_path, 96, [32], Plan(1, 3, None), state=3)
 
 
-def test_success_without_a_model_of_the_last_step_is_not_believed(tmp_path: Path) -> None:
+def test_success_without_a_model_of_the_last_step_is_not_trusted(tmp_path: Path) -> None:
     with pytest.raises(StageError, match="there is no model of the last one"):
         ended(tmp_path, 96, [32], Plan(1, 3, None))
 

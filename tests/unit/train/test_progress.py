@@ -16,7 +16,7 @@ from tests.unit.train.test_metrics import line
 
 
 def watching(tmp_path: Path, log: Path, **calls: Callable[..., None]) -> Watch:
-    """A watch over a worker's log."""
+    """Return a watch over a worker's log."""
     more: dict[str, Any] = {
         "each": lambda _: None,
         "lost": print,
@@ -45,14 +45,14 @@ def test_what_an_earlier_start_logged_is_skipped(tmp_path: Path) -> None:
     assert list(Tail(path, skip=True)) == []
 
 
-def test_a_loss_that_is_no_number_is_reported_at_once(tmp_path: Path) -> None:
+def test_a_loss_that_is_not_a_number_is_reported_at_once(tmp_path: Path) -> None:
     path, lost = tmp_path / "log.jsonl", list[int]()
     with watching(tmp_path, path, lost=lost.append):
         path.write_text(json.dumps(line(1, 3.0)) + "\n" + json.dumps(line(2, float("nan"))) + "\n")
     assert lost == [2]
 
 
-def test_a_stop_before_the_first_step_is_told_and_a_later_one_is_the_workers(tmp_path: Path) -> None:
+def test_a_stop_before_the_first_step_is_reported_and_a_later_one_is_the_workers(tmp_path: Path) -> None:
     path, told = tmp_path / "log.jsonl", threading.Event()
     (tmp_path / "stop").touch()
     with watching(tmp_path, path, too_early=told.set):
@@ -72,7 +72,7 @@ def test_work_without_steps_gives_signs_of_life(
     assert "train still running last=decomposed seconds=" in capsys.readouterr().out
 
 
-def test_a_status_that_cannot_be_sent_is_told_once_and_never_fatal(
+def test_a_status_that_cannot_be_sent_is_reported_once_and_never_fatal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     token = tmp_path / "token"

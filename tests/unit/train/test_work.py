@@ -18,7 +18,7 @@ def leave_state(work: Work, step: int, *, whole: bool = True) -> None:
         states.seal(folder, work.digest)
 
 
-def test_the_newest_whole_state_is_gone_on_from(tmp_path: Path) -> None:
+def test_the_newest_whole_state_is_resumed_from(tmp_path: Path) -> None:
     work = Work(tmp_path / "checkpoints", "sha256:1")
     leave_state(work, 9)
     leave_state(work, 10)
@@ -59,13 +59,13 @@ def test_a_damaged_or_foreign_state_is_given_up_for_an_earlier_one(
     work.offer()
     spoil(work.dir / states.FOLDER / "step_10")
     assert work.open(some_run(tmp_path), resume=True) == 8
-    assert "full state given up, it is removed step=10 because=" in capsys.readouterr().out
+    assert "full state cannot be used, removing it step=10 because=" in capsys.readouterr().out
     spoil(work.dir / states.FOLDER / "step_8")
     assert work.open(some_run(tmp_path), resume=True) == 0
     assert states.steps(work.dir) == []
 
 
-def test_checkpoints_of_other_inputs_are_never_gone_on_from(tmp_path: Path) -> None:
+def test_checkpoints_of_other_inputs_are_never_resumed_from(tmp_path: Path) -> None:
     old = Work(tmp_path / "checkpoints", "sha256:1")
     leave_state(old, 10)
     old.offer()

@@ -26,7 +26,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
         (b"9" * 5000, "not JSON"),
     ],
 )
-def test_json_that_cannot_be_used_is_said(content: bytes, seen: str) -> None:
+def test_json_that_cannot_be_used_is_reported(content: bytes, seen: str) -> None:
     with pytest.raises(Misfit, match=seen):
         parse_json(content, 1000)
 

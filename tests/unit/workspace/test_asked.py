@@ -123,6 +123,6 @@ def nested(depth: int) -> Any:
         (nested(100_000), "the input uri is nested too deep"),
     ],
 )
-def test_an_input_that_no_record_can_hold_is_a_sentence(tmp_path: Path, value: Any, sentence: str) -> None:
+def test_an_input_that_no_record_can_hold_is_reported(tmp_path: Path, value: Any, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         start(tmp_path, uri=value)

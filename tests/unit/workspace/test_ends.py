@@ -46,7 +46,7 @@ ENDS = {
     ),
     "a path that is not UTF-8": (lambda: "/data/b\udcfe".encode(), 2, r"'/data/b\xfe' is not UTF-8"),
     "a file that is not UTF-8": (
-        lambda: b"ab\xffcd".decode(), 2, r"(it stands in 'ab\xffcd'), expected UTF-8 text"
+        lambda: b"ab\xffcd".decode(), 2, r"(near 'ab\xffcd'), expected UTF-8 text"
     ),
     "deep JSON": (deep, 2, "is nested deeper than can be read"),
     "a deep value": (deep_value, 2, "is nested deeper than can be read"),
@@ -65,7 +65,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("end", list(ENDS))
-def test_an_end_is_one_printable_sentence(
+def test_an_end_is_one_printable_message(
     end: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body, code, sentence = ENDS[end]
@@ -92,7 +92,7 @@ def test_a_long_termination_message_is_cut_between_characters(
     (tmp_path / "end").read_text()
 
 
-def test_a_termination_log_that_nobody_reads_holds_up_no_end(
+def test_a_termination_log_without_a_reader_does_not_block_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.mkfifo(tmp_path / "end")

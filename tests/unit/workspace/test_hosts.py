@@ -50,7 +50,7 @@ def test_a_secret_travels_over_tls_and_inside(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://example.com", "http://134744072", "http://a.b.svc.evil.com:9000"])
-def test_a_secret_to_a_public_address_in_clear_text_is_refused(url: str) -> None:
+def test_a_secret_to_a_public_address_in_clear_text_is_rejected(url: str) -> None:
     with pytest.raises(UserError, match=r"HF_TOKEN is set and .* not encrypted.*HF_ENDPOINT"):
         check_secret_may_travel(url, "HF_TOKEN", "HF_ENDPOINT")
 

@@ -44,7 +44,7 @@ ODD: dict[str, tuple[Callable[[Path], object], str]] = {
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("name", ["record.json", ".lock"])
 @pytest.mark.parametrize("kind", list(ODD))
-def test_something_else_than_a_file_is_a_sentence(tmp_path: Path, kind: str, name: str) -> None:
+def test_something_else_than_a_file_is_reported(tmp_path: Path, kind: str, name: str) -> None:
     make, sentence = ODD[kind]
     folder = tmp_path / "runs" / "r" / "train"
     folder.mkdir(parents=True)
@@ -55,7 +55,7 @@ def test_something_else_than_a_file_is_a_sentence(tmp_path: Path, kind: str, nam
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("kind", list(ODD))
-def test_something_else_than_a_predecessors_record_is_a_sentence(tmp_path: Path, kind: str) -> None:
+def test_something_else_than_a_predecessors_record_is_reported(tmp_path: Path, kind: str) -> None:
     start(tmp_path, "download")
     record = tmp_path / "runs" / "r" / "download" / "record.json"
     record.unlink()
@@ -66,7 +66,7 @@ def test_something_else_than_a_predecessors_record_is_a_sentence(tmp_path: Path,
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
-def test_something_else_than_a_predecessors_file_is_a_sentence(tmp_path: Path, kind: str) -> None:
+def test_something_else_than_a_predecessors_file_is_reported(tmp_path: Path, kind: str) -> None:
     start(tmp_path, "download")
     out = tmp_path / "runs" / "r" / "download" / "out"
     out.unlink()
@@ -85,7 +85,7 @@ def test_a_record_larger_than_any_is_not_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("link", ["runs", "runs/r", "runs/r/train"])
 @pytest.mark.parametrize("there", [True, False])
-def test_a_run_that_links_lead_out_of_the_workspace_is_refused(
+def test_a_run_that_links_lead_out_of_the_workspace_is_rejected(
     tmp_path: Path, link: str, there: bool
 ) -> None:
     workspace, outside = tmp_path / "ws", tmp_path / "outside"
@@ -93,23 +93,23 @@ def test_a_run_that_links_lead_out_of_the_workspace_is_refused(
     if there:
         outside.mkdir()
     (workspace / link).symlink_to(outside)
-    with pytest.raises(UserError, match=r"is a link that leads to .*outside"):
+    with pytest.raises(UserError, match=r"is a link to .*outside"):
         start(workspace)
     assert not outside.exists() or not list(outside.iterdir())
 
 
-def test_a_predecessor_outside_of_the_workspace_is_refused(tmp_path: Path) -> None:
+def test_a_predecessor_outside_of_the_workspace_is_rejected(tmp_path: Path) -> None:
     workspace, other = tmp_path / "ws", tmp_path / "other"
     workspace.mkdir()
     other.mkdir()
     start(other, "download")
     (workspace / "runs" / "r").mkdir(parents=True)
     (workspace / "runs" / "r" / "download").symlink_to(other / "runs" / "r" / "download")
-    with pytest.raises(UserError, match="is a link that leads to"):
+    with pytest.raises(UserError, match="is a link to"):
         start(workspace, needs=("download",))
 
 
-def test_links_in_a_circle_are_a_sentence(tmp_path: Path) -> None:
+def test_links_in_a_circle_are_reported(tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "r").symlink_to("r")
     with pytest.raises(UserError, match="its links go in a circle"):
@@ -127,9 +127,7 @@ def test_a_link_inside_the_workspace_and_a_linked_workspace_work(tmp_path: Path)
 
 @pytest.mark.parametrize("name", ["kept", "kept/inside"])
 @pytest.mark.parametrize("kind", ["pipe", "device", "link"])
-def test_something_else_than_files_in_a_kept_folder_is_a_sentence(
-    tmp_path: Path, kind: str, name: str
-) -> None:
+def test_something_else_than_files_in_a_kept_folder_is_reported(tmp_path: Path, kind: str, name: str) -> None:
     path = tmp_path / "runs" / "r" / "train" / name
     path.parent.mkdir(parents=True)
     ODD[kind][0](path)
@@ -137,11 +135,11 @@ def test_something_else_than_files_in_a_kept_folder_is_a_sentence(
         start(tmp_path)
 
 
-def test_a_run_that_is_a_link_to_another_run_is_refused(tmp_path: Path) -> None:
+def test_a_run_that_is_a_link_to_another_run_is_rejected(tmp_path: Path) -> None:
     start(tmp_path)
     (tmp_path / "runs" / "r").rename(tmp_path / "runs" / "s")
     (tmp_path / "runs" / "r").symlink_to("s")
-    with pytest.raises(UserError, match=r"is a link that leads to .*runs/s"):
+    with pytest.raises(UserError, match=r"is a link to .*runs/s"):
         start(tmp_path)
 
 
@@ -172,7 +170,7 @@ LIES: dict[str, tuple[Callable[[dict[str, Any]], object] | bytes, str]] = {
 
 @pytest.mark.parametrize("lie", list(LIES))
 @pytest.mark.parametrize("stage", ["train", "download"])
-def test_a_record_that_lies_is_a_sentence(tmp_path: Path, lie: str, stage: str) -> None:
+def test_a_record_that_is_wrong_is_reported(tmp_path: Path, lie: str, stage: str) -> None:
     content, sentence = LIES[lie]
     start(tmp_path, stage)
     path = tmp_path / "runs" / "r" / stage / "record.json"

@@ -83,10 +83,10 @@ def test_verify_names_what_is_missing(tmp_path: Path) -> None:
         "verify", f"--workspace={tmp_path}", "--run-id=r1", "--stage=download", "--stage=train"
     )
     assert code == 2
-    assert "run r1 is not whole: download is not finished; train is not finished." in printed
+    assert "run r1 is not complete: download is not finished; train is not finished." in printed
 
 
-def test_outside_a_pod_the_reason_is_said() -> None:
+def test_outside_a_pod_the_reason_is_reported() -> None:
     code, printed = ops("wait-trainjob", "run1")
     assert code == 2
     assert "this command runs in a pod whose service account is mounted" in printed
@@ -161,7 +161,7 @@ def test_the_waiter_survives_a_restarting_api_server(api: tuple[Api, type[Object
 
 
 @pytest.mark.parametrize("where", ["containerStatuses", "initContainerStatuses"])
-def test_the_waiter_ends_with_the_failed_stage_s_sentence_and_code(
+def test_the_waiter_ends_with_the_failed_stage_s_message_and_code(
     api: tuple[Api, type[Objects]], where: str
 ) -> None:
     client, handler = api
@@ -189,12 +189,12 @@ def test_the_waiter_names_the_node_that_failed_and_not_the_one_that_lost_it(
         wait_trainjob(client, "run1", poll_seconds=0.01, timeout_seconds=0)
 
 
-def test_the_waiter_says_that_a_stage_s_time_ran_out(api: tuple[Api, type[Objects]]) -> None:
+def test_the_waiter_reports_that_a_stage_timed_out(api: tuple[Api, type[Objects]]) -> None:
     client, handler = api
     handler.store[TRAINJOB] = trainjob("Failed", reason="FailedJobs", message="jobset failed")
     late = {"metadata": {"name": "run1-node-0"}, **trainjob("Failed", reason="DeadlineExceeded")}
     handler.store["/apis/batch/v1/namespaces/team/jobs"] = {"items": [late]}
-    with pytest.raises(StageError, match=r"Job run1-node-0 took longer than it may: train\.pod\.deadline"):
+    with pytest.raises(StageError, match=r"Job run1-node-0 exceeded its time limit: train\.pod\.deadline"):
         wait_trainjob(client, "run1", poll_seconds=0.01, timeout_seconds=0)
 
 

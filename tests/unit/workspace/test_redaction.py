@@ -78,7 +78,7 @@ def test_an_address_keeps_its_host_and_loses_its_credentials(url: str, shown: st
 
 @pytest.mark.parametrize(("url", "shown"), [pair for pair in ADDRESSES if " " not in pair[0]])
 @pytest.mark.parametrize("around", ["seen '{}', expected another", "at {} (503)", "({}).", 'uri="{}"'])
-def test_an_address_in_a_sentence_is_shown_as_alone(url: str, shown: str, around: str) -> None:
+def test_an_address_in_a_message_is_shown_as_alone(url: str, shown: str, around: str) -> None:
     text, expected = around.format(url), around.format(shown)
     bare = "://" not in url and ("?" in url or ":/" not in url)
     assert redact_text(text).lower() == expected.lower() or (bare and "pw" not in redact_text(text))
@@ -113,7 +113,7 @@ def test_what_only_looks_like_credentials_stays(text: str) -> None:
         ("max_tokens=4096&tokenizer=x&pad_tokens=1", "max_tokens=4096&tokenizer=x&pad_tokens=1"),
     ],
 )
-def test_secrets_without_an_address_around_them_stay_out_of_sentences(text: str, shown: str) -> None:
+def test_secrets_without_an_address_around_them_stay_out_of_messages(text: str, shown: str) -> None:
     assert redact_text(text) == shown
 
 
@@ -166,7 +166,7 @@ def test_a_value_that_is_an_address_is_one_to_its_end(secret: str, place: str) -
 
 
 @pytest.mark.parametrize("secret", ["it's_PW", 'a"PW', "a)PW", "a<P>W"])
-def test_a_secret_with_quotes_or_brackets_stays_out_of_sentences(secret: str) -> None:
+def test_a_secret_with_quotes_or_brackets_stays_out_of_messages(secret: str) -> None:
     text = f"no 'http://u:{secret}@h/x', but (https://h/x?sig={secret}) or \"http://h/x?a={secret}\"."
     assert redact_text(text) == "no 'http://h/x', but (https://h/x) or \"http://h/x\"."
 

@@ -64,7 +64,7 @@ def test_another_uid_of_the_group_publishes_what_it_does_not_own(shared: Path) -
 
 
 @pytest.mark.parametrize("file", ["", "runs", "runs/r", "runs/r/train"])
-def test_a_file_where_a_folder_belongs_is_a_sentence(tmp_path: Path, file: str) -> None:
+def test_a_file_where_a_folder_belongs_is_reported(tmp_path: Path, file: str) -> None:
     place = tmp_path / "ws" / file
     place.parent.mkdir(parents=True, exist_ok=True)
     place.touch()

@@ -1,4 +1,4 @@
-"""Everything that is asked of a model folder before a GPU is: read in the order in which it can be said."""
+"""All checks of a model folder before a GPU is requested, in the order in which they become possible."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,7 +42,7 @@ class Wish:
 
 
 def prepare(wish: Wish) -> None:
-    """Settle what transformers reads when it is imported, and whether code of models may run."""
+    """Set what transformers reads when it is imported, and whether code of models may run."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     trust.enforce(trusted=wish.trust)
@@ -55,10 +55,10 @@ def select(
 
     Args:
         listed: every file of the model.
-        read: brings one small file and says where it lies.
+        read: fetches one small file and returns its path.
 
     Returns:
-        The files to bring, and the model's type.
+        The files to copy, and the model's type.
 
     Raises:
         UserError: it is not a model that can be tuned.
@@ -107,9 +107,9 @@ def without_others(
 
 @contextmanager
 def understood(what: str) -> Iterator[None]:
-    """Turn what a value of the wrong kind makes of our own code into a sentence.
+    """Turn an error that a value of the wrong kind causes into a message.
 
-    The values are outsiders', so no list of checks is whole.
+    The values come from outside, so no list of checks is complete.
 
     Args:
         what: the file that is read, as a sentence begins.
@@ -128,12 +128,12 @@ def understood(what: str) -> Iterator[None]:
 
 
 def check_shards(where: str, shards: Mapping[str, str], names: Sequence[str]) -> None:
-    """Raise UserError naming the files of the index that are not there."""
+    """Raise UserError and name the files of the index that are missing."""
     if missing := sorted(set(shards.values()) - set(names)):
         raise UserError(
-            f"{where} is not a whole model: {INDEX} lists "
-            f"{', '.join(printable(name, 80) for name in missing[:4])}, and that is not there. Load or "
-            "write the model again."
+            f"{where} is not a complete model: {INDEX} lists "
+            f"{', '.join(printable(name, 80) for name in missing[:4])}, which is missing. Download or "
+            "save the model again."
         )
 
 
@@ -158,7 +158,7 @@ def configuration(where: str, path: Path) -> Any:
 
 
 def check_whole(run: Run, where: str, folder: Path, names: Sequence[str], wish: Wish, *, talk: bool) -> bool:
-    """Hold a folder's weights and tokenizer against its configuration.
+    """Check a folder's weights and tokenizer against its configuration.
 
     Args:
         talk: whether to say what is ignored, and to leave out an output layer that config.json ties.
@@ -188,5 +188,5 @@ def check_whole(run: Run, where: str, folder: Path, names: Sequence[str], wish: 
 
 
 def code_left_out(listed: Sequence[str], wish: Wish) -> list[str]:
-    """Return the code files that are not brought."""
+    """Return the code files that are not copied."""
     return [] if wish.trust else code_files(listed)

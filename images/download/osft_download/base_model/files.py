@@ -1,4 +1,4 @@
-"""What a model folder must hold, and which of its files are worth having; nothing outside it is read."""
+"""What a model folder must contain, and which of its files are needed; nothing outside it is read."""
 
 import os
 import re
@@ -30,7 +30,7 @@ def fits(name: str, patterns: Iterable[str]) -> bool:
 
 
 def wanted(names: Iterable[str], *, trust: bool = False) -> list[str]:
-    """Return the files worth having: safetensors and what belongs to them, code only of a trusted model.
+    """Return the needed files: safetensors and what belongs to them, code only of a trusted model.
 
     Raises:
         UserError: the name of one is not printable UTF-8.
@@ -104,7 +104,7 @@ def inside(folder: Path, name: str) -> Path:
         real = path.resolve(strict=True)
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"{shown} of the model folder {folder} is a link that leads nowhere "
+            f"{shown} of the model folder {folder} is a broken link "
             f"({printable(link_of(path))}). Put the file there, or remove the link."
         ) from error
     places = [root]
@@ -113,7 +113,7 @@ def inside(folder: Path, name: str) -> Path:
     if not any(real.is_relative_to(place) for place in places):
         raise UserError(
             f"{shown} of the model folder {folder} is a link to {printable(link_of(path), LONGEST_NAME)}, "
-            "which lies outside the folder, and only files of the folder are read. Copy the file into the "
+            "which is outside the folder, and only files of the folder are read. Copy the file into the "
             "folder, or remove the link."
         )
     return real
@@ -152,8 +152,8 @@ def check_parts(where: str, names: Sequence[str]) -> None:
     weights = [name for name in useful if fits(name, ["*.safetensors"]) and not fits(name, ADAPTERS)]
     if not weights and any(fits(name, ADAPTERS) for name in useful):
         raise UserError(
-            f"{where} holds an adapter (adapter_config.json) and not a whole model, and training starts "
-            "from a whole model. Merge the adapter into its base model (peft: merge_and_unload) and name "
+            f"{where} holds an adapter (adapter_config.json) and not a complete model, which training "
+            "needs. Merge the adapter into its base model (peft: merge_and_unload) and name "
             "the result, or name the base model (model.uri)."
         )
     others = [name for name in useful if fits(name, [*PICKLES, "*.gguf", "*.h5", "*.onnx", "*.msgpack"])]
@@ -171,7 +171,7 @@ def check_parts(where: str, names: Sequence[str]) -> None:
     if missing := [part for part, there in parts.items() if not there]:
         listed = ", ".join(printable(name, 80) for name in sorted(useful)[:8] if not fits(name, NOT_NEEDED))
         raise UserError(
-            f"{where} is not a model: it lacks {' and '.join(missing)}. It has {listed or 'nothing of use'}. "
+            f"{where} is not a model: it lacks {' and '.join(missing)}. It has {listed or 'no usable file'}. "
             "Name a folder that save_pretrained wrote, with its tokenizer."
         )
 

@@ -1,4 +1,4 @@
-"""Headers of safetensors files: names and shapes without the weights, believed only when they add up."""
+"""Headers of safetensors files: names and shapes without the weights, used only if they are consistent."""
 
 import json
 import math
@@ -64,7 +64,7 @@ def read_header(path: Path) -> dict[str, Tensor]:
         check_places(found, 8 + length, size)
     except Lie as error:
         raise UserError(
-            f"{printable(path.name)} of the model is damaged: {error}. Expected a whole safetensors file. "
+            f"{printable(path.name)} of the model is damaged: {error}. Expected a complete safetensors file. "
             "Download the model again, or save it again with save_pretrained."
         ) from None
     return found
@@ -155,7 +155,7 @@ def check_places(found: dict[str, Tensor], begin: int, size: int) -> None:
         if start > end:
             raise Lie(f"there is a gap of {start - end} bytes before {printable(other, 80)}")
     if places[-1][1] != size:
-        raise Lie(f"{size - places[-1][1]} bytes behind its last tensor belong to none")
+        raise Lie(f"{size - places[-1][1]} bytes after its last tensor belong to no tensor")
 
 
 def same_bytes(one: Tensor, other: Tensor) -> bool:

@@ -1,7 +1,7 @@
 """Names and shapes of the tensors that each known architecture takes, from its configuration alone.
 
-A test compares this table with the models that transformers builds. Types that are not here are held against
-what can be said without a table (see `shapes`).
+A test compares this table with the models that transformers builds. For types that are not here, `shapes`
+checks what it can without a table.
 """
 
 from collections.abc import Iterator

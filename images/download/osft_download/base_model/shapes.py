@@ -1,4 +1,4 @@
-"""The tensors of a base model held against the architecture that its config.json describes.
+"""The tensors of a base model, checked against the architecture that its config.json describes.
 
 Nothing is built: names and shapes come from headers, expectations from the configuration. What transformers
 would fill with random numbers is refused by name; what it ignores is said.
@@ -30,7 +30,7 @@ def hold(
     *,
     talk: bool,
 ) -> None:
-    """Hold tensors against the architecture.
+    """Check tensors against the architecture.
 
     Args:
         config: as transformers reads it, or `Raw` for a type that only trusted code knows.

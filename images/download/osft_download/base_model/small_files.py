@@ -30,7 +30,7 @@ def bring(run: Run, plan: Plan, folder: Path) -> Path:
 
 
 def vocabulary(folder: Path) -> int:
-    """How many token ids the model has embeddings for, as its config.json says."""
+    """Return how many token ids the model has embeddings for, as its config.json says."""
     config: dict[str, Any] = read_object(folder / "config.json", "the base model")
     text = config.get("text_config")
     return int((text if isinstance(text, dict) and "vocab_size" in text else config).get("vocab_size") or 0)

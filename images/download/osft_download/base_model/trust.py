@@ -79,8 +79,7 @@ def check_type(where: str, config: dict[str, Any], *, trust: bool) -> str:
 
     Raises:
         UserError: there is none, transformers does not know it and its own code is not trusted, or it is not
-        a
-            language model.
+            a language model.
     """
     kind = config.get("model_type")
     if not isinstance(kind, str) or not kind:

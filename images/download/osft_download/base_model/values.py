@@ -1,7 +1,7 @@
-"""Values of config.json that transformers reads without a word, and that fail when the model is built.
+"""Values of config.json that transformers reads silently, and that fail when the model is built.
 
 They are known from the configuration alone, before a GPU is requested. Where another architecture may give
-a value a meaning of its own, it is checked only for the architectures of `layouts`.
+a value its own meaning, it is checked only for the architectures of `layouts`.
 """
 
 from collections.abc import Iterator

@@ -50,7 +50,7 @@ def check_not_quantised(
 
 
 def read_tensors(where: str, folder: Path, files: Sequence[str]) -> dict[str, Tensor]:
-    """Read the headers of the weight files and hold them against the index.
+    """Read the headers of the weight files and check them against the index.
 
     Raises:
         UserError: a file is damaged, two hold one tensor, or the index says otherwise.
@@ -105,8 +105,7 @@ def weight_map(where: str, index: Path) -> dict[str, str]:
 
 
 def settle_head(run: Run, where: str, config: Any, folder: Path, found: Mapping[str, Tensor]) -> bool:
-    """Leave out an output layer of its own where config.json ties it to the embeddings; returns whether it
-    did.
+    """Leave out a separate output layer if config.json ties it to the embeddings; return whether it did.
 
     mini-trainer goes by config.json and transformers 5 by the values, so that such a folder would be one
     model in training and another one in evaluation.

@@ -26,7 +26,7 @@ TABLES: dict[bytes, Callable[[DataFile], Iterator[Row]]] = {
     b"\xff\xff\xff\xff": partial(read_arrow, stream=True),
 }
 STRANGERS: dict[bytes, str] = {
-    **dict.fromkeys(PACKINGS, "is packed twice. Unpack it first"),
+    **dict.fromkeys(PACKINGS, "is compressed twice. Decompress it first"),
     b"PK\x03\x04": "is a zip archive. Unpack it first",
     b"\xff\xfe": "is UTF-16 text. Convert it to UTF-8",
     b"\xfe\xff": "is UTF-16 text. Convert it to UTF-8",
@@ -71,10 +71,10 @@ def bounded(file: DataFile) -> Iterator[None]:
 
 
 def broken_off(file: DataFile, why: str) -> UserError:
-    """Return the sentence for a packed file that cannot be unpacked to its end."""
+    """Return the sentence for a packed file that cannot be decompressed completely."""
     return UserError(
-        f"{printable(file.name)} cannot be unpacked to its end: {printable(why.rstrip('.'), 200)}. Expected "
-        "a whole packed file of rows: download or pack it again."
+        f"{printable(file.name)} cannot be decompressed completely: {printable(why.rstrip('.'), 200)}. "
+        "Expected a complete compressed file of rows: download or compress it again."
     )
 
 
@@ -90,7 +90,7 @@ def opened(file: DataFile, say: Say) -> Iterator[Row]:
     for mark, read_table in TABLES.items():
         if start.startswith(mark):
             if packing(file.path):
-                raise UserError(f"{name} is a packed table, expected it as it is. Unpack it first.")
+                raise UserError(f"{name} is a compressed table, expected an uncompressed one: decompress it.")
             return read_table(file)
     strange = [sentence for mark, sentence in STRANGERS.items() if start.startswith(mark)]
     if start[TAR] == b"ustar":

@@ -93,8 +93,8 @@ def read_cells(source: DataFile, say: Say, separator: str) -> Iterator[Row]:
             ) from error
         except csv.Error as error:
             raise UserError(
-                f"{name} line {lines.number}: not valid CSV: {error}. Quote cells as CSV does, and write a "
-                "quote inside one twice."
+                f"{name} line {lines.number}: not valid CSV: {error}. Quote cells as CSV does, and double "
+                "a quote inside a cell."
             ) from error
 
 
@@ -167,7 +167,7 @@ def line_of_error(source: DataFile) -> int:
 
 
 def spaces_in(line: str, separator: str, name: str, say: Say) -> bool:
-    """Whether cells begin with spaces that are not theirs, as the header shows."""
+    """Return whether cells begin with spaces that are not theirs, as the header shows."""
     header = cells_of(line, separator)
     spaced = any(cell.startswith(" ") for cell in header[1:])
     if spaced or any(cell != cell.strip() for cell in header):

@@ -73,7 +73,7 @@ def parsed(text: bytes) -> object:
 
 
 def spans_lines(first: bytes | None, second: bytes | None) -> bool:
-    """Whether the second line goes on with the object of the first.
+    """Return whether the second line goes on with the object of the first.
 
     A row that was cut off begins an object too; what follows it is a whole one.
     """
@@ -106,7 +106,7 @@ def several_lines(source: DataFile) -> str:
     which = ", ".join(repr(shown(key)) for key in inside[:4])
     return (
         f"{name} is one JSON object with lists of objects under {which}, expected JSON lines or a JSON array "
-        "of rows. Write each list in a file of its own, for example with "
+        "of rows. Write each list in its own file, for example with "
         f"`jq -c '.{shown(inside[0])}[]' {name}`."
     )
 
@@ -129,7 +129,7 @@ def read_json_array(source: DataFile) -> Iterator[Row]:
         except Broken as error:
             raise UserError(
                 f"{printable(source.name)} is a JSON array that breaks after item {number}: {error}. Write "
-                "it again, or as JSON lines, where one wrong row spoils no other."
+                "it again, or as JSON lines, in which a rejected row does not affect the others."
             ) from error
 
 
@@ -221,5 +221,5 @@ class Items:
         """Check that nothing but space follows the array. Raises Broken."""
         while rest:
             if rest.strip():
-                raise Broken("more follows behind its end")
+                raise Broken("more follows after its end")
             rest = self.file.read(self.piece)

@@ -1,7 +1,7 @@
 """The sizes of a parquet file's pages, from the headers that stand before them.
 
 A page is unpacked as a whole when its first row is read, and a page of gigabytes packs into kilobytes; the
-file's own description of itself does not say how large its pages are, and pyarrow does not tell.
+file's own description of itself does not say how large its pages are, and pyarrow does not report it.
 """
 
 from collections.abc import Iterator
@@ -90,7 +90,7 @@ class Header:
         return value | byte << shift
 
     def number(self) -> int:
-        """A signed number, in zigzag."""
+        """Return a signed number, in zigzag."""
         value = self.varint()
         return value >> 1 ^ -(value & 1)
 

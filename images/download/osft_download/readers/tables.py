@@ -63,9 +63,9 @@ def check_footer(source: DataFile) -> None:
         size = int.from_bytes(file.read(4), "little")
         if size > LONGEST_FOOTER:
             raise UserError(
-                f"{name} is not a whole parquet file, or it has too many row groups: its footer would have "
-                f"{size:,} bytes, expected at most {LONGEST_FOOTER:,}. Download it again, or write it again "
-                "with larger row groups or as several files."
+                f"{name} is not a complete parquet file, or it has too many row groups: its footer would "
+                f"have {size:,} bytes, expected at most {LONGEST_FOOTER:,}. Download it again, or write it "
+                "again with larger row groups or as several files."
             )
         check_width(source, columns_of(file, size))
 
@@ -82,7 +82,7 @@ def page_size(source: DataFile, group: Any) -> int:
             size = largest_page(file, group)
     except ValueError as error:
         raise UserError(
-            f"{name} is not a whole parquet file: {error}. Download or write it again."
+            f"{name} is not a complete parquet file: {error}. Download or write it again."
         ) from error
     if size > LARGEST_PAGE:
         raise UserError(
@@ -112,7 +112,7 @@ def read_arrow(source: DataFile, *, stream: bool) -> Iterator[Row]:
             check_names(source, opened.schema.names)
             batches = opened if stream else map(opened.get_batch, range(opened.num_record_batches))
             for batch in batches:
-                batch.validate(full=True)  # what it says of itself is not to be believed
+                batch.validate(full=True)  # its own description of itself may be wrong
                 for begin in range(0, batch.num_rows, MOST_ROWS):
                     for row in rows_of(batch.slice(begin, MOST_ROWS), allowance):
                         number += 1
@@ -126,7 +126,7 @@ def damaged(name: str, what: str, error: Exception) -> Exception:
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno):
         return error
     why = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-    return UserError(f"{name} is not a whole {what} file: {why}. Download or write it again.")
+    return UserError(f"{name} is not a complete {what} file: {why}. Download or write it again.")
 
 
 def rows_at_once(rows: int, size: int) -> int:

@@ -32,7 +32,7 @@ HUB_NAME = re.compile(r"((datasets|models)/)?(\w[\w.-]*/)?\w[\w.-]*(:[^@/:]+)?(@
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A URI taken apart."""
+    """A parsed URI."""
 
     scheme: str
     rest: str
@@ -97,7 +97,7 @@ Fetcher = Callable[[Address, Order], Fetched]
 
 
 def parse(uri: str, known: Container[str] = SCHEMES, expected: str = WRITTEN) -> Address:
-    """Take a URI apart.
+    """Parse a URI.
 
     Raises:
         UserError: it has no scheme that is known here, names no place, or climbs out of it with `..`.
@@ -123,7 +123,7 @@ def parse(uri: str, known: Container[str] = SCHEMES, expected: str = WRITTEN) ->
         raise UserError(f"unsupported scheme {scheme}:// in {redact_url(uri)}. Expected {expected}.")
     path = rest.split("?", 1)[0] if scheme in ("http", "https") else rest  # elsewhere `?` is a letter
     if ".." in path.split("/"):
-        raise UserError(f"{redact_url(uri)} has '..' in it. Write the whole path: nothing above it is read.")
+        raise UserError(f"{redact_url(uri)} contains '..'. Write the full path.")
     if not rest.strip("/"):
         raise UserError(f"{redact_url(uri)!r} names no data after its scheme. Expected {expected}.")
     check_place(scheme, rest, uri)
@@ -152,7 +152,7 @@ def check_place(scheme: str, rest: str, uri: str) -> None:
         )
     elif scheme == "pvc" and not CLAIM.fullmatch(place):
         raise UserError(
-            f"{redact_url(uri)!r} names no claim. Expected pvc://<claim>/<path>, the claim as kubectl has it."
+            f"{redact_url(uri)!r} names no claim. Expected pvc://<claim>/<path>, named as kubectl shows it."
         )
     elif scheme == "pvc" and "//" in rest:
         raise UserError(
@@ -162,7 +162,7 @@ def check_place(scheme: str, rest: str, uri: str) -> None:
 
 
 def fetch(address: Address, order: Order) -> Fetched:
-    """Bring the files of an address to this machine, by the module of its scheme."""
+    """Copy the files of an address to this machine, by the module of its scheme."""
     order.run.event("fetching", uri=address.shown)
     order.work.mkdir(parents=True, exist_ok=True)
     if address.scheme not in ("pvc", "path"):

@@ -35,8 +35,8 @@ def configs_of(root: Path) -> list[dict[str, Any]]:
         said = load_yaml(head[1])
     except Unbounded as error:
         raise UserError(
-            f"the head of {printable(path)} names data_files and {error}, expected a card as the hub takes "
-            "it. Correct it, or remove it from the folder."
+            f"the head of {printable(path)} names data_files and {error}, expected a card as the hub "
+            "accepts it. Correct it, or remove it from the folder."
         ) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(
@@ -49,13 +49,13 @@ def configs_of(root: Path) -> list[dict[str, Any]]:
 
 
 def card_splits(root: Path, names: Sequence[str]) -> dict[str, list[str]] | None:
-    """Return split -> files as the card of a folder says, or None where it says nothing.
+    """Return split -> files as the card of a folder says, or None if it does not say.
 
     Args:
         names: the data files below the folder.
 
     Raises:
-        UserError: the card has several configs and none is the default, or names files that are not there.
+        UserError: the card has several configs and none is the default, or names files that do not exist.
     """
     configs = configs_of(root)
     if not configs:

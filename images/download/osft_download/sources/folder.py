@@ -54,13 +54,11 @@ def check_link(path: Path, limit: Path) -> None:
     try:
         real = path.resolve()
     except (RuntimeError, OSError) as error:
-        raise UserError(
-            f"{printable(path)} is a link that leads back to itself, expected a file. Remove it."
-        ) from error
+        raise UserError(f"{printable(path)} is a link to itself, expected a file. Remove it.") from error
     if not real.is_relative_to(limit):
         raise UserError(
-            f"{printable(path)} is a link that leads out of {printable(limit)}, to "
-            f"{printable(path.readlink())}, and only what lies inside the folder is read. Copy the file "
+            f"{printable(path)} is a link that points outside {printable(limit)}, to "
+            f"{printable(path.readlink())}, and only files inside the folder are read. Copy the file "
             "there, or name it by its own address."
         )
 
@@ -102,7 +100,7 @@ def walk(start: Path, limit: Path, seen: set[tuple[int, int]], links: list[Path]
 
 
 def identity(folder: Path) -> tuple[int, int]:
-    """Return what tells one folder from another, whatever its name."""
+    """Return what identifies a folder, whatever its name."""
     state = folder.stat()
     return state.st_dev, state.st_ino
 
@@ -153,7 +151,7 @@ def regular(path: Path) -> Path:
 
 
 def holds_rows(path: Path) -> bool:
-    """Whether a file that is named like an info file begins with a row of a known format."""
+    """Return whether a file that is named like an info file begins with a row of a known format."""
     if path.name not in INFO or path.is_symlink() or not path.is_file():
         return False
     file = DataFile(path, path.name)
@@ -186,7 +184,7 @@ def stale_shards(root: Path, names: dict[str, Path]) -> list[str]:
     """Return the Arrow files beside a state.json that does not name them: caches, or left by an earlier save.
 
     Raises:
-        UserError: one that it names is not there.
+        UserError: a file that it names is missing.
     """
     stale = []
     arrow = [name for name in names if name.endswith(".arrow")]
@@ -199,8 +197,8 @@ def stale_shards(root: Path, names: dict[str, Path]) -> list[str]:
         here = {name for name in arrow if name.rpartition("/")[0] == folder}
         if missing := sorted(wanted - here):
             raise UserError(
-                f"{printable(root / folder)} is not a whole dataset of save_to_disk: state.json names "
-                f"{printable(missing[0])}, which is not there. Save or copy it again."
+                f"{printable(root / folder)} is not a complete dataset of save_to_disk: state.json names "
+                f"{printable(missing[0])}, which is missing. Save or copy it again."
             )
         stale += sorted(here - wanted)
     return stale

@@ -70,7 +70,7 @@ def fetch(address: Address, order: Order) -> Fetched:
 
 
 def builder(repo: hub.Repo, config: str) -> Any:
-    """The `datasets` builder of a config, which knows its files.
+    """Return the `datasets` builder of a config, which knows its files.
 
     Raises:
         UserError: no such config, or none is named and there are several, or no data at all.
@@ -162,14 +162,14 @@ def card_separator(repo: hub.Repo, config: Any) -> str:
 
 
 def unreadable(repo: hub.Repo, error: Exception) -> UserError:
-    """The sentence for a repository that `datasets` finds no data in."""
+    """Return the sentence for a repository that `datasets` finds no data in."""
     return UserError(
         f"the {repo.where} holds no data files that can be read: {first_line(error)}. {PARQUET}."
     )
 
 
 def elsewhere(repo: hub.Repo, seen: str) -> UserError:
-    """The sentence for a card that leads out of its repository."""
+    """Return the sentence for a card that leads out of its repository."""
     return UserError(f"the {repo.where} points to files elsewhere ({seen}). Name that place as data.uri.")
 
 

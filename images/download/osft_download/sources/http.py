@@ -24,7 +24,7 @@ def fetch(address: Address, order: Order) -> Fetched:
     """Load one file.
 
     Raises:
-        UserError: the server says no (4xx), answers with something else, or the address is not one.
+        UserError: the server denies it (4xx), answers with something else, or the address is not one.
         Transient: it cannot be reached, breaks off or has a problem (5xx), after a few tries.
     """
     check_user(address)

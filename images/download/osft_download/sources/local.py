@@ -29,8 +29,8 @@ def locate(address: Address, workspace: Path) -> Path:
     path = Path(address.rest) if root is None else root / address.rest.partition("/")[2]
     if path.is_symlink() and not path.exists():
         raise UserError(
-            f"{printable(path)} is a link to {printable(path.readlink())}, which is not there. Name what it "
-            "should mean."
+            f"{printable(path)} is a link to {printable(path.readlink())}, which does not exist. Name "
+            "the file that it should point to."
         )
     if not path.exists():
         asked = "" if root is None else f" ({printable(address.uri)})"
@@ -38,7 +38,7 @@ def locate(address: Address, workspace: Path) -> Path:
     real = path.resolve()
     if root is not None and not real.is_relative_to(root.resolve()):
         raise UserError(
-            f"{printable(address.uri)} leads out of its claim, to {printable(real)}, and only what lies on "
+            f"{printable(address.uri)} points outside its claim, to {printable(real)}, and only what lies on "
             "the claim is read. Copy the data there, or name the claim that holds it."
         )
     if any(real.is_relative_to(place) for place in KERNEL):
@@ -91,7 +91,7 @@ def fetch(address: Address, order: Order) -> Fetched:
     check_root(root)
     if root.is_file():
         if order.settings.split and order.part == "train":
-            order.run.event("data.split changes nothing", source=shown, seen="the source is a single file")
+            order.run.event("data.split has no effect", source=shown, seen="the source is a single file")
         return Fetched(uri=address.uri, files=[DataFile(regular(root), root.name)])
     found = listing(root)
     if not found.data:

@@ -1,4 +1,4 @@
-"""Rows in S3 or a server that speaks it: s3://<bucket>/<key>, or a prefix that several objects share."""
+"""Rows in S3 or a compatible server: s3://<bucket>/<key>, or a prefix that several objects share."""
 
 import os
 from contextlib import closing
@@ -95,10 +95,10 @@ def of_split(order: Order, address: Address, key: str, listed: list[Object]) -> 
 
 
 def connect(settings: Settings) -> tuple[Any, s3_http.Wire]:
-    """A client for the endpoint, with the keys of the environment or the pod's own role, and its wire.
+    """Return a client for the endpoint, with the keys of the environment or the pod's own role, and its wire.
 
     Raises:
-        UserError: only one of the two keys is set, or the endpoint or the profile is none.
+        UserError: only one of the two keys is set, or the endpoint or the profile is not valid.
     """
     import boto3
     from botocore.config import Config
@@ -114,7 +114,7 @@ def connect(settings: Settings) -> tuple[Any, s3_http.Wire]:
     config = Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=settings.timeout_seconds,
-        retries={"total_max_attempts": 1},  # net.patiently tries again, and says so
+        retries={"total_max_attempts": 1},  # net.patiently retries, and logs it
         response_checksum_validation="when_required",  # servers other than AWS may not know the new checksums
         s3={"addressing_style": "path"} if settings.s3_endpoint else {},
     )
@@ -136,7 +136,7 @@ def connect(settings: Settings) -> tuple[Any, s3_http.Wire]:
 
 
 def translated(where: str, call: Any) -> Any:
-    """Call, and turn botocore's errors into the stage's."""
+    """Call, and convert botocore's errors to the stage's."""
     from botocore import exceptions
     from botocore.parsers import ResponseParserError
 
@@ -158,14 +158,15 @@ def translated(where: str, call: Any) -> Any:
             "pod a role."
         ) from error
     except exceptions.IncompleteReadError as error:
-        raise net.Away(f"{where} broke the object off ({error})", "Start again later.") from error
+        seen = f"{where} closed the connection during the object ({error})"
+        raise net.Away(seen, "Start again later.") from error
     except StageError:
         raise
     except (exceptions.BotoCoreError, exceptions.HTTPClientError, OSError, TooSlow, *misread) as error:
         known = net.network_error(where, error)
         if known is None and isinstance(error, misread):
             raise UserError(
-                f"{where} answered with something that S3 does not answer ({type(error).__name__}: "
+                f"{where} did not answer as an S3 server does ({type(error).__name__}: "
                 f"{excerpt(str(error))}). Check data.s3.endpoint."
             ) from error
         if known is None and isinstance(error, exceptions.BotoCoreError):

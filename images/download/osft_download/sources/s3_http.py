@@ -95,8 +95,8 @@ def check_place(url: str, endpoint: str) -> None:
     inside = host == known or host.endswith(f".{known}") or (known.endswith(AWS) and host.endswith(AWS))
     if not inside or scheme != wanted or forbidden(host):
         raise UserError(
-            f"the S3 server at {endpoint} leads to {redact_url(url)}, where the keys do not belong. Check "
-            "data.s3.endpoint and data.s3.region."
+            f"the S3 server at {endpoint} leads to {redact_url(url)}, to which the keys must not be sent. "
+            "Check data.s3.endpoint and data.s3.region."
         )
 
 
@@ -112,7 +112,7 @@ def whole(answer: Any, where: str) -> None:
         found += piece
         if len(found) > most:
             if refuses:
-                found.clear()  # half an XML document says nothing
+                found.clear()  # half an XML document is of no use
                 break
             raise UserError(
                 f"{where} answered {answer.status_code} with more than {size(most)}, expected a listing "

@@ -31,7 +31,7 @@ def list_objects(client: Any, bucket: str, key: str) -> list[Object]:
 
 
 def objects(client: Any, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
-    """All objects below a prefix.
+    """Yield all objects below a prefix.
 
     Raises:
         UserError: the answer is not a listing, such as the page of a web server, or it has no end.
@@ -61,7 +61,7 @@ def objects(client: Any, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
 
 
 def neighbours(client: Any, bucket: str, key: str) -> str:
-    """A few keys that are there, as a sentence."""
+    """Return a few keys that are there, as a sentence."""
     parent = key.rstrip("/").rpartition("/")[0]
     answer = client.list_objects_v2(Bucket=bucket, Prefix=parent, MaxKeys=5)
     names = [item["Key"] for item in answer.get("Contents", [])]

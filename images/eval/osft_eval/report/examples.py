@@ -1,4 +1,4 @@
-"""The items that tell most: answers that were lost, rows where the loss moved most."""
+"""The most informative items: answers that were lost, rows where the loss moved most."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -157,7 +157,7 @@ def gates_in_words(judged: Figures, compared: Mapping[str, Figures]) -> dict[str
     """Return the gates' `state` and `word`, `why` beside it, both in one `sentence`, `rules`, `failures`.
 
     `closest` is the limit with the least room left: its name, what it `allowed` and what was `used`.
-    Beside a fall that chance does not explain, gates that passed do not stand alone: `why` says what allowed
+    If the gates passed despite a drop beyond chance, they are not shown alone: `why` says what allowed
     it, and `state` is `allowed`. `room` says how close the closest limit is.
     """
     rules = [*rules_in_words(judged["rules"], compared)]
@@ -201,7 +201,7 @@ def rules_in_words(rules: Figures, compared: Mapping[str, Figures]) -> Iterator[
 
 
 def allowance(task: Figures, limit: Figures | None) -> str:
-    """Return a fall that chance does not explain, and what the gates made of it."""
+    """Return a drop beyond chance, and what the gates made of it."""
     fell = f"fell by {abs(100 * task['delta']):.1f} points" if is_share(task) else "got worse"
     gate = (
         "no gate limits it"

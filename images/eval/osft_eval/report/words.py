@@ -48,5 +48,5 @@ def listed(names: Sequence[str]) -> str:
 
 
 def name_of(uri: str) -> str:
-    """Return what people call a model of the hub; a folder's name says nothing."""
+    """Return the usual name of a model of the hub; a folder's name is not informative."""
     return uri.rsplit("/", 1)[-1] if uri.startswith("hf://") else ""

@@ -35,11 +35,11 @@ def main() -> None:
 @main.command(cls=StageCommand)
 @workspace_option
 @click.option(
-    "--min-free-gib", type=float, default=0.0, show_default=True, help="Free space to ask for, GiB."
+    "--min-free-gib", type=float, default=0.0, show_default=True, help="Free space that is required, in GiB."
 )
 @click.option("--require-env", multiple=True, metavar="NAME=REMEDY", help="Variable that must not be empty.")
-@click.option("--require-file", multiple=True, metavar="PATH=REMEDY", help="File that must be there.")
-@click.option("--address", multiple=True, metavar="WHAT=URL", help="Address where something must listen.")
+@click.option("--require-file", multiple=True, metavar="PATH=REMEDY", help="File that must exist.")
+@click.option("--address", multiple=True, metavar="WHAT=URL", help="Address where a server must listen.")
 def preflight(
     workspace: Path,
     min_free_gib: float,
@@ -61,7 +61,7 @@ def preflight(
 @workspace_option
 @click.option("--run-id", envvar="OSFT_RUN_ID", show_envvar=True, required=True, help="Folder below runs/.")
 @click.option(
-    "--stage", "stages", multiple=True, type=click.Choice(STAGES), help="Stages to look at; all by default."
+    "--stage", "stages", multiple=True, type=click.Choice(STAGES), help="Stages to check; all by default."
 )
 def verify(workspace: Path, run_id: str, stages: tuple[str, ...]) -> None:
     """Check that every stage of a run is done and its files are as its record says."""
@@ -82,14 +82,14 @@ def verify(workspace: Path, run_id: str, stages: tuple[str, ...]) -> None:
         else:
             event("verify", f"{stage} {record.status}", files=len(record.outputs), message=record.message)
     if problems:
-        raise UserError(f"run {run_id} is not whole: " + "; ".join(problems) + ".")
-    say_end(f"run {run_id} is whole")
+        raise UserError(f"run {run_id} is not complete: " + "; ".join(problems) + ".")
+    say_end(f"run {run_id} is complete")
 
 
 @main.command(cls=StageCommand, name="wait-trainjob")
 @click.argument("name")
 @namespace_option
-@click.option("--poll-seconds", type=float, default=2.0, show_default=True, help="Time between two looks.")
+@click.option("--poll-seconds", type=float, default=2.0, show_default=True, help="Time between two checks.")
 @click.option(
     "--timeout-seconds", type=float, default=0.0, show_default=True, help="Give up then; 0 = never."
 )
@@ -104,7 +104,7 @@ def wait(name: str, namespace: str | None, poll_seconds: float, timeout_seconds:
 @click.option("--selector", default="", help="With a bare KIND: labels of the objects to delete.")
 @click.option("--timeout-seconds", type=float, default=240.0, show_default=True, help="For all together.")
 def delete(targets: tuple[str, ...], namespace: str | None, selector: str, timeout_seconds: float) -> None:
-    """Delete objects with all they own, and wait until they are gone. What is not there is fine."""
+    """Delete objects with everything they own, and wait until they are deleted. Missing ones are ignored."""
     api = Api.in_pod(namespace)
     deadline = time.monotonic() + timeout_seconds
     for target in targets:
@@ -115,7 +115,7 @@ def delete(targets: tuple[str, ...], namespace: str | None, selector: str, timeo
         for one in names:
             event(
                 "delete",
-                "deleted" if api.delete(kind, one, deadline) else "was not there",
+                "deleted" if api.delete(kind, one, deadline) else "did not exist",
                 kind=kind,
                 name=one,
             )

@@ -41,10 +41,10 @@ class Api:
 
     @classmethod
     def in_pod(cls, namespace: str | None = None) -> Self:
-        """The cluster this pod runs in.
+        """Return the cluster this pod runs in.
 
         Raises:
-            UserError: no service-account token is mounted, so this is no pod or it may not ask.
+            UserError: no service-account token is mounted, so this is not a pod, or it may not use the API.
         """
         try:
             token = (ACCOUNT / "token").read_text()
@@ -63,7 +63,7 @@ class Api:
 
         Raises:
             UserError: the service account lacks the right.
-            Transient: the API server is away or overloaded.
+            Transient: the API server is unavailable or overloaded.
         """
         request = urllib.request.Request(
             f"{self.server}/{path}",
@@ -88,7 +88,7 @@ class Api:
             raise Transient(f"the API server did not answer {method} {path} ({error}).") from error
 
     def path(self, kind: str, name: str = "", selector: str = "") -> str:
-        """The path of an object, or of a kind with an optional label selector.
+        """Return the path of an object, or of a kind with an optional label selector.
 
         Raises:
             UserError: the kind is not one of `KINDS`.
@@ -118,7 +118,7 @@ class Api:
         return True
 
     def list(self, kind: str, selector: str) -> list[dict[str, Any]]:
-        """The objects of a kind that carry the labels; none where the kind is not served."""
+        """Return the objects of a kind that carry the labels; none where the kind is not served."""
         answer = self.call("GET", self.path(kind, selector=selector))
         items: list[dict[str, Any]] = (answer or {}).get("items", [])
         return items

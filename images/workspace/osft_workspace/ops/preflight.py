@@ -23,7 +23,7 @@ def split_pair(text: str) -> tuple[str, str]:
 
 
 def workspace_problems(root: Path, min_free_gib: float) -> list[str]:
-    """Whether the volume is there, writable and large enough."""
+    """Return whether the volume is there, writable and large enough."""
     if not root.is_dir():
         return [f"there is no workspace at {root}: mount the volume there (workspace.* in the values)."]
     problems = []
@@ -46,7 +46,7 @@ def workspace_problems(root: Path, min_free_gib: float) -> list[str]:
 
 
 def address_problem(address: str, what: str) -> str | None:
-    """Whether something listens where an address points; what it speaks is for the stage to find out."""
+    """Report a problem if no server listens at an address; the stage checks the protocol."""
     shown = redact_url(address)
     try:
         parts = urlsplit(address if "//" in address else f"http://{address}")
@@ -58,7 +58,7 @@ def address_problem(address: str, what: str) -> str | None:
     if not host or not port:
         return f"{what} has the address {shown!r} without a host and port: write http(s)://host:port."
     if wrong := forbidden(host):
-        return f"{what} has the address {shown!r}: {wrong}, where no stage may send anything. Correct it."
+        return f"{what} has the address {shown!r}: {wrong}, to which no stage may send requests. Correct it."
     reason = "no answer"
     for attempt in range(CONNECT_TRIES):
         if attempt:
@@ -78,7 +78,7 @@ def preflight_problems(
     files: tuple[str, ...],
     addresses: tuple[str, ...],
 ) -> list[str]:
-    """Every problem, each a sentence with its remedy; an empty list when all is well."""
+    """Return every problem, each a sentence with its remedy; an empty list when all is well."""
     problems = workspace_problems(workspace, min_free_gib)
     for name, remedy in map(split_pair, env):
         if not os.environ.get(name):

@@ -1,6 +1,6 @@
 """Waiting for a TrainJob, which Helm does not do: it waits for Jobs and Pods only.
 
-`Failed` is final the moment it is seen: Trainer may clear it later when the JobSet goes away.
+`Failed` is final the moment it is seen: Trainer may clear it later when the JobSet is deleted.
 """
 
 import time
@@ -16,13 +16,13 @@ ENDS: dict[int, type[StageError]] = {exits.USER: UserError, exits.REFUSED: Refus
 
 
 def condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:
-    """A condition that is True, or None."""
+    """Return a condition that is True, or None."""
     conditions = job.get("status", {}).get("conditions", [])
     return next((item for item in conditions if item["type"] == kind and item["status"] == "True"), None)
 
 
 def failed_sentence(api: Api, name: str) -> tuple[str, type[StageError]]:
-    """The failed stage's own sentence and the error for its exit code, from its newest failed pod.
+    """Return the failed stage's own sentence and the error for its exit code, from its newest failed pod.
 
     Of a stage whose time ran out no pod is left. Of several nodes that one counts which ended the Job, not
     those that lost it.
@@ -31,7 +31,7 @@ def failed_sentence(api: Api, name: str) -> tuple[str, type[StageError]]:
     for job in api.list("job", selector):
         if (condition(job, "Failed") or {}).get("reason") == "DeadlineExceeded":
             limits = "train.pod.deadlineMinutes, or hooks.timeoutMinutes"
-            return f"Job {job['metadata']['name']} took longer than it may: {limits}.", StageError
+            return f"Job {job['metadata']['name']} exceeded its time limit: {limits}.", StageError
     pods = api.list("pod", selector)
     ends = [
         (state["finishedAt"], state, pod["metadata"]["name"])
@@ -66,7 +66,7 @@ def wait_trainjob(api: Api, name: str, poll_seconds: float, timeout_seconds: flo
             event("wait", "asking again", seen=error.message)
             job = {}
         if job is None and waited > NOT_THERE_YET_SECONDS:
-            raise UserError(f"there is no TrainJob {name} in namespace {api.namespace}: somebody deleted it.")
+            raise UserError(f"there is no TrainJob {name} in namespace {api.namespace}: it was deleted.")
         job = job or {}
         if condition(job, "Complete"):
             event("wait", "complete", trainjob=name, seconds=round(waited))
@@ -81,7 +81,5 @@ def wait_trainjob(api: Api, name: str, poll_seconds: float, timeout_seconds: flo
             shown = state
             event("wait", state, trainjob=name)
         if timeout_seconds and waited > timeout_seconds:
-            raise Transient(
-                f"TrainJob {name} was not done after {timeout_seconds:g} s; it goes on without us."
-            )
+            raise Transient(f"TrainJob {name} was not done after {timeout_seconds:g} s; the job continues.")
         time.sleep(poll_seconds)
