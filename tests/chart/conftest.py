@@ -15,7 +15,7 @@ from tests.chart.rendering import BIN, ROOT, SOURCE, STAGES
 
 @pytest.fixture(scope="session")
 def schemas() -> list[str]:
-    """kubeconform's flags for the schemas, Trainer 2.3 unless `oldest` folders are put before them."""
+    """Return kubeconform's flags for the schemas of Trainer 2.3; flags for older ones go before them."""
     subprocess.run([sys.executable, ROOT / "scripts" / "kube-schemas"], check=True)
     return ["-schema-location", str(ROOT / ".cache" / "schemas" / "{{.ResourceKind}}{{.KindSuffix}}.json")]
 

@@ -40,7 +40,7 @@ OWN_LABELS = re.compile(
 
 
 def golden(path: Path) -> str:
-    """The golden text of one example."""
+    """Return the golden text of one example."""
     objects = render(path)
     objects.sort(key=lambda thing: (order(thing), thing["metadata"]["name"]))
     pods = [pod for thing in objects for pod in pods_of(thing)]
@@ -59,14 +59,14 @@ def golden(path: Path) -> str:
 
 
 def order(thing: Object) -> tuple[int, int]:
-    """Where Helm comes to an object: hooks before, ordinary ones, hooks after, the rest; then by weight."""
+    """Return the place of an object in Helm's order: by hook event, then by weight."""
     event = hook(thing).partition(",")[0]
     place = {"pre-install": 0, "": 1, "post-install": 2, "test": 3, "pre-delete": 4}[event]
     return place, int(thing["metadata"].get("annotations", {}).get("helm.sh/hook-weight", 0))
 
 
 def pods_of(thing: Object) -> list[Pod]:
-    """Pods of one object, in order."""
+    """Return the pods of one object, in order."""
     if thing["kind"] == "Pod":
         return [make_pod(thing, None, thing)]
     if thing["kind"] == "Job":
@@ -77,7 +77,7 @@ def pods_of(thing: Object) -> list[Pod]:
 
 
 def traits(pod: Pod) -> Object:
-    """A pod as flat words: what it runs, with what, where."""
+    """Return what a pod runs, with what and where, as a flat map."""
     spec = {key: value for key, value in pod.spec.items() if key not in ("containers", "volumes")}
     container = {
         key: value
@@ -101,7 +101,7 @@ def traits(pod: Pod) -> Object:
 
 
 def source(value: Any) -> Any:
-    """A variable's text, or where it comes from in one line."""
+    """Return a variable's text, or where it comes from in one line."""
     if isinstance(value, dict) and "secretKeyRef" in value:
         ref = value["secretKeyRef"]
         return f"secret {ref['name']} {ref['key']}{' (optional)' if ref.get('optional') else ''}"
@@ -109,7 +109,7 @@ def source(value: Any) -> Any:
 
 
 def volume(mount: Object) -> str:
-    """A mounted volume in one line."""
+    """Return a mounted volume in one line."""
     kind = next(key for key in mount if key not in ("name", "mountReadOnly"))
     given = mount[kind]
     name = (
@@ -119,7 +119,7 @@ def volume(mount: Object) -> str:
 
 
 def shared(found: list[Object]) -> Object:
-    """What all pods have alike, single entries of env too; a bare Pod has no Job to compare."""
+    """Return what all pods have in common, also single entries of env; a bare Pod has no Job to compare."""
     keys = dict.fromkeys(key for one in found for key in one)
     common: Object = {}
     for key in keys:
@@ -132,7 +132,7 @@ def shared(found: list[Object]) -> Object:
 
 
 def without(words: Object, *known: Object) -> Object:
-    """What a pod has beyond what is said already."""
+    """Return what a pod has in addition to what is shown already."""
     said_env = {name for one in known for name in one.get("env", {})}
     env = {name: value for name, value in words.get("env", {}).items() if name not in said_env}
     own = {key: value for key, value in words.items() if all(one.get(key) != value for one in known)}
@@ -140,7 +140,7 @@ def without(words: Object, *known: Object) -> Object:
 
 
 def brief(thing: Object, common: Object, stages: Object) -> Object:
-    """An object without what it shares with the others."""
+    """Return an object without what it shares with the others."""
     annotations = thing["metadata"].get("annotations", {})
     labels = {key: value for key, value in thing["metadata"]["labels"].items() if not OWN_LABELS.match(key)}
     result: Object = {f"{thing['kind']} {thing['metadata']['name']}": None}
@@ -177,7 +177,7 @@ def brief(thing: Object, common: Object, stages: Object) -> Object:
 
 
 def peers(rule: Object) -> str:
-    """A rule of a NetworkPolicy in one line: its ports, or the namespaces and pods at the other end."""
+    """Return a rule of a NetworkPolicy in one line: its ports, or the namespaces and pods it allows."""
     ports = [f"{port['protocol']} {port['port']}" for port in rule.get("ports", [])]
     ends = [
         f"{kind.removesuffix('Selector')} {'/'.join(dict(selector['matchLabels']).values())}"
@@ -188,7 +188,7 @@ def peers(rule: Object) -> str:
 
 
 def after(job: Object) -> Object:
-    """What a replicated job waits for."""
+    """Return what a replicated job waits for."""
     return (
         {"after": [f"{dep['name']} {dep['status']}" for dep in job["dependsOn"]]}
         if "dependsOn" in job
@@ -201,7 +201,7 @@ class Dumper(yaml.SafeDumper):
 
 
 def flow(kind: str) -> Callable[[Dumper, Any], yaml.Node]:
-    """A representer that puts plain, short collections on one line."""
+    """Return a representer that puts plain, short collections on one line."""
 
     def represent(dumper: Dumper, data: Any) -> yaml.Node:
         short = len(str(data)) < 90
@@ -219,7 +219,7 @@ Dumper.add_representer(list, flow("list"))
 
 
 def dump(part: Object) -> str:
-    """One object as YAML, its name as a line of its own."""
+    """Return one object as YAML, its name as a line of its own."""
     (title, value), *rest = part.items()
     body = value if value is not None else dict(rest)
     lines = "".join(entry(key, value) for key, value in body.items())
@@ -227,7 +227,7 @@ def dump(part: Object) -> str:
 
 
 def entry(key: str, value: Any) -> str:
-    """A key and its value, on one line where it fits."""
+    """Return a key and its value, on one line where it fits."""
     text = yaml.dump(value, Dumper=Dumper, sort_keys=False, width=1000).removesuffix("...\n")
     if text.count("\n") == 1:
         return f"{key}: {text}"

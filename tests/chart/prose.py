@@ -14,7 +14,7 @@ SCHEMA = CHART / "values.schema.json"
 
 
 def comments() -> dict[str, str]:
-    """The `# --` comment of every key of values.yaml, by the key's path."""
+    """Return the `# --` comment of every key of values.yaml, by the key's path."""
     found: dict[str, str] = {}
     stack: list[str] = []
     text: list[str] = []
@@ -32,7 +32,7 @@ def comments() -> dict[str, str]:
 
 
 def nodes(schema: Object, path: str = "") -> Iterator[tuple[str, Object]]:
-    """Every schema under `properties` and `items`, with its path; definitions start with #."""
+    """Yield every schema under `properties` and `items`, with its path; definitions start with #."""
     yield path, schema
     for key, child in schema.get("properties", {}).items():
         yield from nodes(child, f"{path}.{key}" if path and not path.endswith("#") else path + key)
@@ -43,7 +43,7 @@ def nodes(schema: Object, path: str = "") -> Iterator[tuple[str, Object]]:
 
 
 def value_of(path: str) -> str:
-    """The value whose comment describes a schema: every stage's pod takes what stageDefaults takes."""
+    """Return the value whose comment describes a schema: every stage's pod takes what stageDefaults takes."""
     return path.replace("#pod", "stageDefaults") if path.startswith("#pod.") else path
 
 

@@ -36,11 +36,11 @@ HOOKS: Object = {"ordering": "hooks", "hooks": {"timeoutMinutes": 60}}
 
 
 class HelmError(Exception):
-    """Helm refused; the text is what the user sees."""
+    """Helm failed; the text is what the user sees."""
 
 
 def overlay(*layers: Mapping[str, Any]) -> Object:
-    """Values files laid over each other, as helm does."""
+    """Return values files merged, as helm does."""
     result: Object = {}
     for layer in layers:
         for key, value in layer.items():
@@ -52,7 +52,7 @@ def overlay(*layers: Mapping[str, Any]) -> Object:
 
 @functools.cache
 def run_helm(helm: str, flags: tuple[str, ...], values: str) -> str:
-    """Helm's output for JSON values, kept for the next who asks the same. Raises HelmError."""
+    """Return helm's output for JSON values; the same call is made once. Raises HelmError."""
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         file.write(values)
         file.flush()
@@ -87,12 +87,12 @@ def render(
 
 @functools.cache
 def parse(text: str) -> list[Object]:
-    """The objects of a YAML stream."""
+    """Return the objects of a YAML stream."""
     return [thing for thing in yaml.load_all(text, Loader=LOADER) if thing]
 
 
 def refusal(values: Mapping[str, Any], **options: Any) -> str:
-    """Helm's words when it refuses these values; an error here when it does not."""
+    """Return helm's message for values that it rejects. Raises AssertionError if it accepts them."""
     try:
         render(values, **options)
     except HelmError as error:
@@ -140,13 +140,13 @@ class Pod:
         }
 
     def flag(self, name: str) -> list[str]:
-        """Every value of `--name=value`."""
+        """Return every value of `--name=value`."""
         start = f"--{name}="
         return [arg.removeprefix(start) for arg in self.args if arg.startswith(start)]
 
 
 def pods(objects: Sequence[Object]) -> Iterator[Pod]:
-    """Every pod that the objects would make, in whatever they stand."""
+    """Yield every pod template in the objects."""
     for thing in objects:
         if thing["kind"] == "Pod":
             yield make_pod(thing, None, {"metadata": thing["metadata"], "spec": thing["spec"]})
@@ -159,7 +159,7 @@ def pods(objects: Sequence[Object]) -> Iterator[Pod]:
 
 
 def make_pod(owner: Object, job: Object | None, template: Object) -> Pod:
-    """A pod template, read."""
+    """Return the Pod of a template."""
     meta = template["metadata"]
     return Pod(
         meta["labels"][COMPONENT], owner, job, meta["labels"], meta.get("annotations", {}), template["spec"]
@@ -167,14 +167,14 @@ def make_pod(owner: Object, job: Object | None, template: Object) -> Pod:
 
 
 def stage_pods(objects: Sequence[Object]) -> dict[str, Pod]:
-    """Pods by stage or helper."""
+    """Return pods by stage or helper."""
     found = list(pods(objects))
     assert len({pod.stage for pod in found}) == len(found)
     return {pod.stage: pod for pod in found}
 
 
 def one(objects: Sequence[Object], kind: str, ending: str = "") -> Object:
-    """The only object of a kind whose name ends so."""
+    """Return the only object of a kind whose name has this ending."""
     (found,) = [
         thing for thing in objects if thing["kind"] == kind and thing["metadata"]["name"].endswith(ending)
     ]
@@ -182,21 +182,21 @@ def one(objects: Sequence[Object], kind: str, ending: str = "") -> Object:
 
 
 def kinds(objects: Sequence[Object]) -> list[str]:
-    """The kinds rendered, sorted."""
+    """Return the kinds rendered, sorted."""
     return sorted(thing["kind"] for thing in objects)
 
 
 def hook(thing: Object) -> str:
-    """The events an object is a hook for; empty for an ordinary one."""
+    """Return the events an object is a hook for; empty for an ordinary one."""
     return str(thing["metadata"].get("annotations", {}).get("helm.sh/hook", ""))
 
 
 def weight(thing: Object) -> int:
-    """The weight of a hook."""
+    """Return the weight of a hook."""
     return int(thing["metadata"]["annotations"]["helm.sh/hook-weight"])
 
 
 def run_id(objects: Sequence[Object]) -> str:
-    """The run id that all labels agree on."""
+    """Return the run id that all labels agree on."""
     (only,) = {pod.labels[RUN] for pod in pods(objects)}
     return only

@@ -27,14 +27,14 @@ NOT_BY_FLAG = {
 
 
 def command(stage: str) -> click.Command:
-    """The click command of a stage or helper."""
+    """Return the click command of a stage or helper."""
     module = "osft_workspace.ops.cli" if stage in HELPERS else f"osft_{stage}.cli"
     main: click.Command = importlib.import_module(module).main
     return main
 
 
 def parsed(stage: str, args: list[str]) -> dict[str, Any]:
-    """The arguments as the stage's own command line understands them. Raises click.UsageError."""
+    """Return the arguments as the stage's own command line parses them. Raises click.UsageError."""
     args = list(args)  # click takes its arguments out of the list
     defaults = {"run_id": "run1-0a1b2c3d"}
     main = command(stage)
@@ -47,7 +47,7 @@ def parsed(stage: str, args: list[str]) -> dict[str, Any]:
 
 @functools.cache
 def arguments(path: Path | None) -> dict[str, list[str]]:
-    """The arguments of every pod of a rendering."""
+    """Return the arguments of every pod of a rendering."""
     return {stage: pod.args for stage, pod in stage_pods(render(path)).items()}
 
 
@@ -61,7 +61,7 @@ def test_a_stage_takes_the_arguments_that_the_chart_gives_it(stage: str, path: P
 @pytest.mark.parametrize("stage", STAGES)
 def test_defaults_of_the_chart_and_of_the_command_line_are_the_same(stage: str) -> None:
     options = {option.name: option for option in command(stage).params}
-    # pretraining: whoever runs download alone need not say what training will want.
+    # pretraining: for download alone it is optional whether training will be pretraining.
     without_default = {"uri", "model_uri", "namespace", "release", "nproc_per_node", "pretraining"}
     differing = {}
     for arg in arguments(None)[stage]:
@@ -147,7 +147,7 @@ PRETRAINING: Object = {"enabled": True, "blockSize": 64}
 
 
 def download_and_train(values: Object) -> tuple[Pod, Pod]:
-    """The two pods that must agree on how rows become tokens."""
+    """Return the two pods that must agree on how rows become tokens."""
     stages = stage_pods(render(values))
     return stages["download"], stages["train"]
 

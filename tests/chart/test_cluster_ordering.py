@@ -10,13 +10,13 @@ NODES = {"train": {"nodes": 2}, "workspace": {"accessModes": ["ReadWriteMany"]}}
 
 
 def replicated(objects: list[Object]) -> list[Object]:
-    """The runtime's replicated jobs in order."""
+    """Return the runtime's replicated jobs in order."""
     jobs: list[Object] = one(objects, "TrainingRuntime")["spec"]["template"]["spec"]["replicatedJobs"]
     return jobs
 
 
 def chain(values: Object) -> list[tuple[str, list[str]]]:
-    """Name and predecessors of each replicated job."""
+    """Return name and predecessors of each replicated job."""
     return [
         (job["name"], [dep["name"] for dep in job.get("dependsOn", [])]) for job in replicated(render(values))
     ]

@@ -70,14 +70,14 @@ MISSING = object()
 
 
 def found(values: Object, path: str) -> Any:
-    """The value at a dotted path, or MISSING."""
+    """Return the value at a dotted path, or MISSING."""
     for key in path.split("."):
         values = values.get(key, MISSING) if isinstance(values, dict) else MISSING
     return values
 
 
 def put_back(values: Object, path: str) -> Object:
-    """The values with the default at a path."""
+    """Return the values with the default at a path."""
     result = copy.deepcopy(values)
     *folders, key = path.split(".")
     place = result
@@ -88,7 +88,7 @@ def put_back(values: Object, path: str) -> Object:
 
 
 def pairs() -> Iterator[tuple[str, Object, Object]]:
-    """Every key with two sets of values that differ in it."""
+    """Yield every key with two sets of values that differ in it."""
     files: list[Object] = [yaml.safe_load(path.read_text()) for path in FILES]
     for path in leaves(VALUES, SCHEMA):
         if path in ELSEWHERE or len(NODES.get(path, {}).get("enum", "ab")) == 1:  # one value is allowed
@@ -103,12 +103,12 @@ def pairs() -> Iterator[tuple[str, Object, Object]]:
 
 
 def objects(values: Object) -> str:
-    """What helm makes of values."""
+    """Return what helm makes of values."""
     return RUN.sub("run1-digest", json.dumps(render(values), sort_keys=True))
 
 
-def trouble(path: str, before: Object, after: Object) -> str:
-    """What is wrong with a key, or nothing."""
+def problem(path: str, before: Object, after: Object) -> str:
+    """Return what is wrong with a key, or an empty text."""
     try:
         return f"{path} changes nothing" if objects(before) == objects(after) else ""
     except HelmError as error:
@@ -117,6 +117,6 @@ def trouble(path: str, before: Object, after: Object) -> str:
 
 def test_every_key_changes_what_is_rendered() -> None:
     with ThreadPoolExecutor(2) as pool:
-        told = list(pool.map(lambda pair: trouble(*pair), pairs()))
+        told = list(pool.map(lambda pair: problem(*pair), pairs()))
     assert len(told) > 180
     assert [text for text in told if text] == []

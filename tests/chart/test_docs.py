@@ -38,7 +38,7 @@ LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)")
 
 
 def commands(page: Path) -> list[list[str]]:
-    """Command lines of a page's shell blocks, joined over backslashes, without comments."""
+    """Return command lines of a page's shell blocks, joined over backslashes, without comments."""
     found = []
     for language, block in FENCE.findall(page.read_text()):
         for line in block.replace("\\\n", " ").splitlines() if language in SHELL else []:
@@ -109,7 +109,7 @@ def test_links_inside_the_repository_lead_somewhere(page: Path) -> None:
 
 
 def sections(page: Path) -> list[str]:
-    """A page, cut at its headings; a `#` inside a block is none."""
+    """Return a page, cut at its headings; a `#` inside a block is not a heading."""
     found, inside = [""], False
     for line in page.read_text().splitlines():
         inside ^= line.startswith("```")
@@ -133,7 +133,7 @@ def test_a_command_that_no_test_looks_at_says_whether_it_was_run(page: Path) -> 
 
 
 def blocks(page: Path) -> list[str]:
-    """The YAML blocks of a page."""
+    """Return the YAML blocks of a page."""
     return [block for language, block in FENCE.findall(page.read_text()) if language == "yaml"]
 
 
@@ -163,7 +163,7 @@ EVERYTHING = (
 
 
 def plural(kind: str) -> str:
-    """As roles name a kind."""
+    """Return the name of a kind in Roles."""
     return re.sub("ys$", "ies", f"{kind.lower()}s")
 
 

@@ -1,4 +1,4 @@
-"""`ordering: hooks`: Helm keeps the order, one hook after the other."""
+"""`ordering: hooks`: Helm runs the stages in order, one hook after the other."""
 
 import pytest
 
@@ -8,7 +8,7 @@ JOB = {"train": {"runAs": "job"}}
 
 
 def line(values: Object, event: str) -> list[tuple[str, str]]:
-    """Kind and component of the hooks of one event, in the order Helm runs them."""
+    """Return kind and component of the hooks of one event, in the order Helm runs them."""
     found = [thing for thing in render(overlay(HOOKS, values)) if event in hook(thing).split(",")]
     found.sort(key=lambda thing: (weight(thing), thing["metadata"]["name"]))
     return [(thing["kind"], thing["metadata"]["labels"]["app.kubernetes.io/component"]) for thing in found]
@@ -67,7 +67,7 @@ def test_weights_leave_no_two_hooks_side_by_side() -> None:
     assert len(set(weights)) == len(weights)
 
 
-def test_the_runtime_holds_only_training_and_waits_for_nothing() -> None:
+def test_the_runtime_holds_only_training_and_depends_on_no_stage() -> None:
     (job,) = one(render(HOOKS), "TrainingRuntime")["spec"]["template"]["spec"]["replicatedJobs"]
     assert job["name"] == "node"
     assert "dependsOn" not in job

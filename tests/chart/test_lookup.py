@@ -63,7 +63,7 @@ class Cluster(ThreadingHTTPServer):
     groups: dict[str, dict[str, str]]
 
     def answer(self, path: str) -> Object | None:
-        """The JSON for a path; None for 404."""
+        """Return the JSON for a path; None for 404."""
         if path == "/version":
             return {"major": "1", "minor": "35", "gitVersion": "v1.35.4"}
         if path == "/api":
@@ -83,13 +83,13 @@ class Cluster(ThreadingHTTPServer):
 
 
 def group(name: str) -> Object:
-    """A group in the list of groups."""
+    """Return a group in the list of groups."""
     version = {"groupVersion": name, "version": name.split("/")[1]}
     return {"name": name.split("/")[0], "versions": [version], "preferredVersion": version}
 
 
 def resources(name: str, plurals: dict[str, str]) -> Object:
-    """The resources of a group."""
+    """Return the resources of a group."""
     listed = [
         {
             "name": plural,
@@ -144,7 +144,7 @@ def cluster() -> Iterator[Cluster]:
 def ask(
     cluster: Cluster, tmp_path: Path, helm: str, values: Object, *flags: str
 ) -> subprocess.CompletedProcess[str]:
-    """`helm template --dry-run=server`: rendered with what the cluster answers."""
+    """Run `helm template --dry-run=server`, which asks the cluster."""
     kubeconfig = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -170,7 +170,7 @@ def ask(
 
 
 def objects(done: subprocess.CompletedProcess[str]) -> list[Object]:
-    """What was rendered."""
+    """Return what was rendered."""
     assert done.returncode == 0, done.stderr
     return [thing for thing in yaml.safe_load_all(done.stdout) if thing]
 
@@ -213,7 +213,7 @@ def test_what_the_claim_is_counts_and_not_what_the_values_say(cluster: Cluster, 
     assert "/workspace" in stage_pods(two)["preflight"].mounts
     claim_at(cluster, overlay(CLAIM, {"spec": {"accessModes": ["ReadWriteOnce"]}}))
     refused = ask(cluster, tmp_path, "helm4", {"train": {"nodes": 2}})
-    assert "A claim keeps its modes: name one that is ReadWriteMany" in refused.stderr
+    assert "set workspace.existingClaim to a claim that is ReadWriteMany" in refused.stderr
     shared = {"train": {"nodes": 2}, "workspace": {"existingClaim": "disk"}}
     claim_at(
         cluster, overlay(CLAIM, {"metadata": {"name": "disk"}, "spec": {"accessModes": ["ReadWriteOnce"]}})
@@ -224,7 +224,7 @@ def test_what_the_claim_is_counts_and_not_what_the_values_say(cluster: Cluster, 
 def test_a_storage_class_that_a_claim_cannot_take_is_a_sentence(cluster: Cluster, tmp_path: Path) -> None:
     claim_at(cluster, CLAIM)
     refused = ask(cluster, tmp_path, "helm4", {"workspace": {"storageClass": "fast"}})
-    assert 'the claim run1-workspace is there, of storage class "nfs"' in refused.stderr
+    assert 'the claim run1-workspace exists with storage class "nfs"' in refused.stderr
     assert objects(ask(cluster, tmp_path, "helm4", {"workspace": {"storageClass": "nfs"}}))
 
 
@@ -266,7 +266,7 @@ def test_openshift_is_known_by_its_api(cluster: Cluster, tmp_path: Path) -> None
 
 
 def refusal(cluster: Cluster, tmp_path: Path, values: Object) -> str:
-    """What helm says when it refuses."""
+    """Return helm's message for values that it rejects."""
     done = ask(cluster, tmp_path, "helm4", values)
     assert done.returncode != 0, done.stdout
     return done.stderr

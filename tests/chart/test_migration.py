@@ -24,7 +24,7 @@ EVERYTHING = [VALUES / "everything-cluster.yaml", VALUES / "everything-hooks.yam
 
 
 def rows() -> Iterator[tuple[str, str, str, list[str]]]:
-    """Section, their name, our key, places of every row."""
+    """Yield section, their name, our key, places of every row."""
     section = ""
     for line in PAGE.splitlines():
         if line.startswith("## "):
@@ -46,26 +46,26 @@ MISSING = object()
 
 @functools.cache
 def rendered(path: Path | None) -> list[Object]:
-    """The objects of a values file, or of the defaults; only to be looked at."""
+    """Return the objects of a values file, or of the defaults; do not change them."""
     return render(path)
 
 
 @functools.cache
 def values_of(path: Path) -> Object:
-    """A values file."""
+    """Return a values file."""
     loaded: Object = yaml.safe_load(path.read_text())
     return loaded
 
 
 def look_up(values: Any, path: str) -> Any:
-    """The value at a dotted path, or MISSING."""
+    """Return the value at a dotted path, or MISSING."""
     for key in path.split("."):
         values = values.get(key, MISSING) if isinstance(values, dict) else MISSING
     return values
 
 
 def osft_parameters() -> set[str]:
-    """Parameters of training_hub.osft() as installed for the train stage."""
+    """Return parameters of training_hub.osft() as installed for the train stage."""
     (source,) = ROOT.glob(".venvs/train/lib/python3*/site-packages/training_hub/algorithms/osft.py")
     tree = ast.parse(source.read_text())
     (function,) = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "osft"]
@@ -133,14 +133,14 @@ def test_the_stages_accept_every_value_of_the_tables(stage: str, path: Path, tmp
 
 
 def written(value: Any) -> list[str]:
-    """What a flag says for a value: one text for each time it is given."""
+    """Return what a flag says for a value: one text for each time it is given."""
     if isinstance(value, list):
         return [str(item) for item in value]
     return [json.dumps(value, sort_keys=True) if isinstance(value, dict) else str(value)]
 
 
 def flag_holds(args: list[str], flag: str, value: Any) -> bool:
-    """Whether a stage's arguments hold a value under a flag."""
+    """Return whether a stage's arguments hold a value under a flag."""
     if isinstance(value, bool):
         return f"--{'' if value else 'no-'}{flag}" in args
     said = [arg.partition("=")[2].replace("$$", "$") for arg in args if arg.startswith(f"--{flag}=")]
@@ -156,12 +156,12 @@ def flag_holds(args: list[str], flag: str, value: Any) -> bool:
 
 
 def env_holds(env: dict[str, Any], value: Any) -> bool:
-    """Whether environment holds a map of the user's."""
+    """Return whether environment holds a map of the user's."""
     return all(env.get(name) == text for name, text in value.items())
 
 
 def thing_holds(found: Any, value: Any) -> bool:
-    """Whether an object's field is a value or contains it."""
+    """Return whether an object's field is a value or contains it."""
     if isinstance(found, list) and isinstance(value, list):
         return all(item in found or {"name": item} in found for item in value)
     if isinstance(found, dict):
@@ -173,7 +173,7 @@ def thing_holds(found: Any, value: Any) -> bool:
 
 
 def arrives(objects: list[Object], place: str, value: Any) -> bool:
-    """Whether a value stands where the table says."""
+    """Return whether a value stands where the table says."""
     who, *where = place.split(" ")
     stages = stage_pods(objects)
     if who.startswith("osft-"):
@@ -206,7 +206,7 @@ def test_a_value_arrives_where_the_table_says(theirs: str, key: str, places: lis
 
 
 def arrives_by_default(place: str, value: Any) -> bool:
-    """Whether the place holds the value without being told to."""
+    """Return whether the place holds the value by default."""
     try:
         return arrives(rendered(None), place, value)
     except KeyError:

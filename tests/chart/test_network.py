@@ -29,18 +29,18 @@ Peer = tuple[tuple[str, str], ...]
 
 
 def policies(values: Object) -> dict[str, Object]:
-    """Policies by their component."""
+    """Return policies by their component."""
     found = [thing for thing in render(values) if thing["kind"] == "NetworkPolicy"]
     return {thing["metadata"]["labels"][COMPONENT]: thing for thing in found}
 
 
 def selects(policy: Object, labels: dict[str, str]) -> bool:
-    """Whether a policy is about a pod."""
+    """Return whether a policy selects a pod."""
     return set(policy["spec"]["podSelector"]["matchLabels"].items()) <= set(labels.items())
 
 
 def reach(values: Object, stage: str) -> tuple[set[tuple[str, int]], set[str]]:
-    """What the pod of a stage may reach: ports anywhere, and namespaces with all ports."""
+    """Return what the pod of a stage may reach: ports anywhere, and namespaces with all ports."""
     labels = stage_pods(render(values))[stage].labels
     rules = [rule for policy in policies(values).values() if selects(policy, labels)
              for rule in policy["spec"]["egress"]]  # fmt: skip
@@ -149,7 +149,7 @@ def test_further_egress_is_allowed_to_every_pod() -> None:
 
 
 @pytest.mark.parametrize("ordering", [{}, HOOKS], ids=["cluster", "hooks"])
-def test_preflight_has_its_policy_before_it_and_made_anew_by_every_upgrade(ordering: Object) -> None:
+def test_preflight_has_its_policy_before_it_and_every_upgrade_creates_it_again(ordering: Object) -> None:
     found = policies(ordering)
     own = found.pop("preflight")
     job = stage_pods(render(ordering))["preflight"].owner

@@ -25,13 +25,13 @@ from tests.chart.rendering import (
 
 
 def notes(values: Object) -> str:
-    """The notes of an install. Helm 3 shows none without a cluster."""
+    """Return the notes of an install. Helm 3 shows none without a cluster."""
     flags = ("install", "run1", str(CHART), "--dry-run=client", "--namespace", "team")
     return run_helm("helm4", flags, json.dumps(overlay(DATA, values))).partition("NOTES:")[2]
 
 
 def commands(values: Object) -> list[list[str]]:
-    """The command lines of the notes, as a shell reads them."""
+    """Return the command lines of the notes, as a shell reads them."""
     lines = [line.strip() for line in notes(values).splitlines() if line.startswith("  ")]
     assert all(line.startswith(("kubectl ", "helm ", "echo | kubectl ")) for line in lines)
     return [shlex.split(line) for line in lines]
@@ -52,7 +52,7 @@ def test_commands_name_what_is_there(values: Object) -> None:
 
 def test_the_notes_say_how_to_follow_check_repeat_and_remove() -> None:
     text = notes({"register": {"address": "registry"}})
-    for needed in ("get trainjob", "logs -f", "helm test run1", "report.html", "last words"):
+    for needed in ("get trainjob", "logs -f", "helm test run1", "report.html", "last message"):
         assert needed in text
     assert "helm rollback run1 1" in text and "helm uninstall run1" in text
     assert "not registered" not in text
@@ -66,7 +66,7 @@ def test_the_notes_find_a_download_that_runs_inside_the_training_pod() -> None:
     assert "initContainer" not in notes({}) and "--all-containers" not in notes({})
 
 
-def test_with_hooks_the_notes_speak_of_the_timeout_and_the_way_out() -> None:
+def test_with_hooks_the_notes_name_the_timeout_and_how_to_recover() -> None:
     text = notes(HOOKS)
     assert "--timeout (60 minutes by hooks.timeoutMinutes)" in text
     assert "client is killed" in text
@@ -94,8 +94,8 @@ def test_a_suspended_run_is_told_how_to_start() -> None:
 
 
 def test_the_notes_say_what_uninstall_leaves() -> None:
-    assert notes({}).strip().endswith("removes everything but claim run1-workspace.")
-    assert "the workspace with all models too" in notes({"workspace": {"keep": False}})
+    assert notes({}).strip().endswith("removes everything except claim run1-workspace.")
+    assert "including the workspace with all models" in notes({"workspace": {"keep": False}})
 
 
 def test_no_secret_value_is_shown() -> None:
@@ -109,7 +109,7 @@ printf '\\001' >>"$CALLS"
 
 
 def calls(lines: list[str], folder: Path) -> list[list[str]]:
-    """The programs that a shell starts for these lines, with the words that each is given."""
+    """Return the programs that a shell starts for these lines, with the words that each is given."""
     for name in ("helm", "kubectl"):
         (folder / name).write_text(STUB)
         (folder / name).chmod(0o755)

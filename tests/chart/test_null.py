@@ -40,7 +40,7 @@ ASKED = {("data",), ("images",)}
 
 
 def keys(values: Object, *above: str) -> Iterator[tuple[str, ...]]:
-    """Every key at every depth, those of maps too."""
+    """Yield every key at every depth, those of maps too."""
     for key, value in values.items():
         yield (*above, key)
         if isinstance(value, dict):
@@ -51,25 +51,25 @@ KEYS = [key for key in keys(VALUES) if ".".join(key) not in GIVEN]
 
 
 def at(key: tuple[str, ...], value: Any) -> Object:
-    """Values with one key."""
+    """Return values with one key."""
     for name in reversed(key):
         value = {name: value}
     return dict(value)
 
 
 def nulls(wanted: list[tuple[str, ...]]) -> Object:
-    """Values with null at every one of these keys; a map that is named below is not null itself."""
+    """Return values with null at each of these keys; a map with a key in it is not null itself."""
     deepest = [key for key in wanted if not any(other[: len(key)] == key != other for other in wanted)]
     return overlay(*(at(key, None) for key in deepest))
 
 
 def text(helm: str, values: Object) -> str:
-    """The very text that helm renders. Raises HelmError."""
+    """Return the exact text that helm renders. Raises HelmError."""
     return run_helm(helm, ("template", "run1", str(CHART)), json.dumps(values, sort_keys=True))
 
 
 def shown(helm: str, values: Object) -> str:
-    """The text that helm renders, or its error."""
+    """Return the text that helm renders, or its error."""
     try:
         return text(helm, values)
     except HelmError as error:
@@ -85,7 +85,7 @@ def test_every_key_of_values_yaml_is_looked_at() -> None:
 
 
 def groups() -> Iterator[list[tuple[str, ...]]]:
-    """Every map alone, and all else by three keys from far apart, which save two of three renderings."""
+    """Yield every map alone, and all other keys in threes, which saves two of three renderings."""
     maps = {key[:-1] for key in KEYS}
     rest = [key for key in KEYS if key not in maps]
     yield from ([key] for key in KEYS if key in maps and key not in ASKED)

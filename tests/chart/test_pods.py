@@ -25,7 +25,7 @@ DEFAULTS = {"download": "data", "train": "train", "eval": "eval", "register": "r
 
 
 def every_pod() -> list[Pod]:
-    """All pods of both orderings and of training as a Job."""
+    """Return all pods of both orderings and of training as a Job."""
     return [pod for values in ({}, ALL, JOB) for pod in pods(render(values))]
 
 
@@ -98,7 +98,7 @@ def test_exit_codes_2_and_3_end_a_job_and_a_lost_node_does_not_count() -> None:
         ]
 
 
-def test_other_codes_are_tried_again_as_often_as_the_stage_says() -> None:
+def test_other_exit_codes_are_retried_as_often_as_the_stage_says() -> None:
     values = {"stageDefaults": {"retries": 5}, "eval": {"pod": {"retries": 0}}}
     limits = {stage: pod.job["backoffLimit"] for stage, pod in stage_pods(render(values)).items() if pod.job}
     assert limits == {"download": 5, "train": 5, "eval": 0, "register": 5, "preflight": 1, "cleanup": 1}
@@ -113,7 +113,7 @@ def test_a_deadline_belongs_to_one_stage() -> None:
     assert stage_pods(render())["verify"].spec["activeDeadlineSeconds"] == 3600
 
 
-def test_a_deadline_of_0_is_none() -> None:
+def test_a_deadline_of_0_means_no_limit() -> None:
     pod = {"pod": {"deadlineMinutes": 0}}
     objects = render(dict.fromkeys((*SECTIONS.values(), "preflight"), pod))
     assert "activeDeadlineSeconds" not in yaml.safe_dump(objects)
@@ -272,7 +272,7 @@ def test_one_limit_is_enough_to_change_the_memory() -> None:
 
 
 @pytest.mark.parametrize(("train", "given", "expected"), [(4, None, 1), (0, None, 0), (0, 1, 1), (2, 0, 0)])
-def test_evaluation_has_a_gpu_where_training_has_unless_told_otherwise(
+def test_evaluation_has_a_gpu_if_training_has_one_unless_eval_gpus_is_set(
     train: int, given: int | None, expected: int
 ) -> None:
     pod = stage_pods(render({"train": {"gpus": train}, "eval": {"gpus": given}}))["eval"]
@@ -307,7 +307,7 @@ def test_only_the_workspace_and_memory_can_be_written() -> None:
         assert writable == {"/tmp", "/dev/shm"} | own, pod.stage
 
 
-def test_a_pod_that_is_told_to_stop_has_time_for_it() -> None:
+def test_a_pod_has_time_between_sigterm_and_sigkill() -> None:
     grace = {s: pod.spec["terminationGracePeriodSeconds"] for s, pod in stage_pods(render()).items()}
     assert grace["train"] == 120
     assert grace["download"] == 30

@@ -33,12 +33,12 @@ OWN: Object = {
 
 
 def preflight(values: Object, **options: Any) -> Pod:
-    """Preflight's pod."""
+    """Return preflight's pod."""
     return stage_pods(render(values, **options))["preflight"]
 
 
 def check_of(values: Object, **options: Any) -> Object | None:
-    """The container that looks at the options of evaluation."""
+    """Return the container that checks the options of evaluation."""
     found = [one for one in preflight(values, **options).spec["containers"] if one["name"] == "eval-check"]
     return dict(found[0]) if found else None
 

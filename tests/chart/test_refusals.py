@@ -1,4 +1,4 @@
-"""Values that contradict each other are refused together, each with its remedy, before anything is made."""
+"""All values problems are reported at once, each with how to fix it, before anything is created."""
 
 import re
 
@@ -14,7 +14,7 @@ TRAINER = (*LIVE, "--api-versions=trainer.kubeflow.org/v1alpha1/TrainJob")
 
 
 def problems(values: Object, **options: object) -> list[str]:
-    """The problems that helm lists."""
+    """Return the problems that helm lists."""
     text = refusal(values, **options)  # type: ignore[arg-type]
     found = re.findall(r"(?m)^- (.*)$", text)
     assert f"{len(found)} problem{'' if len(found) == 1 else 's'} in the values; nothing was created." in text
@@ -35,7 +35,7 @@ CASES: list[tuple[Object, str, str]] = [
     ),
     (
         {"data": {"runAs": "initContainer", "pod": {"retries": 1, "nodeSelector": {"disk": "ssd"}}}},
-        "data.pod sets nodeSelector and retries, which is the whole pod's",
+        "data.pod sets nodeSelector and retries, which applies to the whole training pod",
         "Set it in train.pod",
     ),
     (
@@ -54,11 +54,11 @@ CASES: list[tuple[Object, str, str]] = [
         "to auto",
     ),
     ({"train": {"pretraining": {"enabled": True}}}, "train.pretraining.blockSize is empty", "4096"),
-    ({"train": {"pretraining": {"blockSize": 8}}}, "act only with train.pretraining.enabled", "Set that"),
+    ({"train": {"pretraining": {"blockSize": 8}}}, "train.pretraining.enabled is false", "or remove it"),
     (
         {"data": {"format": "processed"}, "train": {"pretraining": {"enabled": True, "blockSize": 8}}},
         "data.format is processed and train.pretraining.enabled is true",
-        "Set one of them back",
+        "Set data.format to auto",
     ),
     (
         {
@@ -92,13 +92,13 @@ CASES: list[tuple[Object, str, str]] = [
     ),
     (
         {"train": {"pod": {"resources": {"requests": {"memory": "64Gi"}}}}},
-        "train.pod.resources asks for 64Gi of memory and limits it to 32Gi",
-        "Change both",
+        "train.pod.resources requests 64Gi of memory and limits it to 32Gi",
+        "Lower the request",
     ),
     (
         {"eval": {"pod": {"resources": {"limits": {"nvidia.com/gpu": 4}}}}},
         "eval.pod.resources.limits names nvidia.com/gpu, which eval.gpus sets",
-        "Leave it out",
+        "Remove it",
     ),
     *(
         (
@@ -126,15 +126,23 @@ CASES: list[tuple[Object, str, str]] = [
         'has the host "data.example.com" and the port 99999',
         "Correct the port",
     ),
-    ({"eval": {"pod": {"ttlSeconds": 600}}}, "stageDefaults or the pod of eval sets ttlSeconds", "Empty it"),
-    ({"queue": {"priorityClass": "high"}}, "queue.priorityClass is set and queue.name is empty", "Name the"),
+    (
+        {"eval": {"pod": {"ttlSeconds": 600}}},
+        "stageDefaults or the pod of eval sets ttlSeconds",
+        "Remove ttlSeconds",
+    ),
+    (
+        {"queue": {"priorityClass": "high"}},
+        "queue.priorityClass is set and queue.name is empty",
+        "Set queue.name",
+    ),
     ({"eval": {"tasks": [], "holdout": {"enabled": False}}}, "there is nothing to evaluate", "Name a task"),
     ({"eval": {"backend": "openai"}}, "eval.baseUrl is empty", "Set it"),
-    ({"eval": {"baseUrl": "http://x"}}, "eval.backend is hf, which asks no server", "to openai"),
+    ({"eval": {"baseUrl": "http://x"}}, "eval.backend is hf, which does not use a server", "to openai"),
     (
         {"eval": {"tasks": ["arc_easy", "osft_retention", "mmlu"]}},
-        "eval.tasks names arc_easy, mmlu, which is not in the image",
-        "Set it to true",
+        "eval.tasks names arc_easy, mmlu, not included in the eval image",
+        "Set eval.downloadBenchmarks to true",
     ),
     (
         {"eval": {"gates": {"holdoutMustImprove": True}}, "data": {"trainFraction": 1}},
@@ -143,24 +151,24 @@ CASES: list[tuple[Object, str, str]] = [
     ),
     (
         {"eval": {"tasks": [], "gates": {"maxTaskDrop": 0}}},
-        "eval.gates limits the fall of tasks and eval.tasks is empty",
-        "Name the tasks",
+        "eval.gates limits the drop of tasks and eval.tasks is empty",
+        "Set eval.tasks",
     ),
     (
         {"register": {"metadata": {"team": "search", "eval_owner": "us", "osft_x": 1}}},
-        "register.metadata holds eval_owner, osft_x, and names that begin with",
+        "register.metadata holds eval_owner, osft_x, but names that begin with",
         "Choose other names",
     ),
     (
         {"register": {"address": "ftp://registry:8080"}},
-        "register.address is ftp://registry:8080, and a Model Registry is reached by http:// or https://",
-        "host:port alone",
+        "register.address is ftp://registry:8080, expected http://<host>",
+        "Correct it",
     ),
-    ({"register": {"tls": {"caSecret": "a", "caConfigMap": "b"}}}, "are both set", "Empty one"),
+    ({"register": {"tls": {"caSecret": "a", "caConfigMap": "b"}}}, "are both set", "Remove one"),
     (
         {"register": {"tls": {"caSecret": "a", "skipVerify": True}}},
-        "skipVerify is true",
-        "Set skipVerify to false",
+        "register.tls.skipVerify is true",
+        "Set register.tls.skipVerify to false",
     ),
     ({"train": {"nodes": 2}}, "is not ReadWriteMany", "Set workspace.accessModes to [ReadWriteMany]"),
     (
@@ -170,13 +178,13 @@ CASES: list[tuple[Object, str, str]] = [
     ),
     (
         {"secrets": {"hf": {"existing": "a", "create": {"token": "canary"}}}},
-        "secrets.hf names the secret a and gives values to create one",
-        "Keep one",
+        "secrets.hf.existing names the Secret a, and secrets.hf.create has values",
+        "Remove one",
     ),
     (
         {"secrets": {"s3": {"create": {"accessKeyId": "canary"}}}},
         "secrets.s3.create has only accessKeyId",
-        "needs",
+        "Set both",
     ),
     (
         {"data": {"enabled": False}},
@@ -186,21 +194,21 @@ CASES: list[tuple[Object, str, str]] = [
     ({"train": {"enabled": False}}, "train.enabled is false, so later stages need", "Set runId"),
     (
         {s: {"enabled": False} for s in ("data", "train", "eval", "register")},
-        "data, train, eval and register are all switched off",
-        "Set enabled: true",
+        "data.enabled, train.enabled, eval.enabled and register.enabled are all false",
+        "Set at least one of them to true",
     ),
 ]
 
 
 @pytest.mark.parametrize(("values", "seen", "remedy"), CASES, ids=[case[1][:60] for case in CASES])
-def test_a_contradiction_is_named_with_its_remedy(values: Object, seen: str, remedy: str) -> None:
+def test_a_values_problem_is_named_with_how_to_fix_it(values: Object, seen: str, remedy: str) -> None:
     (problem,) = problems(values)
     assert seen in problem
     assert remedy in problem
     assert "canary" not in problem
 
 
-def test_everything_that_is_wrong_is_said_at_once() -> None:
+def test_all_values_problems_are_listed_at_once() -> None:
     values = {
         "data": {"uri": ""},
         "train": {"nodes": 2, "checkpoints": {"final": False}},

@@ -47,7 +47,7 @@ def test_there_are_examples_and_ci_values() -> None:
         "continual-chain",
     }
     assert len(CI) >= 2
-    # ct installs only files of this name; any other would be skipped without a word.
+    # ct installs only files of this name; any other would be skipped silently.
     assert {path.name for path in (CHART / "ci").iterdir()} == {path.name for path in CI}
 
 

@@ -8,7 +8,7 @@ from tests.chart.rendering import COMPONENT, HOOKS, RUN, Object, one, overlay, r
 
 
 def names(values: Object, **options: object) -> tuple[str, str]:
-    """Run id and the TrainJob's name."""
+    """Return run id and the TrainJob's name."""
     objects = render(values, **options)  # type: ignore[arg-type]
     return run_id(objects), one(objects, "TrainJob")["metadata"]["name"]
 
@@ -120,7 +120,7 @@ def test_hooks_are_called_by_run_and_stage() -> None:
 
 
 @pytest.mark.parametrize("values", [{}, HOOKS, overlay(HOOKS, {"train": {"runAs": "job"}})])
-def test_whatever_is_left_of_a_run_tells_its_ordering_and_its_stages(values: Object) -> None:
+def test_every_object_of_a_run_names_its_ordering_and_its_stages(values: Object) -> None:
     objects = render(overlay(values, {"eval": {"enabled": False}}))
     told = [t["metadata"]["annotations"] for t in objects if t["kind"] in ("TrainJob", "Job")]
     told += [job["template"]["metadata"]["annotations"] for job in replicated_jobs(objects)]
@@ -138,7 +138,7 @@ def test_the_jobs_below_a_trainjob_are_found_by_the_labels_of_the_run() -> None:
 
 
 def replicated_jobs(objects: list[Object]) -> list[Object]:
-    """The Jobs that JobSet will make."""
+    """Return the Jobs that JobSet will make."""
     runtimes = [t["spec"]["template"]["spec"] for t in objects if t["kind"] == "TrainingRuntime"]
     return [job for spec in runtimes for job in spec["replicatedJobs"]]
 

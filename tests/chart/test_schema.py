@@ -26,7 +26,7 @@ NODES = dict(nodes(SCHEMA))
 
 
 def resolved(schema: Object) -> Object:
-    """A schema with its reference followed."""
+    """Return a schema with its reference resolved."""
     if "$ref" not in schema:
         return schema
     found: Object = SCHEMA["definitions"][schema["$ref"].removeprefix("#/definitions/")]
@@ -34,7 +34,7 @@ def resolved(schema: Object) -> Object:
 
 
 def leaves(values: Object, schema: Object, path: str = "") -> Iterator[str]:
-    """Paths of the values; fails where values.yaml and the schema list different keys."""
+    """Yield paths of the values; fails where values.yaml and the schema list different keys."""
     assert set(values) == set(schema["properties"]), path or "top level"
     for key, value in values.items():
         here = f"{path}.{key}" if path else key
@@ -78,7 +78,7 @@ def test_every_value_has_a_comment() -> None:
 
 
 def validator(schema: Object) -> jsonschema.Draft7Validator:
-    """A validator for a part of the schema."""
+    """Return a validator for a part of the schema."""
     return jsonschema.Draft7Validator({"definitions": SCHEMA["definitions"], "allOf": [schema]})
 
 

@@ -30,7 +30,7 @@ EXISTING: Object = {
 
 
 def refs(objects: list[Object], stage: str) -> dict[str, tuple[str, str]]:
-    """Variable -> name and key of the secret it comes from."""
+    """Return variables with name and key of the Secret that they come from."""
     found = {}
     for name, value in stage_pods(objects)[stage].env.items():
         if isinstance(value, dict):

@@ -110,7 +110,7 @@ def test_null_in_a_parent_s_values_means_the_default(parent: Render, helm: str) 
 
 def test_a_parent_s_values_may_be_given_on_the_command_line(parent: Render) -> None:
     flags = [f"--set={NAME}.data.uri=hf://org/other", f"--set={NAME}.train.gpus=null", "--set=global.a=b"]
-    pods = stage_pods(parent({}, flags=flags))
+    pods = stage_pods(parent({NAME: IMAGES}, flags=flags))
     assert pods["download"].flag("uri") == ["hf://org/other"]
     assert pods["train"].flag("gpus") == ["1"]
 

@@ -43,7 +43,7 @@ SKIPPED = {"eval.pod", "register.pod", "preflight.pod", "global"}
 
 
 def texts(schema: Object, path: Path = ()) -> Iterator[tuple[Path, Object]]:
-    """Every place in the values that takes free text, with its schema."""
+    """Yield every place in the values that takes free text, with its schema."""
     schema = resolved(schema)
     if "enum" in schema or dotted(path) in SKIPPED:
         return
@@ -62,7 +62,7 @@ def texts(schema: Object, path: Path = ()) -> Iterator[tuple[Path, Object]]:
 
 
 def dotted(path: Path) -> str:
-    """A path as values name it; numbers and the key of a map are left out."""
+    """Return a path as values name it; numbers and the key of a map are left out."""
     return ".".join(str(part) for part in path if part not in (0, "k"))
 
 
@@ -105,7 +105,7 @@ WAYS: dict[str, Object] = {
 
 
 def base(way: str) -> Object:
-    """Values that make every object; every text in them is then replaced."""
+    """Return values that make every object; every text in them is then replaced."""
     return overlay(yaml.safe_load(FILES[0].read_text()), NEUTRAL, WAYS[way])
 
 
@@ -129,7 +129,7 @@ def placed(values: Object, path: Path, text: Any) -> None:
 
 
 def allowed(path: Path, schema: Object, text: str) -> bool:
-    """Whether the schema takes a text; Python's `$` would also take a line break before the end."""
+    """Return whether the schema takes a text; Python's `$` would also take a line break before the end."""
     refused = REFUSED.get(dotted(path))
     if ("pattern" in schema and text.endswith("\n")) or (refused and re.search(refused, text)):
         return False
@@ -137,13 +137,13 @@ def allowed(path: Path, schema: Object, text: str) -> bool:
 
 
 def around(path: Path, text: str) -> str:
-    """A text with what its key asks for around it."""
+    """Return a text with what its key asks for around it."""
     prefix = "/" if path[-1] == "mountPath" else PREFIX.get(dotted(path), "")
     return f"{prefix}{text}"
 
 
 def leaves(side: int) -> list[tuple[str, Path, list[str]]]:
-    """A mark of its own for every place of one side, and the hostile texts that it takes."""
+    """Return a mark of its own for every place of one side, and the hostile texts that it takes."""
     found = []
     for number, (path, schema) in enumerate(LEAVES):
         mark = f"p{number}x"
@@ -156,7 +156,7 @@ def leaves(side: int) -> list[tuple[str, Path, list[str]]]:
 
 
 def rendered(way: str, given: list[tuple[Path, str]], helm: str) -> dict[Path, Any]:
-    """Every value of the rendered objects by its path."""
+    """Return every value of the rendered objects by its path."""
     values = base(way)
     for path, text in given:
         placed(values, path, around(path, text))
@@ -170,13 +170,13 @@ def rendered(way: str, given: list[tuple[Path, str]], helm: str) -> dict[Path, A
 
 
 def as_json(values: Object) -> str:
-    """JSON that is YAML too: helm's parser knows no surrogates, and takes some characters for line ends."""
+    """Return JSON for helm's YAML parser, which has no surrogates and reads some characters as line ends."""
     text = json.dumps(values, ensure_ascii=False)
     return text.replace("\u2028", "\\u2028").replace("\ufeff", "\\ufeff")
 
 
 def flat(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every scalar with its path, and every empty map or list."""
+    """Yield every scalar with its path, and every empty map or list."""
     if isinstance(value, Mapping) and value:
         for key, child in value.items():
             yield from flat(child, (*path, key))
@@ -188,13 +188,13 @@ def flat(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 
 
 def forms(text: str) -> list[str]:
-    """A text as it may stand in a string: alone, in an argument, in JSON, in JSON in an argument."""
+    """Return a text as it may stand in a string: alone, in an argument, in JSON, in JSON in an argument."""
     quoted = json.dumps(text, ensure_ascii=False)[1:-1].replace("\u2028", "\\u2028")
     return [text, text.replace("$", "$$"), quoted, quoted.replace("$", "$$")]
 
 
 def expected(plain: str, chosen: Mapping[str, str]) -> set[str]:
-    """What may stand where the plain rendering has marks."""
+    """Return what may stand where the plain rendering has marks."""
     marks = [mark for mark in re.findall(r"p\d+x", plain) if mark in chosen]
     found = set()
     for form in range(4):

@@ -172,7 +172,7 @@ def test_uninstall_takes_away_what_helm_would_leave(ordering: Object) -> None:
         "delete", "trainjob", "job", "pod", "trainingruntime", "networkpolicy", "--namespace=team",
         "--selector=app.kubernetes.io/name=osft-pipeline,app.kubernetes.io/instance=run1,app.kubernetes.io/component!=cleanup",
     ]  # fmt: skip
-    # What Helm leaves: every hook that is no account of the clean-up itself, and no claim.
+    # What Helm keeps: every hook except the accounts of the clean-up itself, and no claim.
     left = [t for t in objects if hook(t) and hook(t) != "pre-delete" and t["kind"] != PVC]
     assert {t["kind"].lower() for t in left} <= {"trainjob", "job", "pod", "trainingruntime", "networkpolicy"}
     for thing in left:

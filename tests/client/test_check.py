@@ -220,7 +220,8 @@ def test_datasets_and_models_of_the_hub_are_looked_up(
 def test_a_run_with_a_problem_is_not_started(check: Checked) -> None:
     check.kubectl.write()
     path = f"{check.kubectl.folder}:{os.environ['PATH']}"
-    words = ("run", "run1", "--data", "hf://org/rows", "--set", "train.gpus=8", "-n", "team")
+    values = "train.gpus=8,images.registry=registry.example.com"
+    words = ("run", "run1", "--data", "hf://org/rows", "--set", values, "-n", "team")
     done = call(OSFT, *words, **{"PATH": path, "KUBECONFIG": "/nowhere", **NOTHING_ASKED})
     assert any("asks for 8 of nvidia.com/gpu" in line for line in problems(done))
     assert "--no-check" in done.stderr

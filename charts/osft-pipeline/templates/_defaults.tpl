@@ -1,8 +1,8 @@
 {{- /*
 Gives every key that is missing from the values its default. Helm removes a key that is null, so a template that reads it
-would fail or take nothing for the value (`train.gpus: null` must not train on the CPU). Every template that makes an
-object calls this first; it changes `.Values` in place, so all others find them whole. defaults.yaml is a generated copy of
-values.yaml, which `.Files` does not hold. Then the values are checked, before any template reads them.
+would fail or see an empty value (`train.gpus: null` must not train on the CPU). Every template that creates an object
+includes this first; it changes `.Values` in place for all others. defaults.yaml is a generated copy of values.yaml, which
+`.Files` does not contain. Then the values are checked, before any other template reads them.
 */}}
 {{- define "osft-pipeline.defaults" -}}
 {{- if not (hasKey . "Defaulted") -}}

@@ -6,7 +6,7 @@ app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 {{ include "osft-pipeline.podLabels" . }}
 {{- end }}
 
-{{- /* Labels of pods: no versions, so that a pod only changes when it acts differently. Params: root, stage. */}}
+{{- /* Labels of pods: without versions, so that an upgrade of the chart alone changes no pod. Params: root, stage. */}}
 {{- define "osft-pipeline.podLabels" -}}
 app.kubernetes.io/name: {{ .root.Chart.Name | quote }}
 app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
@@ -14,7 +14,7 @@ app.kubernetes.io/component: {{ .stage | quote }}
 osft-pipeline/run: {{ include "osft-pipeline.runId" .root | quote }}
 {{- end }}
 
-{{- /* What is to come, on whatever object of a run is there first: in ordering hooks a later stage has no object yet. */}}
+{{- /* Which stages the run has, on each of its objects: with ordering hooks a later stage has no object yet. */}}
 {{- define "osft-pipeline.orderAnnotations" -}}
 osft-pipeline/ordering: {{ .Values.ordering | quote }}
 osft-pipeline/stages: {{ include "osft-pipeline.podStages" . | fromJsonArray | join "," | quote }}

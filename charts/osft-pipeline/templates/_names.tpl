@@ -1,34 +1,34 @@
 {{- /*
-Every name, made in one place. Run-bound objects carry the run id, so that changed values never meet an immutable field
-of an older object. Helpers take the root context, or (dict "root" $ "stage" "eval") where a stage is named.
+All names. Objects of a run have the run id in their name, so that changed values create new objects instead of changing
+immutable fields of old ones. Helpers take the root context, or (dict "root" $ "stage" "eval") where a stage is named.
 */}}
 
-{{- /* Folder of the run. Only what decides the tuned model counts: see values.yaml, runId. */}}
+{{- /* Folder of the run. It depends only on what decides the tuned model: see runId in values.yaml. */}}
 {{- define "osft-pipeline.runId" -}}
 {{- $inputs := print (include "osft-pipeline.args.data" .) (include "osft-pipeline.args.training" .) (include "osft-pipeline.secretUri" .) -}}
 {{- .Values.runId | default (printf "%s-%s" .Release.Name (sha256sum $inputs | trunc 8)) -}}
 {{- end }}
 
-{{- /* TrainingRuntime, and the TrainJob of ordering cluster. The last part changes with anything in the pods: more memory
-       after an out-of-memory kill makes a new TrainJob that goes on in the same run. */}}
+{{- /* TrainingRuntime, and the TrainJob of ordering cluster. The last part changes with every change of the pods: with
+       more memory after an out-of-memory kill, a new TrainJob continues the same run. */}}
 {{- define "osft-pipeline.runtimeName" -}}
-{{- /* What it means and not how it is written: a comment or a line break in the templates restarts nothing. */ -}}
+{{- /* The hash of the parsed spec: a changed comment or line break in the templates restarts nothing. */ -}}
 {{- $spec := print (include "osft-pipeline.runtimeSpec" . | fromYaml | toJson) (include "osft-pipeline.queueLabels" .) -}}
 {{- printf "%s-%s" (include "osft-pipeline.runId" .) (sha256sum $spec | trunc 4) -}}
 {{- end }}
 
-{{- /* As a hook the TrainJob is made anew by every upgrade, so it needs no such part. */}}
+{{- /* As a hook, the TrainJob is created again by every upgrade, so it needs no such part. */}}
 {{- define "osft-pipeline.trainJobName" -}}
 {{- if eq .Values.ordering "hooks" }}{{ include "osft-pipeline.runId" . }}-train
 {{- else }}{{ include "osft-pipeline.runtimeName" . }}{{ end -}}
 {{- end }}
 
-{{- /* Job of one stage in ordering hooks. */}}
+{{- /* Job of one stage with ordering hooks. */}}
 {{- define "osft-pipeline.jobName" -}}
 {{ include "osft-pipeline.runId" .root }}-{{ .stage }}
 {{- end }}
 
-{{- /* What belongs to the release and not to a run: preflight, wait, verify, cleanup, credentials. */}}
+{{- /* Objects of the release rather than of a run: preflight, wait, verify, cleanup, credentials. */}}
 {{- define "osft-pipeline.releaseName" -}}
 {{ .root.Release.Name }}-{{ .stage }}
 {{- end }}
@@ -45,7 +45,7 @@ of an older object. Helpers take the root context, or (dict "root" $ "stage" "ev
 {{- else }}0{{ end -}}
 {{- end }}
 
-{{- /* Stage -> key in the values. Preflight stands for all helpers around the stages. */}}
+{{- /* Key of a stage in the values; that of preflight for all helpers around the stages. */}}
 {{- define "osft-pipeline.section" -}}
 {{ get (dict "download" "data" "train" "train" "eval" "eval" "register" "register") . | default "preflight" }}
 {{- end }}

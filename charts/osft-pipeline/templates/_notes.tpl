@@ -1,4 +1,4 @@
-{{- /* A word of a command as a shell reads it: quoted where it holds anything that a shell would act on. */}}
+{{- /* A word of a command as a shell reads it: quoted if it contains a character that a shell interprets. */}}
 {{- define "osft-pipeline.shell" -}}
 {{- if regexMatch "^[-A-Za-z0-9_./:=@%+,]+$" . }}{{ . }}{{ else }}{{ printf "'%s'" (replace "'" "'\\''" .) }}{{ end -}}
 {{- end }}
@@ -11,7 +11,7 @@ kubectl -n {{ include "osft-pipeline.shell" .root.Release.Namespace }} get pods 
 
 {{- /*
 A command that prints a file of the workspace, in namespaces of any Pod Security level. The pod waits for a line before it
-prints: what it said before kubectl listens would be lost. Params: root, file.
+prints, because output from before kubectl attaches is lost. Params: root, file.
 */}}
 {{- define "osft-pipeline.readCommand" -}}
 {{- $name := include "osft-pipeline.releaseName" (dict "root" .root "stage" "read") -}}

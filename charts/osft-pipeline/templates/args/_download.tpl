@@ -43,7 +43,7 @@
 {{- end }}
 {{- end }}
 
-{{- /* Our names of columns -> the data's names, as JSON, with the column of plain text that training is given. */}}
+{{- /* The chart's names of columns to those of the data, as JSON, with the column of plain text for training. */}}
 {{- define "osft-pipeline.columns" -}}
 {{- $columns := deepCopy .Values.data.columns -}}
 {{- with include "osft-pipeline.documentColumn" . }}{{ $_ := set $columns "document" . }}{{ end -}}
@@ -54,7 +54,7 @@
 {{- if .Values.train.pretraining.enabled }}{{ .Values.train.pretraining.documentColumn | default .Values.data.columns.document }}{{ end -}}
 {{- end }}
 
-{{- /* An address that carries a credential comes from a secret, as OSFT_DATA_URI. */}}
+{{- /* The reference to a Secret with the address of the rows (OSFT_DATA_URI), for addresses that carry a credential. */}}
 {{- define "osft-pipeline.secretUri" -}}
 {{- with get .Values.data.pod "env" }}{{ get . "OSFT_DATA_URI" | default "" | toJson }}{{ end -}}
 {{- end }}

@@ -1,6 +1,6 @@
 {{- /* How values become flags. */}}
 
-{{- /* A number as people write it. `--set` hands fractions over as text. */}}
+{{- /* A number as people write it. `--set` passes fractions as text. */}}
 {{- define "osft-pipeline.number" -}}
 {{- if not (or (kindIs "invalid" .) (eq (toString .) "")) -}}
 {{- $number := float64 . -}}
@@ -10,7 +10,7 @@
 {{- end }}
 
 {{- /*
-Pairs of flag and value as a YAML list of arguments. Empty values give no flag, true and false give --x and --no-x,
+Pairs of flag and value as a YAML list of arguments. An empty value adds no flag, true and false become --x and --no-x,
 a list repeats its flag, a map becomes JSON. `$$` keeps the kubelet from expanding `$(NAME)` inside a value.
 */}}
 {{- define "osft-pipeline.flags" -}}

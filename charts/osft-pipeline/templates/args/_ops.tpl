@@ -1,6 +1,6 @@
 {{- /* Arguments of osft-ops, which runs around the stages in the download image. */}}
 
-{{- /* Everything that preflight looks at; secrets of this release exist only after it, and need no look. */}}
+{{- /* Everything that preflight checks. Secrets that this release creates do not exist yet and are not checked. */}}
 {{- define "osft-pipeline.args.preflight" -}}
 {{- $workspace := include "osft-pipeline.mountsWorkspace" (dict "root" . "stage" "preflight") }}
 {{- $required := list }}
@@ -26,7 +26,7 @@
 ) }}
 {{- end }}
 
-{{- /* helm test: every stage that this release runs is done and its files are whole. */}}
+{{- /* helm test: every stage of this release is done and its files are complete. */}}
 {{- define "osft-pipeline.args.verify" -}}
 - verify
 {{- include "osft-pipeline.flags" (list (list "stage" (include "osft-pipeline.stages" . | fromJsonArray))) }}
@@ -38,8 +38,8 @@
 - {{ print "--namespace=" .Release.Namespace | quote }}
 {{- end }}
 
-{{- /* By label, because earlier runs of this release left objects too. The TrainJob goes first: Trainer before 2.3 holds
-       a runtime that is in use. The claim goes last, when no pod mounts it. */}}
+{{- /* By label, because earlier runs of this release left objects too. The TrainJob is deleted first: Trainer before 2.3
+       keeps a runtime that is in use. The claim is deleted last, when no pod mounts it. */}}
 {{- define "osft-pipeline.args.cleanup" -}}
 - delete
 - trainjob
@@ -56,7 +56,7 @@
 - {{ printf "--selector=app.kubernetes.io/name=%s,app.kubernetes.io/instance=%s,app.kubernetes.io/component!=cleanup" .Chart.Name .Release.Name | quote }}
 {{- end }}
 
-{{- /* Addresses that must answer before anything starts, as a JSON list of WHAT=URL. */}}
+{{- /* Addresses that must answer before anything starts, as a JSON list of KEY=URL. */}}
 {{- define "osft-pipeline.addresses" -}}
 {{- $found := list -}}
 {{- if .Values.preflight.addresses -}}
@@ -87,13 +87,13 @@
 {{- end -}}
 {{- end }}
 
-{{- /* Whether download goes through a proxy: then only the stage itself can tell what answers. */}}
+{{- /* Whether the download uses a proxy: then preflight cannot check the addresses. */}}
 {{- define "osft-pipeline.proxied" -}}
 {{- $env := (include "osft-pipeline.podOptions" (dict "root" . "stage" "download") | fromJson).env -}}
 {{- range list "HTTP_PROXY" "http_proxy" "HTTPS_PROXY" "https_proxy" }}{{ if hasKey $env . }}true{{ end }}{{ end -}}
 {{- end }}
 
-{{- /* The hub's address, where it is no secret. */}}
+{{- /* The address of the hub, unless it comes from a Secret. */}}
 {{- define "osft-pipeline.hub" -}}
 {{- $env := (include "osft-pipeline.podOptions" (dict "root" . "stage" "download") | fromJson).env -}}
 {{- $hub := get $env "HF_ENDPOINT" | default "https://huggingface.co" -}}

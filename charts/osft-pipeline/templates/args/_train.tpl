@@ -4,7 +4,7 @@
 {{- include "osft-pipeline.args.around" . }}
 {{- end }}
 
-{{- /* What decides the tuned model, and so the run id. False is the engine's own default of those with ternary. */}}
+{{- /* What decides the tuned model, and so the run id. Flags with ternary are false by default in the engine. */}}
 {{- define "osft-pipeline.args.training" -}}
 {{- $model := .Values.model }}
 {{- $processes := include "osft-pipeline.processes" . }}
@@ -44,7 +44,7 @@
 {{- end }}
 {{- end }}
 
-{{- /* What does not: how a run is saved on its way, who watches. */}}
+{{- /* What does not decide it: checkpoints and tracking. */}}
 {{- define "osft-pipeline.args.around" -}}
 {{- $overwrite := .Values.runOverwrite }}
 {{- with .Values.train }}

@@ -1,4 +1,4 @@
-{{- /* Service account, role and binding of a helper. Params: root, stage, rules, annotations. */}}
+{{- /* ServiceAccount, Role and RoleBinding of a helper. Params: root, stage, rules, annotations. */}}
 {{- define "osft-pipeline.account.objects" -}}
 {{- $name := include "osft-pipeline.releaseName" . }}
 {{- $context := . }}

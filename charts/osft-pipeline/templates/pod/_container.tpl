@@ -1,4 +1,4 @@
-{{- /* A container of a pod. Params: root, stage, options, container; check: the stage only looks at its options. */}}
+{{- /* A container of a pod. Params: root, stage, options, container; check: the stage only checks its options. */}}
 {{- define "osft-pipeline.container" -}}
 {{- $helper := eq (include "osft-pipeline.section" .stage) "preflight" -}}
 name: {{ .container | default .stage | quote }}
@@ -10,19 +10,19 @@ args:
   - --check
   {{- end }}
   {{- include (print "osft-pipeline.args." .stage) .root | trim | nindent 2 }}
-# The root is read-only: what a library leaves in its working folder must not fail.
+# The root is read-only, and some libraries write to their working directory.
 workingDir: /tmp
 env:
   {{- include "osft-pipeline.env" . | trim | nindent 2 }}
 resources: {{ include "osft-pipeline.resources" . }}
 securityContext: {{ toRawJson .options.securityContext }}
-# A crash leaves the end of its log where `kubectl describe` shows it.
+# After a crash `kubectl describe` shows the end of the log.
 terminationMessagePolicy: FallbackToLogsOnError
 volumeMounts:
   {{- include "osft-pipeline.volumeMounts" . | trim | nindent 2 }}
 {{- end }}
 
-{{- /* Requests and limits with the stage's GPUs. Kubernetes takes a GPU limit for the request too. */}}
+{{- /* Requests and limits with the stage's GPUs. Kubernetes uses a GPU limit as the request too. */}}
 {{- define "osft-pipeline.resources" -}}
 {{- $resources := .options.resources -}}
 {{- $gpus := include "osft-pipeline.gpus" . | int -}}
@@ -34,7 +34,7 @@ volumeMounts:
 {{- toRawJson $resources -}}
 {{- end }}
 
-{{- /* registry/repository/stage:tag@digest; the tag is the chart's appVersion unless given. Params: root, image. */}}
+{{- /* registry/repository/stage:tag@digest; the tag is the chart's appVersion by default. Params: root, image. */}}
 {{- define "osft-pipeline.image" -}}
 {{- $images := .root.Values.images -}}
 {{- $own := index $images (include "osft-pipeline.imageKey" .) -}}
@@ -43,7 +43,7 @@ volumeMounts:
 {{- with $own.digest }}@{{ . }}{{ end -}}
 {{- end }}
 
-{{- /* Key under `images` that describes the image of a stage: vLLM is in an image of its own. Params: root, image. */}}
+{{- /* Key under `images` of the image of a stage: evaluation with vLLM has its own image. Params: root, image. */}}
 {{- define "osft-pipeline.imageKey" -}}
 {{- and (eq .image "eval") (eq .root.Values.eval.backend "vllm") | ternary "evalVllm" .image -}}
 {{- end }}

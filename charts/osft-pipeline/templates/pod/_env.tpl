@@ -1,4 +1,4 @@
-{{- /* Environment of a container: what every stage needs, its secrets, then the user's, who may override. Params: root, stage, check. */}}
+{{- /* Environment of a container: what every stage needs, its Secrets, then the user's variables, which override these. Params: root, stage, check. */}}
 {{- define "osft-pipeline.env" -}}
 {{- $root := .root }}
 {{- $stage := .stage }}
@@ -22,13 +22,13 @@
 {{- $_ := merge $env (dict "HF_HUB_OFFLINE" "1" "HF_DATASETS_OFFLINE" "1") }}
 {{- end }}
 {{- if has $stage (list "train" "eval") }}
-{{- /* Less fragmentation of GPU memory, so later out-of-memory errors. */}}
+{{- /* Less fragmentation of GPU memory, so fewer out-of-memory errors. */}}
 {{- $_ := set $env "PYTORCH_CUDA_ALLOC_CONF" "expandable_segments:True" }}
 {{- end }}
-{{- /* A check asks nobody, and what this release creates is not there yet. */}}
+{{- /* A check contacts no server, and Secrets of this release do not exist yet. */}}
 {{- range not .check | ternary (include "osft-pipeline.secretRefs" .) "[]" | fromJsonArray }}
 {{- $ref := dict "name" .secret "key" .key }}
-{{- /* A missing key must become preflight's sentence and not a pod that never starts. */}}
+{{- /* Optional, so that preflight can start and report a missing key. */}}
 {{- if eq $stage "preflight" }}{{ $_ := set $ref "optional" true }}{{ end }}
 {{- $_ := set $env .env (dict "valueFrom" (dict "secretKeyRef" $ref)) }}
 {{- end }}
@@ -38,7 +38,7 @@
 {{- end }}
 {{- end }}
 {{- range $name, $value := (include "osft-pipeline.podOptions" . | fromJson).env }}
-{{- /* A helper starts without it, too: a missing secret must not stop preflight or an uninstall. */}}
+{{- /* Optional for helpers: a missing Secret must not stop preflight or an uninstall. */}}
 {{- if and (kindIs "map" $value) (or $.check (eq (include "osft-pipeline.section" $stage) "preflight")) }}
 {{- range $ref := pick $value.valueFrom "secretKeyRef" "configMapKeyRef" }}{{ $_ := set $ref "optional" true }}{{ end }}
 {{- end }}
@@ -54,7 +54,7 @@
 {{- end }}
 {{- end }}
 
-{{- /* Which stages never reach for the hub. */}}
+{{- /* Whether a stage never contacts the hub. */}}
 {{- define "osft-pipeline.offline" -}}
 {{- if or (has .stage (list "train" "register")) (and (eq .stage "eval") (not .root.Values.eval.downloadBenchmarks)) }}true{{ end -}}
 {{- end }}

@@ -1,13 +1,13 @@
 {{- /* Spec of a Job, the same under a TrainJob and as a Helm hook. Params: root, stage, container. */}}
 {{- define "osft-pipeline.jobSpec" -}}
 {{- $options := include "osft-pipeline.podOptions" . | fromJson -}}
-{{- /* One bad node of several takes the others down with it: an attempt is one failure for each node. */ -}}
+{{- /* If one of several nodes fails, the others fail with it: an attempt is one failure for each node. */ -}}
 {{- $nodes := eq .stage "train" | ternary .root.Values.train.nodes 1 -}}
 backoffLimit: {{ mul $options.retries $nodes }}
 {{- with include "osft-pipeline.deadline" (dict "root" .root "stage" .stage "minutes" $options.deadlineMinutes) }}
 activeDeadlineSeconds: {{ . }}
 {{- end }}
-{{- /* Never under a TrainJob: JobSet would make a Job again that has gone. */}}
+{{- /* Not under a TrainJob: JobSet would create a removed Job again. */}}
 {{- if and (eq .root.Values.ordering "hooks") (ne .container "node") }}
 {{- with $options.ttlSeconds }}
 ttlSecondsAfterFinished: {{ int64 . }}
@@ -15,7 +15,7 @@ ttlSecondsAfterFinished: {{ int64 . }}
 {{- end }}
 podFailurePolicy:
   rules:
-    # 2: the user must fix something. 3: a gate refused. Trying again would say the same. 75 and all else is tried again.
+    # 2: the user must fix something. 3: the gate failed. A retry would end the same way. All other codes are retried.
     - action: FailJob
       onExitCodes: {containerName: {{ .container | default .stage | quote }}, operator: In, values: [2, 3]}
     {{- if include "osft-pipeline.downloads" . }}
@@ -26,15 +26,15 @@ podFailurePolicy:
     - action: FailJob
       onExitCodes: {containerName: eval-check, operator: In, values: [2, 3]}
     {{- end }}
-    # A drained node or a preempted pod is nobody's failure.
+    # A drained node or a preempted pod does not count as a failure.
     - action: Ignore
       onPodConditions: [{type: DisruptionTarget, status: "True"}]
 template:
   {{- include "osft-pipeline.podTemplate" . | nindent 2 }}
 {{- end }}
 
-{{- /* Seconds that a pod or Job may take; empty for no limit. Helm gives up after hooks.timeoutMinutes, so nothing of ordering hooks
-       runs longer than that; the waiter lives as long as Helm waits. Params: root, stage, minutes (0: no limit of its own). */}}
+{{- /* Seconds that a pod or Job may take; empty for no limit. Helm stops waiting after hooks.timeoutMinutes, so with ordering hooks
+       nothing runs longer than that; the waiter runs as long as Helm waits. Params: root, stage, minutes (0: no limit of its own). */}}
 {{- define "osft-pipeline.deadline" -}}
 {{- $helm := eq .root.Values.ordering "hooks" | ternary .root.Values.hooks.timeoutMinutes 0 | float64 -}}
 {{- $own := eq .stage "wait" | ternary 0 .minutes | float64 -}}
@@ -63,13 +63,13 @@ spec:
   {{- include "osft-pipeline.jobSpec" . | nindent 2 }}
 {{- end }}
 
-{{- /* Kueue holds back what takes a GPU; the small Jobs around it need no quota. */}}
+{{- /* Kueue queues what uses a GPU; the small Jobs around it need no quota. */}}
 {{- define "osft-pipeline.queueLabelsOf" -}}
 {{- if or (eq .stage "train") (int (include "osft-pipeline.gpus" .)) }}{{ include "osft-pipeline.queueLabels" .root }}{{ end -}}
 {{- end }}
 
-{{- /* A stage of ordering hooks. Helm goes on when its Job is done, and fails with its log when the Job fails.
-       Finished Jobs stay for their logs until the next upgrade. Params: root, stage, weight. */}}
+{{- /* A stage with ordering hooks. Helm continues when its Job is done, and fails with its log if the Job fails.
+       Finished Jobs are kept for their logs until the next upgrade. Params: root, stage, weight. */}}
 {{- define "osft-pipeline.hookStage" -}}
 {{- if and (eq .root.Values.ordering "hooks") (has .stage (include "osft-pipeline.podStages" .root | fromJsonArray)) }}
 {{- $log := eq .stage "register" | ternary "hook-succeeded,hook-failed" "hook-failed" }}

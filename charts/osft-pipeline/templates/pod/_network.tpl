@@ -1,6 +1,6 @@
 {{- /*
-What the pods of a stage may reach. A NetworkPolicy knows the addresses and ports of pods, not names: a host outside the
-cluster becomes its port, and a Service of the cluster becomes its namespace, because the port of its pods is not known here.
+What the pods of a stage may reach. A NetworkPolicy has addresses and ports of pods, not host names: a host outside the
+cluster becomes its port, and a Service of the cluster becomes its namespace, because the port of its pods is unknown here.
 */}}
 
 {{- /* Addresses that a stage connects to, as a JSON list. Params: root, stage. */}}
@@ -25,7 +25,7 @@ cluster becomes its port, and a Service of the cluster becomes its namespace, be
 {{- else if eq .stage "register" -}}
 {{- with include "osft-pipeline.registry" $root }}{{ $found = append $found . }}{{ end -}}
 {{- end -}}
-{{- /* Proxies, mirrors and servers that a stage knows by its environment only. */ -}}
+{{- /* Proxies, mirrors and servers that only the environment of a stage names. */ -}}
 {{- if $found -}}
 {{- range $name, $value := (include "osft-pipeline.podOptions" . | fromJson).env -}}
 {{- if kindIs "string" $value -}}
@@ -42,7 +42,7 @@ cluster becomes its port, and a Service of the cluster becomes its namespace, be
 {{- $found | compact | uniq | toJson -}}
 {{- end }}
 
-{{- /* With a source elsewhere also the usual ports, for redirects and for what a secret names. */}}
+{{- /* With a source outside the cluster also ports 443 and 80, for redirects and for addresses from a Secret. */}}
 {{- define "osft-pipeline.reaches.download" -}}
 {{- $found := list -}}
 {{- range include "osft-pipeline.sources" . | fromJsonArray -}}
@@ -66,7 +66,7 @@ cluster becomes its port, and a Service of the cluster becomes its namespace, be
 {{- dict "host" (trimSuffix $port $authority) "port" (empty $port | ternary $usual (trimPrefix ":" $port | int)) | toJson -}}
 {{- end }}
 
-{{- /* Ports of addresses elsewhere and namespaces of Services in the cluster, as JSON. Params: root, stage. */}}
+{{- /* Ports of all addresses and namespaces of Services in the cluster, as JSON. Params: root, stage. */}}
 {{- define "osft-pipeline.targets" -}}
 {{- $ports := list -}}
 {{- $namespaces := list -}}
@@ -100,7 +100,7 @@ cluster becomes its port, and a Service of the cluster becomes its namespace, be
 {{- $peers := and (eq .stage "train") (gt (int .root.Values.train.nodes) 1) -}}
 {{- $egress := list -}}
 {{- $ingress := list -}}
-{{- /* Kubeflow Trainer names the first node by a host name, also to a single one. */ -}}
+{{- /* Kubeflow Trainer gives the first node as a host name, even if there is only one node. */ -}}
 {{- if and $values.dnsPorts (or (eq .stage "train") $targets.ports $targets.namespaces) -}}
 {{- $egress = append $egress (dict "ports" (include "osft-pipeline.policyPorts" (dict "protocols" (list "UDP" "TCP") "ports" $values.dnsPorts) | fromJsonArray)) -}}
 {{- end -}}
@@ -118,7 +118,7 @@ cluster becomes its port, and a Service of the cluster becomes its namespace, be
 {{- $egress = append $egress (dict "to" $same) -}}
 {{- $ingress = append $ingress (dict "from" $same) -}}
 {{- end -}}
-{{- /* Preflight's policy stands alone: it is there before the one that denies. */ -}}
+{{- /* Preflight's policy does not rely on the policy that denies, which is created later. */ -}}
 {{- range eq .stage "preflight" | ternary $values.extraEgress list }}{{ $egress = append $egress . }}{{ end -}}
 {{- dict "ingress" $ingress "egress" $egress | toJson -}}
 {{- end }}

@@ -1,5 +1,5 @@
-{{- /* The pod template of everything that this chart runs. What a user gives is written as JSON, quoted whatever it holds: a
-       block of YAML would lose or win line breaks at its end. Params: root, stage, container (name; the stage's by default). */}}
+{{- /* The pod template of everything that this chart runs. Values of the user are written as JSON, which quotes every
+       text; YAML block scalars would lose or gain line breaks at their end. Params: root, stage, container (name; the stage's by default). */}}
 {{- define "osft-pipeline.podTemplate" -}}
 {{- $options := include "osft-pipeline.podOptions" . | fromJson -}}
 {{- $context := merge (dict "options" $options) . -}}
@@ -10,13 +10,13 @@ metadata:
   annotations: {{ toRawJson . }}
   {{- end }}
 spec:
-  {{- /* Everything else has its deadline in its Job. */}}
+  {{- /* All other pods have their deadline in their Job. */}}
   {{- if eq .stage "verify" }}
   {{- with include "osft-pipeline.deadline" (dict "root" .root "stage" .stage "minutes" $options.deadlineMinutes) }}
   activeDeadlineSeconds: {{ . }}
   {{- end }}
   {{- end }}
-  # Each attempt is a new pod: podFailurePolicy asks for it, and a full disk or a broken GPU is left behind.
+  # Each attempt is a new pod: podFailurePolicy requires it, and it can leave a node with a full disk or a broken GPU.
   restartPolicy: Never
   {{- with include "osft-pipeline.account" $context }}
   serviceAccountName: {{ . | quote }}
@@ -49,13 +49,13 @@ spec:
     {{- include "osft-pipeline.volumes" $context | nindent 4 }}
 {{- end }}
 
-{{- /* Who a pod acts as: the helpers that ask the cluster have accounts of their own. */}}
+{{- /* The service account of a pod: helpers that use the Kubernetes API have their own. */}}
 {{- define "osft-pipeline.account" -}}
 {{- if has .stage (list "wait" "cleanup") }}{{ include "osft-pipeline.releaseName" . }}
 {{- else }}{{ .options.serviceAccountName }}{{ end -}}
 {{- end }}
 
-{{- /* Volumes belong to group 0, which every user id of an image is in. OpenShift refuses a group that it did not choose. */}}
+{{- /* Volumes belong to group 0, which every user of the images is in. OpenShift rejects a group that it did not assign. */}}
 {{- define "osft-pipeline.podSecurity" -}}
 {{- $group := .root.Values.workspace.fsGroup -}}
 {{- if eq (toString $group) "auto" -}}
@@ -63,7 +63,7 @@ spec:
 {{- end -}}
 {{- $context := dict -}}
 {{- if not (or (kindIs "invalid" $group) (eq (toString $group) "")) -}}
-{{- /* Without OnRootMismatch every pod would walk through all models and checkpoints before it starts. */ -}}
+{{- /* Without OnRootMismatch the kubelet would change the group of every file before each pod starts. */ -}}
 {{- $context = dict "fsGroup" (int $group) "fsGroupChangePolicy" "OnRootMismatch" -}}
 {{- end -}}
 {{- range $key, $value := .options.podSecurityContext }}{{ $_ := set $context $key $value }}{{ end -}}

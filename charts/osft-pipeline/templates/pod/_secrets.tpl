@@ -1,4 +1,4 @@
-{{- /* Which secret feeds which variable of which stage. A stage gets no secret that it does not use. */}}
+{{- /* Which Secret sets which variable of which stage. A stage gets only the Secrets that it uses. */}}
 {{- define "osft-pipeline.secretTable" -}}
 hf:
   stages: [download{{ if .Values.eval.downloadBenchmarks }}, eval{{ end }}]
@@ -43,8 +43,8 @@ what this release creates: it does not exist yet. Params: root, stage.
 {{- end }}
 
 {{- /*
-References that users gave the stages that run by pod.env, as a JSON list of env, secret, key, path: what preflight looks
-for. Each secret's key stands there once.
+References to Secrets in pod.env of the stages that run, as a JSON list of env, secret, key, path, for preflight. Each key of
+a Secret is listed once.
 */}}
 {{- define "osft-pipeline.givenRefs" -}}
 {{- $refs := list -}}
@@ -65,7 +65,7 @@ for. Each secret's key stands there once.
 {{- toJson $refs -}}
 {{- end }}
 
-{{- /* Values of the secret that this release creates, as JSON; empty when it creates none. */}}
+{{- /* Values of the Secret that this release creates, as JSON; empty when it creates none. */}}
 {{- define "osft-pipeline.credentials" -}}
 {{- $data := dict -}}
 {{- range $group, $spec := include "osft-pipeline.secretTable" . | fromYaml -}}

@@ -25,7 +25,7 @@
 - name: claim-{{ $index }}
   persistentVolumeClaim:
     claimName: {{ $claim | quote }}
-    # Read-only here too, or fsGroup would give every file in it to group 0.
+    # Read-only here too, otherwise fsGroup would give every file in it to group 0.
     readOnly: true
 {{- end }}
 {{- if has .stage (list "register" "preflight") }}
@@ -63,7 +63,7 @@
 {{- end }}
 {{- end }}
 
-{{- /* CA of the registry. Optional, so that a missing one is preflight's sentence. */}}
+{{- /* CA of the registry. Optional, so that preflight can start and report a missing one. */}}
 {{- define "osft-pipeline.caVolume" -}}
 {{- with .Values.register }}
 {{- if and .enabled (or .tls.caSecret .tls.caConfigMap) }}

@@ -1,5 +1,5 @@
-{{- /* What can be wrong with an address, as a JSON list. Not in the schema, because Helm prints what breaks it: none of these
-       problems repeats a credential, which anybody who may read the cluster's objects could read. */}}
+{{- /* Problems with addresses, as a JSON list. They are not in the schema, because Helm prints a value that violates it, and
+       these problems must not repeat a credential. */}}
 
 {{- define "osft-pipeline.problems.addresses" -}}
 {{- $found := list -}}
@@ -8,7 +8,7 @@
 {{- $sources := dict "data.uri" $rows "data.evalUri" $rows "model.uri" "hf://<org>/<model>, pvc://<claim>/<path> or an absolute path" -}}
 {{- range $pair := include "osft-pipeline.givenAddresses" . | fromJsonArray -}}
 {{- if include "osft-pipeline.holdsCredential" $pair.address -}}
-{{- $found = append $found (printf "%s carries a credential, which would be readable in the cluster's objects, so it is not repeated here. Expected an address without user info and without a token or a signature. Give the credential by secrets.*, or put the address of the rows into a secret and name it in data.pod.env.OSFT_DATA_URI: {valueFrom: {secretKeyRef: ...}}." $pair.key) -}}
+{{- $found = append $found (printf "%s carries a credential, which would be readable in the cluster's objects, so it is not repeated here. Expected an address without user info and without a token or a signature. Set the credential with secrets.*, or store the address of the rows in a Secret and refer to it in data.pod.env.OSFT_DATA_URI: {valueFrom: {secretKeyRef: ...}}." $pair.key) -}}
 {{- else if not (regexMatch (get $patterns $pair.key | default "^\\S*$") $pair.address) -}}
 {{- $found = append $found (printf "%s is %q. Expected %s. Correct it." $pair.key $pair.address (hasKey $patterns $pair.key | ternary "http(s)://<host>[:<port>]" "an address without spaces")) -}}
 {{- else if hasKey $sources $pair.key -}}
@@ -18,7 +18,7 @@
 {{- toJson ($found | uniq) -}}
 {{- end }}
 
-{{- /* What the download stage would say of a source whose kind it cannot read, in its own words; nothing for one that it can.
+{{- /* The message of the download stage for a source that it does not support; empty for one that it supports.
        Params: address, expected. */}}
 {{- define "osft-pipeline.unsupported" -}}
 {{- $scheme := regexFind "^[^:/]*://" .address | lower -}}
@@ -43,8 +43,8 @@ unsupported scheme {{ $scheme }} in {{ .address }}. Expected {{ .expected }}.
 {{- toJson $found -}}
 {{- end }}
 
-{{- /* Whether an address holds user info, with or without a scheme, or a parameter that signs. The names are those of
-       osft_workspace/signing.py, SIGNS and MAY_SIGN. In hf:// `@` is also what comes before a revision. */}}
+{{- /* Whether an address has user info, with or without a scheme, or a parameter that is a credential. The names are those of
+       SIGNS and MAY_SIGN in osft_workspace/signing.py. In hf:// an `@` also precedes a revision. */}}
 {{- define "osft-pipeline.holdsCredential" -}}
 {{- $hub := regexMatch "(?i)^hf:/+" . -}}
 {{- if regexMatch "(?i)[?&;#](x-(amz|goog|ms)-[\\w.%+\\[\\]-]*|[\\w.%+\\[\\]-]*(token|signature|secret|passw(or)?d|passphrase|credentials?|authorization|session[_-]?id)|[\\w.%+\\[\\]-]*(api|access|subscription|account|storage|shared|secret|private|signing)[-_.]?key([-_.]?id)?|googleaccessid|key-pair-id|policy|expires|sig|hmac|jwt|sas|key|auth|pass|pwd)=" . -}}true

@@ -1,10 +1,10 @@
-{{- /* Values that contradict each other, and what a live cluster lacks: gathered, each with its remedy, and shown at once.
-       What one value alone can be wrong about stands in values.schema.json. */}}
+{{- /* Values that contradict each other, and what the cluster lacks: all problems together, each with how to fix it.
+       Rules for a single value are in values.schema.json. */}}
 {{- define "osft-pipeline.validate" -}}
 {{- $problems := list -}}
 {{- range list "data" "train" "eval" "register" "order" "names" "claims" "texts" "network" "images" "workspace" "secrets" "cluster" -}}
 {{- range include (print "osft-pipeline.problems." .) $ | fromJsonArray -}}
-{{- /* A sentence repeats values: what would forge a line or move a cursor is shown as a question mark. */ -}}
+{{- /* A message repeats values: characters that end a line or control a terminal are replaced by question marks. */ -}}
 {{- $problems = append $problems (regexReplaceAllLiteral "[\\x00-\\x1f\\x7f-\\x{9f}\\x{2028}-\\x{202e}\\x{2066}-\\x{2069}]" . "?") -}}
 {{- end -}}
 {{- end -}}

@@ -1,4 +1,4 @@
-{{- /* What can be wrong with the images, as a JSON list. */}}
+{{- /* Problems with images, as a JSON list. */}}
 
 {{- define "osft-pipeline.problems.images" -}}
 {{- $found := list -}}

@@ -1,4 +1,4 @@
-{{- /* What can be wrong between the values of model, data, train, eval and register. Each list is JSON. */}}
+{{- /* Problems between values of model, data, train, eval and register. Each list is JSON. */}}
 
 {{- define "osft-pipeline.problems.data" -}}
 {{- $found := list -}}
@@ -8,7 +8,7 @@
 {{- end -}}
 {{- $found = concat $found (include "osft-pipeline.problems.addresses" $ | fromJsonArray) -}}
 {{- if and (eq .format "processed") $.Values.train.pretraining.enabled -}}
-{{- $found = append $found "data.format is processed and train.pretraining.enabled is true: rows of token ids are not cut into blocks. Set one of them back." -}}
+{{- $found = append $found "data.format is processed and train.pretraining.enabled is true: pretraining cuts text into blocks, and these rows are tokenized already. Set data.format to auto or train.pretraining.enabled to false." -}}
 {{- end -}}
 {{- $column := $.Values.train.pretraining.documentColumn -}}
 {{- if and $column .columns.document (ne $column .columns.document) -}}
@@ -16,7 +16,7 @@
 {{- end -}}
 {{- $most := int64 $.Values.train.maxSequenceLength -}}
 {{- if and (ge (int64 .minTokens) $most) (ne .format "processed") (not $.Values.train.pretraining.enabled) -}}
-{{- $found = append $found (printf "data.minTokens is %d and train.maxSequenceLength is %d: no row has at least the first and fewer than the second number of tokens. Lower data.minTokens or raise train.maxSequenceLength." (int64 .minTokens) $most) -}}
+{{- $found = append $found (printf "data.minTokens is %d and train.maxSequenceLength is %d: no row can have at least the first and fewer than the second number of tokens. Lower data.minTokens or raise train.maxSequenceLength." (int64 .minTokens) $most) -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $found -}}
@@ -29,17 +29,17 @@
 {{- $found = append $found "train.checkpoints.final and train.checkpoints.everyEpoch are both false: training would leave no model. Set one of them to true." -}}
 {{- end -}}
 {{- if gt (int64 .maxSequenceLength) (int64 .maxTokensPerGpu) -}}
-{{- $found = append $found (printf "train.maxSequenceLength is %d and train.maxTokensPerGpu is %d: a row that fits no GPU would be dropped during training. Lower the first or raise the second." (int64 .maxSequenceLength) (int64 .maxTokensPerGpu)) -}}
+{{- $found = append $found (printf "train.maxSequenceLength is %d and train.maxTokensPerGpu is %d: rows with more tokens than train.maxTokensPerGpu would be dropped during training. Lower the first or raise the second." (int64 .maxSequenceLength) (int64 .maxTokensPerGpu)) -}}
 {{- end -}}
 {{- $processes := include "osft-pipeline.processes" $ | int -}}
 {{- if and (gt (int .gpus) 0) (gt $processes (int .gpus)) -}}
-{{- $found = append $found (printf "train.processesPerNode is %d and train.gpus is %d: each process needs a GPU of its own. Set train.processesPerNode to auto." $processes (int .gpus)) -}}
+{{- $found = append $found (printf "train.processesPerNode is %d and train.gpus is %d: each process needs its own GPU. Set train.processesPerNode to auto." $processes (int .gpus)) -}}
 {{- end -}}
 {{- if and .pretraining.enabled (not .pretraining.blockSize) -}}
 {{- $found = append $found "train.pretraining.enabled is true and train.pretraining.blockSize is empty. Set it, for instance to 4096." -}}
 {{- end -}}
 {{- if and (not .pretraining.enabled) (or .pretraining.blockSize .pretraining.documentColumn) -}}
-{{- $found = append $found "train.pretraining.blockSize and documentColumn act only with train.pretraining.enabled: true. Set that, or empty them." -}}
+{{- $found = append $found "train.pretraining.blockSize or train.pretraining.documentColumn is set and train.pretraining.enabled is false, so it would be ignored. Set train.pretraining.enabled to true, or remove it." -}}
 {{- end -}}
 {{- if and (gt (int64 .maxSteps) 0) (ge (int64 .scheduler.warmupSteps) (int64 .maxSteps)) (ne .scheduler.name "constant") -}}
 {{- $found = append $found (printf "train.scheduler.warmupSteps is %d and train.maxSteps is %d: the learning rate would never reach its peak. Lower the first or raise the second." (int64 .scheduler.warmupSteps) (int64 .maxSteps)) -}}
@@ -55,7 +55,7 @@
 {{- end -}}
 {{- end -}}
 {{- if and .pretraining.enabled .unmaskMessages -}}
-{{- $found = append $found "train.unmaskMessages is true and train.pretraining.enabled too: plain text has no messages. Set one of them to false." -}}
+{{- $found = append $found "train.unmaskMessages and train.pretraining.enabled are both true: plain text has no messages. Set one of them to false." -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $found -}}
@@ -71,20 +71,20 @@
 {{- $found = append $found "eval.backend is openai and eval.baseUrl is empty. Set it to the server's address, or choose hf or vllm." -}}
 {{- end -}}
 {{- if and (ne .backend "openai") .baseUrl -}}
-{{- $found = append $found (printf "eval.baseUrl is set and eval.backend is %s, which asks no server. Set eval.backend to openai, or empty eval.baseUrl." .backend) -}}
+{{- $found = append $found (printf "eval.baseUrl is set and eval.backend is %s, which does not use a server. Set eval.backend to openai, or remove eval.baseUrl." .backend) -}}
 {{- end -}}
 {{- $hub := list -}}
 {{- range .tasks }}{{ if not (hasPrefix "osft_" .) }}{{ $hub = append $hub . }}{{ end }}{{ end -}}
 {{- $staged := hasKey ((include "osft-pipeline.podOptions" (dict "root" $ "stage" "eval") | fromJson).env) "HF_HOME" -}}
 {{- if and .enabled $hub (not (or .downloadBenchmarks .includePath $staged)) -}}
-{{- $found = append $found (printf "eval.tasks names %s, which is not in the image, and eval.downloadBenchmarks is false: evaluation would fail after training. Set it to true, or put the task's files where eval.includePath points." (join ", " $hub)) -}}
+{{- $found = append $found (printf "eval.tasks names %s, not included in the eval image, and eval.downloadBenchmarks is false: evaluation would fail after training. Set eval.downloadBenchmarks to true, or set eval.includePath to a folder with the files of the task." (join ", " $hub)) -}}
 {{- end -}}
 {{- $nothingHeldOut := and (eq (include "osft-pipeline.number" $.Values.data.trainFraction) "1") (eq "[]" (include "osft-pipeline.uris" $.Values.data.evalUri)) -}}
 {{- if and .gates.holdoutMustImprove (or $nothingHeldOut (not .holdout.enabled)) -}}
 {{- $found = append $found "eval.gates.holdoutMustImprove is true and there are no held-out rows. Set data.evalUri, or data.trainFraction below 1 with eval.holdout.enabled: true." -}}
 {{- end -}}
 {{- if and (not .tasks) (or .gates.tasks (not (kindIs "invalid" .gates.maxTaskDrop))) -}}
-{{- $found = append $found "eval.gates limits the fall of tasks and eval.tasks is empty. Name the tasks, or empty the gates." -}}
+{{- $found = append $found "eval.gates limits the drop of tasks and eval.tasks is empty. Set eval.tasks, or remove eval.gates.maxTaskDrop and eval.gates.tasks." -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $found -}}
@@ -97,17 +97,17 @@
 {{- if regexMatch "^(osft_|base_model|data_|training_|eval_)" $key }}{{ $taken = append $taken $key }}{{ end -}}
 {{- end -}}
 {{- if $taken -}}
-{{- $found = append $found (printf "register.metadata holds %s, and names that begin with osft_, base_model, data_, training_ or eval_ are the pipeline's own. Choose other names." (join ", " $taken)) -}}
+{{- $found = append $found (printf "register.metadata holds %s, but names that begin with osft_, base_model, data_, training_ or eval_ are reserved for the pipeline. Choose other names." (join ", " $taken)) -}}
 {{- end -}}
 {{- with .Values.register.address }}{{ if and (contains "://" .) (not (regexMatch "^https?://" .)) (not (include "osft-pipeline.holdsCredential" .)) -}}
-{{- $found = append $found (printf "register.address is %s, and a Model Registry is reached by http:// or https://. Write one of them, or host:port alone." .) -}}
+{{- $found = append $found (printf "register.address is %s, expected http://<host>, https://<host> or <host>:<port>. Correct it." .) -}}
 {{- end }}{{ end -}}
 {{- with .Values.register.tls -}}
 {{- if and .caSecret .caConfigMap -}}
-{{- $found = append $found "register.tls.caSecret and register.tls.caConfigMap are both set. Empty one." -}}
+{{- $found = append $found "register.tls.caSecret and register.tls.caConfigMap are both set. Remove one." -}}
 {{- end -}}
 {{- if and .skipVerify (or .caSecret .caConfigMap) -}}
-{{- $found = append $found "register.tls.skipVerify is true and a CA is named, which would not be used. Set skipVerify to false, or empty the CA." -}}
+{{- $found = append $found "register.tls.skipVerify is true, so the CA in register.tls.caSecret or register.tls.caConfigMap would be ignored. Set register.tls.skipVerify to false, or remove the CA." -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $found -}}

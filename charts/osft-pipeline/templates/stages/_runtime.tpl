@@ -1,5 +1,5 @@
-{{- /* The run as JobSet knows it: one replicated Job for each stage, chained. Everything about pods stands here and not
-       in the TrainJob, so that Trainer 2.1 (podTemplateOverrides) and 2.2 and later (runtimePatches) take it alike. */}}
+{{- /* The run as a JobSet: one replicated Job for each stage, chained. Everything about pods is here and not in the TrainJob,
+       whose fields for pods differ: podTemplateOverrides in Trainer 2.1, runtimePatches since 2.2. */}}
 {{- define "osft-pipeline.runtimeSpec" -}}
 {{- $stages := eq .Values.ordering "hooks" | ternary (list "train") (include "osft-pipeline.podStages" . | fromJsonArray) -}}
 mlPolicy:
@@ -10,14 +10,14 @@ template:
     labels:
       {{- include "osft-pipeline.podLabels" (dict "root" . "stage" "run") | nindent 6 }}
   spec:
-    # No ttlSecondsAfterFinished: when a failed JobSet goes away, Trainer runs the whole job again.
+    # No ttlSecondsAfterFinished: if a failed JobSet is removed, Trainer runs the whole job again.
     replicatedJobs:
       {{- $previous := "" }}
       {{- range $stage := $stages }}
       {{- $name := eq $stage "train" | ternary "node" $stage }}
       - name: {{ $name | quote }}
         {{- with $previous }}
-        # Its pods exist only when the stage before is done: no GPU waits.
+        # Its pods are created when the previous stage is done, so that no GPU is held idle.
         dependsOn: [{name: {{ . | quote }}, status: Complete}]
         {{- end }}
         template:
@@ -35,7 +35,7 @@ template:
       {{- end }}
 {{- end }}
 
-{{- /* The same on Trainer 2.1 to 2.3. `trainer` must be there: without it no PET_ variables are set. */}}
+{{- /* The same on Trainer 2.1 to 2.3. Without `trainer` no PET_ variables would be set. */}}
 {{- define "osft-pipeline.trainJobSpec" -}}
 trainer:
   numNodes: {{ int64 .Values.train.nodes }}

@@ -8,7 +8,7 @@
 {{- toJson $stages -}}
 {{- end }}
 
-{{- /* The stages that have pods of their own, in order, as a JSON list. */}}
+{{- /* The stages that have their own pods, in order, as a JSON list. */}}
 {{- define "osft-pipeline.podStages" -}}
 {{- $stages := include "osft-pipeline.stages" . | fromJsonArray -}}
 {{- if include "osft-pipeline.downloads" (dict "root" . "stage" "train") }}{{ $stages = without $stages "download" }}{{ end -}}
@@ -35,20 +35,20 @@
 {{- without ($claims | compact | uniq) (include "osft-pipeline.claimName" .) | toJson -}}
 {{- end }}
 
-{{- /* Access modes of the workspace: the live claim's where it can be asked, else the values'. */}}
+{{- /* Access modes of the workspace: those of the claim if it exists and can be read, otherwise those of the values. */}}
 {{- define "osft-pipeline.accessModes" -}}
 {{- $claim := lookup "v1" "PersistentVolumeClaim" .Release.Namespace (include "osft-pipeline.claimName" .) -}}
 {{- (get $claim "spec" | default dict).accessModes | default .Values.workspace.accessModes | toJson -}}
 {{- end }}
 
-{{- /* The waiter and clean-up only ask the cluster. At an upgrade the run's pods may hold a ReadWriteOnce volume on
-       another node, where preflight would wait for it for ever: it then goes without. Params: root, stage. */}}
+{{- /* The waiter and clean-up only use the Kubernetes API. During an upgrade the pods of the run may use a ReadWriteOnce
+       volume on another node, and preflight would wait for it forever, so it then does not mount it. Params: root, stage. */}}
 {{- define "osft-pipeline.mountsWorkspace" -}}
 {{- $busy := and .root.Release.IsUpgrade (not (contains "ReadWriteMany" (include "osft-pipeline.accessModes" .root))) -}}
 {{- if not (or (has .stage (list "wait" "cleanup")) (and (eq .stage "preflight") $busy)) }}true{{ end -}}
 {{- end }}
 
-{{- /* Whether uninstall takes the workspace away. */}}
+{{- /* Whether an uninstall deletes the workspace. */}}
 {{- define "osft-pipeline.dropsClaim" -}}
 {{- with .Values.workspace }}{{ if not (or .keep .existingClaim) }}true{{ end }}{{ end -}}
 {{- end }}
