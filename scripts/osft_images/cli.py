@@ -41,7 +41,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--tag", help="the tag to push (default: the chart's appVersion)")
     options = parser.parse_args(arguments)
     if unknown := set(options.stages) - set(STAGES):
-        parser.error(f"seen {', '.join(sorted(unknown))}; expected {', '.join(STAGES)}")
+        parser.error(f"found {', '.join(sorted(unknown))}; expected {', '.join(STAGES)}")
     options.stages = [stage for stage in STAGES if stage in (options.stages or STAGES)]
     return options
 
@@ -90,7 +90,7 @@ def own_mounts() -> None:
     if os.environ.get(INSIDE) == "1":
         return
     if os.geteuid() != 0:
-        raise Failed(f"seen user {os.geteuid()}, expected root. Use sudo, or podman: images/README.md.")
+        raise Failed(f"found user {os.geteuid()}, expected root. Use sudo, or podman: images/README.md.")
     os.execvpe("unshare", ["unshare", "--mount", sys.executable, *sys.argv], os.environ | {INSIDE: "1"})
 
 

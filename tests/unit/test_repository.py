@@ -232,5 +232,5 @@ def test_wrong_digests_are_rejected_and_nothing_is_written(tmp_path: Path) -> No
     command = [ROOT / "scripts/pin-images", "--chart", tmp_path, "registry.example/team/osft", "train=latest"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
-    assert "seen train=latest; expected one STAGE=sha256:<64 hex>" in done.stderr
+    assert "found train=latest; expected one STAGE=sha256:<64 hex>" in done.stderr
     assert values.read_text() == "images:\n  registry: localhost\n"

@@ -36,7 +36,7 @@ def test_a_requirement_is_shared_where_both_locks_want_it(tmp_path: Path) -> Non
 def test_an_unknown_stage_is_rejected() -> None:
     done = call("evaluate")
     assert done.returncode == 2
-    assert "seen evaluate; expected download, train, eval, register" in done.stderr
+    assert "found evaluate; expected download, train, eval, register" in done.stderr
 
 
 def test_missing_programs_are_named_with_how_to_get_them(tmp_path: Path) -> None:
