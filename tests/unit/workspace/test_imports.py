@@ -23,7 +23,7 @@ print(json.dumps([sum(albert), [sorted(module._class_to_module.items()) for modu
 
 
 def imported(stage: str, **env: str) -> list[object]:
-    """How often a file of a model was read, and what transformers then knows of its classes."""
+    """Return how often a file of a model was read, and what transformers then knows of its classes."""
     python = executable(stage, "python")
     own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run([python, "-c", PROGRAM], env=own | env, capture_output=True, text=True, check=True)
@@ -35,3 +35,11 @@ def test_a_guarded_process_knows_the_same_classes_and_reads_each_file_once(stage
     times, *usual = imported(stage)
     assert times == 2, "transformers reads its files once now: remove osft_workspace.imports"
     assert imported(stage, PYTHONPATH=GUARD) == [1, *usual]
+
+
+def test_transformers_does_not_import_scikit_learn_in_a_guarded_process() -> None:
+    program = "from transformers.utils import is_sklearn_available; print(is_sklearn_available())"
+    for env, seen in (({}, "True"), ({"PYTHONPATH": GUARD}, "False")):
+        command = [executable("eval", "python"), "-c", program]
+        done = subprocess.run(command, env=os.environ | env, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == seen
