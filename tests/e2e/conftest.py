@@ -1,7 +1,6 @@
 """The cluster that scenarios run on: the development cluster, or the one that KUBECONFIG names.
 
-Another cluster must reach this machine: E2E_HOST is its address as pods see it, E2E_IMAGES the registry that
-holds the stage images, E2E_REGISTRY and E2E_S3 a Model Registry and an S3 server.
+Another cluster must reach this machine; CONTRIBUTING.md lists the variables with the addresses that it needs.
 """
 
 import os
@@ -46,7 +45,7 @@ def place(hub: Hub) -> Place:
     given = os.environ.get("KUBECONFIG")
     if given and given != status().get("kubeconfig"):
         wanted = [name for name in ("E2E_HOST", "E2E_IMAGES", "E2E_REGISTRY") if not os.environ.get(name)]
-        assert not wanted, f"KUBECONFIG is set, so these must be, too: {', '.join(wanted)} (see {__file__})"
+        assert not wanted, f"KUBECONFIG is set, so these must be, too: {', '.join(wanted)} (see CONTRIBUTING.md)"
         images, registry, s3 = (os.environ.get(f"E2E_{name}", "") for name in ("IMAGES", "REGISTRY", "S3"))
         return Place(Path(given), images, registry, hub.url, s3, os.environ["E2E_HOST"], ours=False)
     return development_place(hub.url)
