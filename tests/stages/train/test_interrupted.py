@@ -19,21 +19,21 @@ def test_a_stop_before_the_first_step_ends_at_once(stage: Stage) -> None:
     assert "train training" not in printed and stage.workers("early") == []
 
 
-def test_a_kill_after_the_model_is_in_its_place_loses_nothing(stage: Stage) -> None:
+def test_a_kill_after_the_model_is_made_loses_nothing(stage: Stage) -> None:
     stage.download("late", chat_rows(16))
     args = ("--effective-batch-size=8", "--num-epochs=2", "--checkpoint-at-epoch")
-    weights = stage.dir("late") / "model" / "model.safetensors"
+    weights = stage.dir("late") / "unfinished" / "model" / "model.safetensors"
     process = stage.start("late", *args)
     while not weights.is_file() and process.poll() is None:
         time.sleep(0.0002)
     process.kill()
     process.communicate()
     assert not (stage.dir("late") / "record.json").exists(), "killed too late to show anything"
-    published = weights.read_bytes()
+    made = weights.read_bytes()
     code, printed = stage.run("late", *args)
     assert code == 0, printed
     assert "train training" not in printed
-    assert weights.read_bytes() == published
+    assert (stage.dir("late") / "model" / "model.safetensors").read_bytes() == made
     saved = stage.dir("late") / "checkpoints" / "hf_format"
     assert [path.name for path in saved.iterdir()] == ["samples_16.0"]  # the first epoch's
 

@@ -92,7 +92,7 @@ def test_a_run_that_cannot_learn_is_rejected_before_a_model_is_loaded(
     assert code == 2, printed
     assert [words for words in said if words not in printed] == [], printed
     assert "Traceback" not in printed and "bug" not in printed
-    assert not (stage.dir(ready) / "train.log").exists(), "a worker was started"
+    assert not (stage.dir(ready) / "unfinished" / "train.log").exists(), "a worker was started"
 
 
 def test_blocks_that_no_gpu_takes_are_rejected(stage: Stage, plain: tuple[str, int]) -> None:
