@@ -1,4 +1,4 @@
-"""The client of osft-pipeline: starts, watches and reads runs, on a cluster or on this machine."""
+"""The client of osft-pipeline: starts, follows and reads runs, on a cluster or on this machine."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

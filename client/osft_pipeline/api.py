@@ -45,7 +45,7 @@ class HuggingFaceModel:
     revision: str = ""
 
     def values(self) -> Json:
-        """The section `model` of the values."""
+        """Return the section `model` of the values."""
         found: Json = {"uri": hub_address(self.model_uri)}
         return {"model": found | ({"revision": self.revision} if self.revision else {})}
 
@@ -59,7 +59,7 @@ class HuggingFaceDataset:
     revision: str = ""
 
     def values(self) -> Json:
-        """The section `data` of the values."""
+        """Return the section `data` of the values."""
         more = {"split": self.split, "revision": self.revision}
         return {
             "data": {"uri": hub_address(self.repo_id)} | {key: text for key, text in more.items() if text}
@@ -76,7 +76,7 @@ class S3Dataset:
     region_name: str = ""
 
     def values(self) -> Json:
-        """The section `data` of the values."""
+        """Return the section `data` of the values."""
         s3 = {"endpoint": self.endpoint_url, "region": self.region_name}
         return {
             "data": {
@@ -97,7 +97,7 @@ def list_methods() -> list[str]:
 
 
 def required_parameters(method: str = "osft") -> list[str]:
-    """Return the arguments of `train` that a method cannot go without. Raises ValueError for another."""
+    """Return the required arguments of `train`. Raises ValueError for an unknown method."""
     if method not in list_methods():
         raise ValueError(f"{method!r} is not a method. Expected one of: {', '.join(list_methods())}.")
     return ["name", "model", "dataset"]
@@ -127,25 +127,25 @@ def train(
     local: bool = False,
     workspace: Path | None = None,
 ) -> ClusterRun | LocalRun:
-    """Start a run on the cluster of the kubeconfig, or run it on this machine; the same values go on with it.
+    """Start a run on the cluster of the kubeconfig, or on this machine; the same values continue it.
 
     Args:
         name: release name.
-        model: base model; a text is an address (hf://..., pvc://...), a path a folder of this machine.
-        dataset: rows; a text is an address, a path a file or folder of this machine (with `local`).
+        model: base model: an address (hf://..., pvc://...) as a string, or a folder here as a Path.
+        dataset: rows: an address as a string, or with `local` a file or folder here as a Path.
         num_workers: nodes. `num_procs_per_worker`: processes on each; one for each GPU if left out.
         resources_per_worker: "gpu", "cpu", "memory" of each node.
         parameters: of training, by the names of training_hub.osft() (`learning_rate`) or of the values'
             section `train` (`learningRate`).
-        values: further values of the chart, laid over all others.
-        check: raise before anything is created for what `osft check` finds.
+        values: further values of the chart, which override all others.
+        check: raise for what `osft check` finds, before anything is created.
         local: run the stages as processes of this machine; returns when they are done.
         workspace: with `local`, the folder that holds the runs.
 
     Raises:
-        click.ClickException: the values, or what the check found; `.message` says it.
+        click.ClickException: problems of the values, or what the check found, in `.message`.
         RunFailed: with `local`, a stage failed; `.exit_code` is its code.
-        TypeError: a parameter that no method has.
+        TypeError: an unknown parameter.
     """
     folders: dict[str, Path] = {}
     given: Json = {"train": {"method": method, "nodes": num_workers}}
@@ -176,22 +176,22 @@ def run_here(name: str, flags: Sequence[str], folders: Mapping[str, Path], works
     code = here.run(name, flags, dry_run=False, ask=False)
     run = LocalRun(workspace.resolve(), name)
     if code != 0:
-        raise RunFailed(f"run {name} ended with exit code {code}; its output above says why.", code)
+        raise RunFailed(f"run {name} ended with exit code {code}. The output above says why.", code)
     return run
 
 
 def run_there(name: str, flags: list[str], kubectl: Kubectl, *, check: bool) -> ClusterRun:
-    """Install the release. Raises click.ClickException for what a check finds, RunFailed for helm's end."""
+    """Install the release. Raises click.ClickException for what a check finds, RunFailed if helm fails."""
     if check:
         refuse_problems(name, flags, kubectl, autoscaler=False)
     code = install(name, flags, dry_run=False)
     if code != 0:
-        raise RunFailed(f"helm ended with exit code {code}; its output above says why.", code)
+        raise RunFailed(f"helm ended with exit code {code}. The output above says why.", code)
     return ClusterRun(kubectl, name)
 
 
 def source_values(key: str, source: Any, folders: dict[str, Path]) -> Json:
-    """Return the values of a model or a dataset; a path of this machine gets a claim in `folders`."""
+    """Return the values of a model or a dataset; a path of this machine becomes a claim in `folders`."""
     if isinstance(source, (HuggingFaceModel, HuggingFaceDataset, S3Dataset)):
         return source.values()
     section, name = key.split(".")
@@ -199,7 +199,7 @@ def source_values(key: str, source: Any, folders: dict[str, Path]) -> Json:
 
 
 def resource_values(resources: Mapping[str, Any]) -> Json:
-    """Return the values of what each node needs."""
+    """Return the values for the resources of each node."""
     asked = dict(resources)
     found: Json = {}
     if "gpu" in asked:
@@ -220,5 +220,5 @@ def parameter_values(name: str, value: Any) -> Json:
     else:
         known = [*train_keys(), *(key for key, row in tables()[HUB].items() if row.ours.startswith("train."))]
         near = ", ".join(difflib.get_close_matches(name, known)) or ", ".join(sorted(known))
-        raise TypeError(f"{name!r} is not a parameter of training. Near: {near}.")
+        raise TypeError(f"{name!r} is not a parameter of training. Similar names: {near}.")
     return found

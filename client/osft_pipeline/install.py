@@ -12,13 +12,13 @@ from osft_pipeline.terminal import Problems, plain
 
 
 def refuse_problems(name: str, flags: list[str], kubectl: Kubectl, *, autoscaler: bool) -> None:
-    """Raise Problems with what would stop the run; what could not be asked is named on stderr."""
+    """Raise Problems with what would stop the run; print what could not be checked to stderr."""
     findings = check(name, flags, kubectl, autoscaler)
     for line in findings.unasked:
         click.echo(f"not asked {plain(line)}", err=True)
     if findings.problems:
         raise Problems(
-            f"{findings.text()}\nNothing was created. --no-check (check=False) starts it all the same."
+            f"{findings.text()}\nNothing was created. --no-check (check=False) starts the run anyway."
         )
 
 

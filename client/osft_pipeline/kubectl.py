@@ -1,4 +1,4 @@
-"""What is read from the cluster: through the user's own kubectl, with the user's own rights."""
+"""Reads the cluster through the user's own kubectl, with the user's own rights."""
 
 import json
 import re
@@ -27,7 +27,7 @@ AWAY = re.compile(
     r"temporary failure|handshake|currently unable to handle",
     re.IGNORECASE,
 )
-# kubectl's own guess where it was told of no cluster.
+# The address kubectl assumes if no cluster is configured.
 NO_CLUSTER = re.compile(r"localhost:8080|no configuration has been provided")
 NO_LOGIN = re.compile(
     r"unauthorized|must be logged in|getting credentials|the server has asked for", re.IGNORECASE
@@ -44,7 +44,7 @@ def find() -> str:
     program = shutil.which("kubectl")
     if not program:
         raise UserError(
-            "kubectl was not found on PATH, and the cluster is reached through it. Install it: "
+            "kubectl was not found on PATH, and osft reaches the cluster through it. Install it: "
             "https://kubernetes.io/docs/tasks/tools"
         )
     return program
@@ -62,16 +62,16 @@ class Kubectl:
 
     @classmethod
     def of(cls, namespace: str | None, context: str | None, kubeconfig: str | None) -> Self:
-        """kubectl with the given flags."""
+        """Return kubectl with the given flags."""
         given = {"namespace": namespace, "context": context, "kubeconfig": kubeconfig}
         return cls([f"--{name}={value}" for name, value in given.items() if value])
 
     def helm_flags(self) -> list[str]:
-        """The same choice of cluster and namespace in helm's words."""
+        """Return the same choice of cluster and namespace as helm's flags."""
         return [flag.replace("--context=", "--kube-context=") for flag in self.flags]
 
     def call(self, *words: str, stdin: str = "") -> tuple[int, str, str]:
-        """Exit code, output and complaints of one call. Raises UserError or Transient."""
+        """Return exit code, stdout and stderr of one call. Raises UserError or Transient."""
         command = [find(), *words, *self.flags, f"--request-timeout={REQUEST_SECONDS}s"]
         try:
             done = subprocess.run(
@@ -90,7 +90,7 @@ class Kubectl:
         )
 
     def objects(self, release: str = "", kinds: tuple[str, ...] = KINDS) -> list[Json]:
-        """TrainJobs, Jobs and pods of a release, or of all. Raises UserError or Transient."""
+        """Return TrainJobs, Jobs and pods of a release, or of all. Raises UserError or Transient."""
         chosen = f"{CHART},app.kubernetes.io/instance={release}" if release else CHART
         while True:
             asked = [kind for kind in kinds if kind not in self.unserved]
@@ -107,33 +107,33 @@ class Kubectl:
             if "forbidden" in said.lower() and found:
                 self.refused = set(re.findall(r'cannot list resource "(\w+)"', said))
                 return found
-            raise trouble(said)
+            raise failure(said)
 
     def read(self, kind: str) -> list[Json]:
-        """Every object of a kind in the namespace, or in the cluster. Raises UserError or Transient."""
+        """Return all objects of a kind in the namespace or the cluster. Raises UserError or Transient."""
         code, text, said = self.call("get", kind, "--output=json")
         if code != 0:
-            raise trouble(said)
+            raise failure(said)
         return items(text)
 
     def log(self, pod: str, container: str, lines: int) -> list[str]:
-        """The last lines of a container's log; none where there is none. An empty name: the pod's stage."""
+        """Return the last lines of a container's log, if any. An empty name: the pod's stage."""
         words = ("logs", pod, f"--tail={lines}", f"--limit-bytes={LOG_BYTES}")
         code, text, _ = self.call(*words, *([f"--container={container}"] if container else []))
         return text.splitlines() if code == 0 else []
 
     def hindrance(self, name: str) -> str:
-        """What the newest event about an object of that name says, where that is a reason to wait."""
+        """Return what the newest event about an object says, if that is a reason to wait."""
         code, text, _ = self.call(
             "get", "events", f"--field-selector=involvedObject.name={name}", "--output=json"
         )
         newest = max(items(text) if code == 0 else [], key=happened, default={})
-        # A large image takes minutes to pull; all else that is normal takes none.
-        tells = newest.get("type") == "Warning" or newest.get("reason") == "Pulling"
-        return plain(f"{newest.get('reason')}: {newest.get('message')}") if tells else ""
+        # Of normal events only the pull of a large image takes long.
+        matters = newest.get("type") == "Warning" or newest.get("reason") == "Pulling"
+        return plain(f"{newest.get('reason')}: {newest.get('message')}") if matters else ""
 
     def helm_status(self, release: str) -> str:
-        """Helm's word for a release, such as deployed or failed; empty where it cannot be known.
+        """Return helm's status of a release, such as deployed or failed; empty if unknown.
 
         Only labels are asked for: the secret itself holds the values.
         """
@@ -144,12 +144,12 @@ class Kubectl:
         return str(newest.get("status", ""))
 
     def workloads(self) -> list[Json]:
-        """Kueue's own objects, which say why something waits; none where Kueue is not there."""
+        """Return Kueue's Workloads, which say why a Job waits; none if Kueue is not installed."""
         code, text, _ = self.call("get", "workloads.kueue.x-k8s.io", "--output=json")
         return items(text) if code == 0 else []
 
     def namespace(self) -> str:
-        """The namespace that is meant where none is given."""
+        """Return the namespace of the flags, otherwise the current one."""
         given = next((flag for flag in self.flags if flag.startswith("--namespace=")), "")
         if given:
             return given.partition("=")[2]
@@ -157,7 +157,7 @@ class Kubectl:
         return (text.strip() if code == 0 else "") or "default"
 
     def releases(self) -> dict[str, set[str]]:
-        """Namespaces and the releases of this chart in them, as far as this user may look."""
+        """Return namespaces and the releases of this chart in them, as far as this user may list them."""
         for where in (["--all-namespaces"], []):
             kinds = ",".join(kind for kind in KINDS if kind not in self.unserved)
             words = ("get", kinds, f"--selector={CHART}", "--output=json", *where)
@@ -187,7 +187,7 @@ def cluster_options(command: Any) -> Any:
 
 
 def items(text: str) -> list[Json]:
-    """The objects of a List; none in what is not one."""
+    """Return the objects of a List; none for any other text."""
     try:
         found: list[Json] = json.loads(text).get("items", [])
     except ValueError:
@@ -196,18 +196,18 @@ def items(text: str) -> list[Json]:
 
 
 def happened(event: Json) -> str:
-    """When an event was seen last."""
+    """Return when an event was seen last."""
     seen = (event.get("series") or {}).get("lastObservedTime") or event.get("lastTimestamp")
     return str(seen or event.get("eventTime") or "")
 
 
 def same_kind(kind: str, said: str) -> bool:
-    """Whether kubectl's complaint about `said` is about `kind`."""
+    """Return whether the kind in kubectl's message is `kind`."""
     return kind.partition(".")[0] == said.partition(".")[0]
 
 
-def trouble(said: str) -> UserError | Transient:
-    """kubectl's complaint as something to do or to wait for."""
+def failure(said: str) -> UserError | Transient:
+    """Return kubectl's message as an error to fix or to wait for."""
     words = WRAPPING.sub("", (said or "no reason").splitlines()[-1])
     if NO_CLUSTER.search(said):
         return UserError(
@@ -226,5 +226,5 @@ def trouble(said: str) -> UserError | Transient:
 
 
 def unavailable(words: str) -> Transient:
-    """The cluster cannot be reached now; the same question may be answered later."""
+    """Return the error for a cluster that cannot be reached now."""
     return Transient(f"the cluster does not answer ({words}).")

@@ -16,7 +16,7 @@ import click
 
 from osft_pipeline import reader_pod
 from osft_pipeline.follow.pods import view, waiting_words
-from osft_pipeline.kubectl import Json, Kubectl, find, trouble
+from osft_pipeline.kubectl import Json, Kubectl, failure, find
 from osft_pipeline.terminal import plain
 from osft_workspace import Transient, UserError
 
@@ -94,7 +94,7 @@ class Reader:
                 f"{self.kubectl.namespace()}, so the run's files are gone. Start the run again."
             )
         if code != 0:
-            raise forbidden(plain(said)) if "forbidden" in said.lower() else trouble(said)
+            raise forbidden(plain(said)) if "forbidden" in said.lower() else failure(said)
         _, answer, said = self.kubectl.call("auth", "can-i", "create", "pods", "--subresource=exec")
         if answer.strip() == "no":
             raise forbidden("create on pods/exec is denied")
@@ -105,7 +105,7 @@ class Reader:
         text = json.dumps(reader_pod.manifest(self.name, self.template, node))
         code, _, said = self.kubectl.call("create", "--filename=-", stdin=text)
         if code != 0:
-            raise forbidden(plain(said)) if "is forbidden: User" in said else trouble(said)
+            raise forbidden(plain(said)) if "is forbidden: User" in said else failure(said)
 
     def wait(self) -> None:
         """Wait until the pod runs. Raises UserError or Transient with what holds it back."""
@@ -114,7 +114,7 @@ class Reader:
         while True:
             code, text, said = self.kubectl.call("get", "pod", self.name, "--output=json")
             if code != 0:
-                raise trouble(said)
+                raise failure(said)
             pod = view(json.loads(text))
             if pod.state == "running":
                 return
@@ -124,7 +124,9 @@ class Reader:
                 raise UserError(f"{held} Fix images.*, secrets.* or the limits of the namespace.")
             waited = time.monotonic() - began
             if waited > START_SECONDS:
-                raise Transient(f"{held} It was deleted after {START_SECONDS:.0f} s. Try again later.")
+                raise Transient(
+                    f"{held} It was deleted after {START_SECONDS:.0f} s. Run the command again later."
+                )
             if waited > SAY_AFTER_SECONDS and why != reported:
                 click.echo(f"waiting for {held.removeprefix('the ')}", err=True)
                 reported = why

@@ -20,7 +20,7 @@ LOOK_SECONDS = 5.0
 
 
 class RunFailed(Exception):
-    """A run ended badly; `exit_code` is the stage's own: 2 fix something, 3 the gate failed, 75 try again."""
+    """A run failed; `exit_code` is the stage's own: 2 fix something, 3 the gate failed, 75 retry later."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -46,23 +46,23 @@ class LocalRun:
 
     @property
     def run_id(self) -> str:
-        """The newest run of this name. Raises UserError where there is none."""
+        """Return the newest run of this name. Raises UserError if there is none."""
         return summary.newest_run(self.workspace, self.name)
 
     @property
     def folder(self) -> Path:
-        """The run's folder."""
+        """Return the run's folder."""
         return self.workspace / "runs" / self.run_id
 
     @property
     def status(self) -> str:
-        """done, refused, running or incomplete."""
+        """Return done, refused, running or incomplete."""
         found = listing.run(self.folder)
         return str(found["state"]) if found else "incomplete"
 
     @property
     def results(self) -> Json:
-        """eval/results.json; empty where the run was not evaluated."""
+        """Return eval/results.json; empty if the run was not evaluated."""
         return read(self.folder / "eval" / "results.json")
 
     def report(self) -> Report:
@@ -70,11 +70,11 @@ class LocalRun:
         return Report(page_of(LocalSource(self.workspace, self.run_id)))
 
     def follow(self) -> None:
-        """Print the last screen: a local run is over when `train` returns."""
+        """Print the report: a local run has ended when `train` returns."""
         summary.show(self.workspace, self.run_id)
 
     def wait(self, timeout: float | None = None) -> str:
-        """Return the status: a local run is over when `train` returns."""
+        """Return the status: a local run has ended when `train` returns."""
         return self.status
 
 
@@ -85,7 +85,7 @@ class ClusterRun:
         self.kubectl, self.name = kubectl, release
 
     def describe(self) -> Json:
-        """The run with the keys of `osft follow --json`. Raises UserError where the release has no run."""
+        """Return the run with the keys of `osft follow --json`. Raises UserError if there is none."""
         found = Look(self.kubectl, self.name, None).once()
         if found is None:
             raise UserError(f"release {self.name} has no run in namespace {self.kubectl.namespace()}.")
@@ -93,17 +93,17 @@ class ClusterRun:
 
     @property
     def run_id(self) -> str:
-        """Id of the run."""
+        """Return the run id."""
         return str(self.describe()["run"])
 
     @property
     def status(self) -> str:
-        """The state, as `osft follow` names it."""
+        """Return the state, as `osft follow` names it."""
         return str(self.describe()["state"])
 
     @property
     def results(self) -> Json:
-        """eval/results.json; empty where the run was not evaluated. Raises UserError or Transient."""
+        """Return eval/results.json; empty if the run was not evaluated. Raises UserError or Transient."""
         with on_cluster(self.run_id, self.kubectl) as source:
             return read(source.bring(RESULTS))
 
@@ -113,7 +113,7 @@ class ClusterRun:
             return Report(lasting_page(source))
 
     def follow(self, timeout: float | None = None) -> None:
-        """Show the run until it ends. Raises RunFailed for a bad end, Transient when the time is over."""
+        """Show the run until it ends. Raises RunFailed if it fails, Transient after `timeout` seconds."""
         display = Screen(sys.stdout) if sys.stdout.isatty() else Lines(sys.stdout)
         follower = Follower(Look(self.kubectl, self.name, None), display, LOOK_SECONDS, timeout)
         try:
@@ -122,12 +122,12 @@ class ClusterRun:
             display.end(follower.run)
 
     def wait(self, timeout: float | None = None) -> str:
-        """Wait for the end without showing anything; returns `done`. Raises as `follow`."""
+        """Wait for the end without showing anything; return `done`. Raises as `follow`."""
         self.judge(Follower(Look(self.kubectl, self.name, None), Quiet(), LOOK_SECONDS, timeout).until_end())
         return "done"
 
     def judge(self, code: int) -> None:
-        """Raise RunFailed for a bad end."""
+        """Raise RunFailed for a failed run."""
         if code != 0:
             said = self.describe()
             raise RunFailed(f"run {said['run']} {said['state']}: {said['message']}", code)

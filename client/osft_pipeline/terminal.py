@@ -1,4 +1,4 @@
-"""How text from outside is shown on a terminal."""
+"""Makes text from outside safe to show on a terminal."""
 
 import re
 
@@ -12,12 +12,12 @@ LONGEST_LINE = 4096  # characters; the kubelet keeps as many bytes of a message
 
 
 def plain(text: object) -> str:
-    """Return a text on one line, as a terminal shows it: colours taken out, all else that acts escaped."""
+    """Return a text on one line for a terminal: without colours, control characters escaped."""
     return one_line(COLOURS.sub("", str(text)), LONGEST_LINE)
 
 
 def plain_lines(text: str) -> str:
-    """Return a text on its own lines, each as `plain`: what the kubelet keeps of a log has several."""
+    """Return a text of several lines, each as `plain`: the kubelet keeps the end of a log."""
     return "\n".join(map(plain, text.split("\n")))
 
 

@@ -1,4 +1,4 @@
-"""Values as maps: laid over each other as helm does."""
+"""Values as maps, merged as helm merges them."""
 
 from collections.abc import Mapping
 from typing import Any

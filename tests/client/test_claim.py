@@ -236,7 +236,7 @@ def test_a_cut_connection_publishes_nothing_and_the_next_call_continues(cluster:
 def test_a_file_that_changed_in_the_claim_is_not_fetched(cluster: Cluster) -> None:
     (cluster.claim / "runs" / RUN / "train" / "model" / "config.json").write_text("[]")
     done = cluster("fetch", "demo", "-n", "team")
-    assert done.returncode == 2 and "has another sha256 than its record says" in done.stderr
+    assert done.returncode == 2 and "has a different sha256 than its record says" in done.stderr
     assert not list((cluster.folder / "here").rglob("*config.json*"))
 
 
@@ -264,7 +264,7 @@ def test_a_run_that_an_upgrade_replaced_is_read_by_its_id(tmp_path: Path) -> Non
     assert f"{RUN}  done" in cluster("report", RUN, "-n", "team").stdout
     new = cluster("report", "demo", "-n", "team")
     assert new.returncode == 2
-    assert "pvc://demo-workspace/runs/demo-00000000 holds no record" in new.stderr
+    assert "pvc://demo-workspace/runs/demo-00000000 has no record" in new.stderr
 
 
 def test_a_release_without_a_run_is_named(tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_a_release_without_a_run_is_named(tmp_path: Path) -> None:
     done = cluster("fetch", "demo", "-n", "team")
     assert done.returncode == 2 and "release demo has no run in namespace team" in done.stderr
     everywhere = cluster("fetch", "demo")
-    assert "holds no finished run of 'demo'" in everywhere.stderr
+    assert "has no finished run of 'demo'" in everywhere.stderr
     assert "release demo has no run in namespace team" in everywhere.stderr
 
 

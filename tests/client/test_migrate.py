@@ -214,10 +214,10 @@ def test_values_that_do_not_render_yet_are_written_with_what_is_missing(tmp_path
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "holds no mapping"),
-        ("- a\n- b\n", "holds no mapping"),
+        ("", "has no mapping"),
+        ("- a\n- b\n", "has no mapping"),
         ("a: [", "neither YAML nor JSON"),
-        ("what: 1\nelse: 2\n", "of no known system"),
+        ("what: 1\nelse: 2\n", "do not belong to a known system"),
         ("[" * 5000, "neither YAML nor JSON"),
     ],
 )

@@ -60,7 +60,7 @@ def workspace(tmp_path: Path) -> Path:
 def test_an_old_run_goes_with_what_only_it_needs(workspace: Path) -> None:
     shown = prune(workspace, "--dry-run")
     assert shown.returncode == 0 and "2 folders, 1 MiB; nothing was removed" in shown.stdout, shown.stderr
-    assert "stays    kept-1 is registered" in shown.stdout
+    assert "keeps    kept-1 is registered" in shown.stdout
     assert there(workspace)[0] == ["kept-1", "new-1", "old-1"]
     done = prune(workspace, "--yes")
     assert done.returncode == 0 and "removed 2 folders" in done.stdout, done.stderr

@@ -141,7 +141,7 @@ def test_a_damaged_file_is_not_fetched(workspace: Path, tmp_path: Path) -> None:
     recorded(workspace, FILES)
     (workspace / "runs" / RUN / "train" / "model" / "config.json").write_text("[]")
     done = fetch(workspace, "demo", "--to", tmp_path / "x")
-    assert done.returncode == 2 and "has another sha256 than its record says" in done.stderr
+    assert done.returncode == 2 and "has a different sha256 than its record says" in done.stderr
     assert not [
         path for path in (tmp_path / "x").rglob("*") if path.is_file() and path.name != "model.safetensors"
     ]

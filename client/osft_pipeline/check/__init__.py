@@ -1,6 +1,6 @@
-"""What can be said about a run before it starts: values, rights, cluster and addresses, each asked once.
+"""What can be checked before a run starts: values, rights, cluster and addresses, each once.
 
-Every question takes what helm renders and adds to `Findings`; none of them changes anything.
+Each check takes what helm renders and adds to `Findings`; none of them changes anything.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ ADDRESSES = {"--uri": "data.uri", "--eval-uri": "data.evalUri", "--model-uri": "
 
 
 def check(name: str, flags: list[str], kubectl: Kubectl, autoscaler: bool) -> Findings:
-    """Render the release and ask every question. Raises HelmFailed for values that do not render."""
+    """Render the release and run every check. Raises HelmFailed for values that do not render."""
     namespace = kubectl.namespace()
     objects = render(name, [*flags, "--namespace", namespace])
     findings = Findings(fine=["values: they render"])

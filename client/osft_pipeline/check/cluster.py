@@ -1,4 +1,4 @@
-"""The questions that a cluster answers, with the rights of the user who asks."""
+"""The checks that a cluster answers, with the user's own rights."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from osft_pipeline.chart import Object
 from osft_pipeline.check import capacity
 from osft_pipeline.check.findings import Findings
 from osft_pipeline.check.pods import Asked, pods
-from osft_pipeline.kubectl import Kubectl, trouble
+from osft_pipeline.kubectl import Kubectl, failure
 from osft_pipeline.local.plan import name_of
 from osft_workspace import Transient, UserError
 
@@ -19,7 +19,7 @@ KEYS = '{{range $key, $value := .data}}{{$key}}{{"\\n"}}{{end}}'
 
 
 class Questions:
-    """Asks one cluster about one rendering."""
+    """Checks one cluster for one rendering."""
 
     def __init__(
         self, kubectl: Kubectl, namespace: str, objects: Sequence[Object], findings: Findings
@@ -28,7 +28,7 @@ class Questions:
         self.findings = findings
 
     def ask(self, what: str, question: Callable[[], None]) -> bool:
-        """Ask one question; returns False, and names it in the findings, when the cluster did not answer."""
+        """Run one check; return False, and name it in the findings, if the cluster did not answer."""
         try:
             question()
         except (UserError, Transient) as error:
@@ -37,10 +37,10 @@ class Questions:
         return True
 
     def version(self) -> None:
-        """Whether the cluster answers and is new enough."""
+        """Check that the cluster answers and is new enough."""
         code, text, said = self.kubectl.call("get", "--raw", "/version")
         if code != 0:
-            raise trouble(said)
+            raise failure(said)
         found = json.loads(text)
         number = (int(found["major"]), int(re.sub(r"\D", "", found["minor"])))
         problem = (
@@ -50,22 +50,22 @@ class Questions:
         self.findings.judge("cluster", [problem] * (number < OLDEST), f"Kubernetes {found['gitVersion']}")
 
     def trainer(self) -> None:
-        """Whether Kubeflow Trainer is there, where the run needs it."""
+        """Check that Kubeflow Trainer is installed, where the run needs it."""
         if not any(thing["kind"] == "TrainJob" for thing in self.objects):
             return
         code, _, said = self.kubectl.call("get", "--raw", TRAINER)
         missing = code != 0 and "not find" in said.replace("NotFound", "not find")
         if code != 0 and not missing:
-            raise trouble(said)
+            raise failure(said)
         problem = (
             "this cluster has no Kubeflow Trainer (trainer.kubeflow.org/v1alpha1 is not served). Install "
-            "Trainer 2.1 or later, or go without: ordering: hooks with hooks.timeoutMinutes, and "
+            "Trainer 2.1 or later, or run without it: ordering: hooks with hooks.timeoutMinutes, and "
             "train.runAs: job."
         )
         self.findings.judge("Kubeflow Trainer", [problem] if missing else [], "served")
 
     def rights(self) -> None:
-        """Whether the user may create what is rendered, and Helm's own Secret."""
+        """Check that the user may create the rendered objects and Helm's own Secret."""
         kinds = sorted({plural(thing) for thing in self.objects} | {"secrets"})
         denied = [kind for kind in kinds if not self.may("create", kind)]
         problem = (
@@ -79,17 +79,17 @@ class Questions:
         _, text, said = self.kubectl.call("auth", "can-i", verb, kind, f"--namespace={self.namespace}")
         answer = text.strip().splitlines()[-1:] or [""]
         if answer[0] not in ("yes", "no"):
-            raise trouble(said)
+            raise failure(said)
         return answer[0] == "yes"
 
     def nodes(self, pods: Sequence[Asked]) -> None:
-        """Whether some node takes each pod."""
+        """Check that each pod fits on some node."""
         nodes = self.kubectl.read("nodes")
         problems = [problem for pod in pods for problem in capacity.node_problems(pod, nodes)]
         self.findings.judge("nodes", problems, f"{len(nodes)}; every pod fits on one")
 
     def quotas(self, pods: Sequence[Asked]) -> None:
-        """Whether the namespace's quotas allow each pod."""
+        """Check that the namespace's quotas allow each pod."""
         quotas, ranges = self.kubectl.read("resourcequotas"), self.kubectl.read("limitranges")
         problems = [
             problem
@@ -99,7 +99,7 @@ class Questions:
         self.findings.judge("quotas", problems, f"{len(quotas)} in namespace {self.namespace}")
 
     def volumes(self) -> None:
-        """Whether claims that are rendered get a volume, and all others are there."""
+        """Check that rendered claims get a volume and that all other claims exist."""
         there = {name_of(claim) for claim in self.kubectl.read("persistentvolumeclaims")}
         made = {name_of(thing): thing for thing in self.objects if thing["kind"] == "PersistentVolumeClaim"}
         used = {
@@ -120,7 +120,7 @@ class Questions:
         self.findings.judge("volumes", problems, ", ".join(sorted(used)))
 
     def secrets(self) -> None:
-        """Whether Secrets that pods read are there, with their keys. Their values are not read."""
+        """Check that the Secrets of the pods exist and have the keys. Values are not read."""
         made = {name_of(thing) for thing in self.objects if thing["kind"] == "Secret"}
         wanted: dict[str, set[str]] = {}
         for spec in [pod.spec for pod in pods(self.objects)]:
@@ -138,7 +138,7 @@ class Questions:
         """Return what one Secret lacks."""
         code, text, said = self.kubectl.call("get", "secret", name, f"--output=go-template={KEYS}")
         if code != 0 and "NotFound" not in said:
-            raise trouble(said)
+            raise failure(said)
         if code != 0:
             return [
                 f"the Secret {name} does not exist in namespace {self.namespace}. Create it (osft secrets)."

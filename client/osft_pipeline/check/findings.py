@@ -21,7 +21,7 @@ class Findings:
         return f"{counted(len(self.problems), 'problem')} found:\n{listed}"
 
     def judge(self, what: str, problems: list[str], fine: str) -> None:
-        """Take the result of one check: its problems, or what to say where it has none."""
+        """Add the result of one check: its problems, or `fine` if there are none."""
         self.problems += problems
         if not problems:
             self.fine.append(f"{what}: {fine}")

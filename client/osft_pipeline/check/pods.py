@@ -24,7 +24,7 @@ class Asked:
 
     @property
     def section(self) -> str:
-        """The key of the values that describes this stage."""
+        """Return the key of the values that describes this stage."""
         return SECTIONS.get(self.stage, self.stage)
 
     def amounts(self, which: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""`osft check`: all that can be said before a run starts, at once."""
+"""`osft check`: everything that can be known before a run starts."""
 
 from collections.abc import Sequence
 
@@ -24,9 +24,9 @@ def main(name: str, kubectl: Kubectl, autoscaler: bool, **flags: Sequence[str]) 
     cluster    Kubeflow Trainer, your rights, nodes, quotas, storage classes, claims, keys of Secrets
     addresses  models and datasets of the hub: whether they exist and HF_TOKEN may read them
 
-    All problems are listed at once. What could not be asked, for want of a right or a network, is named and
-    does not count. Exit codes: 0 no problem was found, 2 there is one. What only a pod can see (S3, the
-    registry, the volume's free space, images) is checked by the preflight Job of the install.
+    All problems are listed together. What could not be checked, because a right or the network is missing, is
+    named and does not count. Exit codes: 0 no problem was found, 2 at least one was. What only a pod can see
+    (S3, the registry, the volume's free space, images) is checked by the preflight Job of the install.
     """
     findings = check(name, flag_list(flags), kubectl, autoscaler)
     for line in findings.fine:

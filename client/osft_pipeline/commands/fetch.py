@@ -118,7 +118,7 @@ def copy(source: Source, name: str, folder: Path, output: Mapping[str, Any], bar
     if sha256_file(part) != digest:
         part.unlink()
         raise UserError(
-            f"{source.shown(source.run_dir / name)} has another sha256 than its record says. "
+            f"{source.shown(source.run_dir / name)} has a different sha256 than its record says. "
             "Run that stage again."
         )
     part.replace(target)

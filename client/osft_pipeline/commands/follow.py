@@ -1,4 +1,4 @@
-"""`osft follow`: one run on the cluster, while it lives and after."""
+"""`osft follow`: one run on the cluster, while it runs and after."""
 
 import re
 import signal
@@ -20,7 +20,7 @@ from osft_pipeline.kubectl import Kubectl, cluster_options
 from osft_pipeline.terminal import plain_json
 
 REFRESH_SECONDS = {True: 2.0, False: 5.0}
-"""By whether a person watches."""
+"""On a terminal, and elsewhere."""
 
 
 class Time(click.ParamType[float]):
@@ -42,7 +42,7 @@ class Time(click.ParamType[float]):
 
 
 class Stopped(BaseException):
-    """Ctrl-C or SIGTERM: the run is not ours to stop."""
+    """Ctrl-C or SIGTERM: only this command ends, not the run."""
 
 
 def stop(number: int, frame: FrameType | None) -> NoReturn:
@@ -53,10 +53,14 @@ def stop(number: int, frame: FrameType | None) -> NoReturn:
 @click.argument("release")
 @cluster_options
 @click.option("--run", "run_id", metavar="RUN_ID", help="This run of the release; its newest by default.")
-@click.option("--once", is_flag=True, help="Show how it stands and end.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object; see below.")
-@click.option("--every", type=Time(), metavar="TIME", help="Between two looks; 2s on a screen, otherwise 5s.")
-@click.option("--timeout", type=Time(), metavar="TIME", help="Give up after 90s, 15m, 12h.")
+@click.option("--once", is_flag=True, help="Show the present state and end.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, described below.")
+@click.option(
+    "--every", type=Time(), metavar="TIME", help="Time between two looks; 2s on a terminal, otherwise 5s."
+)
+@click.option(
+    "--timeout", type=Time(), metavar="TIME", help="Give up after this time, such as 90s, 15m, 12h."
+)
 def main(
     release: str,
     kubectl: Kubectl,
@@ -66,26 +70,26 @@ def main(
     every: float | None,
     timeout: float | None,
 ) -> None:
-    """Show a run on the cluster while it lives and after, and end with its exit code.
+    """Show a run on the cluster while it runs and after, and end with its exit code.
 
-    On a terminal one screen is drawn again and again; elsewhere each change is a line, progress every 30 s
-    or 5 %. What is shown comes from the TrainJob, Jobs, pods and logs of the release, through kubectl and
-    with your rights: get and list on trainjobs, jobs, pods and pods/log.
+    On a terminal one screen is redrawn; elsewhere each change is a line, and progress comes every 30 s or
+    5 %. Everything is read from the TrainJob, Jobs, pods and logs of the release, through kubectl and with
+    your rights: get and list on trainjobs, jobs, pods and pods/log.
 
     \b
     Exit codes:
       0    the run is done
-      2    something must be fixed: the stage's exit code 2, helm gave up, the run does not exist, no
-           right to look
+      2    something must be fixed: the stage's exit code 2, helm gave up, the run does not exist, a right
+           is missing
       3    the gate failed
-      75   not yet, or something was unavailable: --once while the run lives, --timeout passed, the cluster
-           does not answer, the stage's exit code 75 after all retries, its deadline passed
+      75   not done yet, or something was unavailable: --once while the run is running, --timeout passed,
+           the cluster does not answer, the stage's exit code 75 after all retries, its deadline passed
       130  stopped by Ctrl-C; the run goes on
       other  the failed stage's own exit code: a bug
 
     \b
     --json prints one object to stdout when the run ends (with --once: now), changes go to stderr:
-      release, run, namespace, ordering (cluster, hooks), trainJob, state, exitCode (null while it lives),
+      release, run, namespace, ordering (cluster, hooks), trainJob, state, exitCode (null before the end),
       message, started, finished, seconds, notes, and stages: a list, in order, of
         name, state, alreadyDone, attempt, attempts, pod, node, started, finished, seconds, exitCode,
         reason, message, progress {what, done, total, unit, percent, left, fields},
@@ -112,7 +116,7 @@ def main(
 
 
 def show_once(look: Look, as_json: bool) -> int:
-    """Show how a run stands now; returns its exit code, 75 while it lives."""
+    """Show the present state of a run; return its exit code, 75 before its end."""
     run = look.once()
     if run is None:
         raise no_run(look)
@@ -125,12 +129,12 @@ def show_once(look: Look, as_json: bool) -> int:
 
 
 def print_json(run: Run) -> None:
-    """The object of --json."""
+    """Print the object of --json."""
     print(plain_json(run.to_json(datetime.now(UTC))), flush=True)
 
 
 def follow(look: Look, as_json: bool, every: float | None, timeout: float | None) -> int:
-    """Follow until the end; returns the run's exit code. Raises UserError or Transient."""
+    """Follow until the end; return the run's exit code. Raises UserError or Transient."""
     stream = sys.stderr if as_json else sys.stdout
     live = stream.isatty() and not as_json
     display: Display = Screen(stream) if live else Lines(stream)

@@ -22,7 +22,7 @@ LARGEST = 4 << 20  # bytes
     "--from",
     "system",
     type=click.Choice(list(SYSTEMS)),
-    help="The system the settings belong to; by their names if left out.",
+    help="The system the settings belong to; recognized by their names if left out.",
 )
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write here, not to stdout."
@@ -37,8 +37,8 @@ def main(file: click.File, system: str | None, output: Path | None) -> None:
       kaito         a Workspace with `tuning`, and its ConfigMap as a further document
       kep-2003      arguments of the train call
 
-    Each parameter without a counterpart stands in a comment, with the reason. Secrets are never copied. The
-    result is rendered; what the chart finds wrong in it is printed to stderr, with exit code 2.
+    Each parameter without a counterpart is listed in a comment, with the reason. Secrets are never copied.
+    The result is rendered; problems that the chart finds in it are printed to stderr, with exit code 2.
 
     \b
     osft migrate run-parameters.yaml -o values.yaml

@@ -35,7 +35,7 @@ def main(runs: Sequence[str], workspace: Path, days: float, yes: bool, dry_run: 
     """
     plan = pruning.plan(workspace, runs, timedelta(days=days))
     for reason in plan.kept:
-        click.echo(f"stays    {reason}")
+        click.echo(f"keeps    {reason}")
     for item in plan.items:
         click.echo(f"removes  {summary.near(item.path)}  {item.what}, {summary.size(item.bytes)}")
     total = summary.size(sum(item.bytes for item in plan.items))

@@ -23,7 +23,7 @@ from osft_workspace import UserError
     "--copy", "target", type=click.Path(path_type=Path), help="Copy report.html to this file or folder."
 )
 def main(run: str | None, kubectl: Kubectl, workspace: Path, in_browser: bool, target: Path | None) -> None:
-    """Show what RUN learned, what it kept, what it cost and where everything lies.
+    """Show what RUN learned, what it kept, what it cost and where everything is.
 
     RUN is a run id or a release name; the newest run if left out. --open and --copy take the page of the
     evaluation, report.html, a single file.

@@ -36,7 +36,7 @@ from osft_pipeline.local.workspaces import called, workspace_option
     metavar="ADDRESS|none",
     help="Model Registry: short for --set register.address=ADDRESS; none: no registration.",
 )
-@click.option("--no-check", is_flag=True, help="Start without what osft check asks.")
+@click.option("--no-check", is_flag=True, help="Start without the checks of osft check.")
 @click.option("--autoscaler", is_flag=True, help="Nodes are added on demand: do not compare pods with nodes.")
 @click.option("--local", is_flag=True, help="Run the stages as processes of this machine, without a cluster.")
 @cluster_options
@@ -56,7 +56,7 @@ from osft_pipeline.local.workspaces import called, workspace_option
     help="With --local: wait before the first retry of a stage; doubles each time, at most 6 minutes.",
 )
 @click.option(
-    "--dry-run", is_flag=True, help="Only show what would run: with --local commands, else objects."
+    "--dry-run", is_flag=True, help="Only show what would run: commands with --local, otherwise objects."
 )
 @click.option("--ask", is_flag=True, help="With --local: ask both models a held-out question at the end.")
 def main(
@@ -76,12 +76,12 @@ def main(
     ask: bool,
     **flags: Sequence[str],
 ) -> None:
-    """Start a run of release NAME; the same values again go on with the same run.
+    """Start a run of release NAME; the same values again continue the same run.
 
     On the cluster of your kubeconfig this is `helm upgrade --install NAME` with the chart that osft carries;
-    every further flag is helm's own (--timeout 24h --wait). What `osft check` finds is said before anything
-    is created. It returns when helm does: at once with `ordering: cluster`, when the model is registered with
-    `ordering: hooks`.
+    every further flag is helm's own (--timeout 24h --wait). Problems that `osft check` finds are reported
+    before anything is created. The command ends when helm does: at once with `ordering: cluster`, when the
+    model is registered with `ordering: hooks`.
 
     With --local the rendered containers run in order as processes of this machine, with folders in place of
     their volumes and variables of the same name in place of their Secrets. Exit codes: 0 done, 2 something

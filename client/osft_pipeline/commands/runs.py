@@ -32,22 +32,24 @@ STYLES = {
     "worse": "red",
     "better": "green",
 }
-WIDTH_OF_A_FILE = 200  # columns where the output is not a terminal, so that nothing is cut
+WIDTH_OF_A_FILE = 200  # columns if the output is not a terminal, so that nothing is cut
 
 
 @click.command(context_settings=SETTINGS)
 @cluster_options
 @workspace_option
-@click.option("--local", "only_local", is_flag=True, help="Only runs of this machine; ask no cluster.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list; see below.")
+@click.option(
+    "--local", "only_local", is_flag=True, help="Only runs of this machine; do not read the cluster."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list, described below.")
 def main(kubectl: Kubectl, workspace: Path, only_local: bool, as_json: bool) -> None:
     """List the runs on the cluster, in one namespace, and on this machine, newest first.
 
-    A cluster that cannot be asked is named on stderr, and the runs of this machine are listed.
+    If the cluster cannot be read, the reason goes to stderr and only the runs of this machine are listed.
 
     \b
-    Keys of --json, null for what is not known (losses, retention and size of a run on the cluster lie in its
-    workspace):
+    Keys of --json, null if not known (losses, retention and size of a run on the cluster are in its
+    workspace: osft report):
       run, where (local, or the namespace), state, stage, finished, baseLoss, tunedLoss,
       retentionPoints, verdict, version, bytes
     """
@@ -63,7 +65,8 @@ def main(kubectl: Kubectl, workspace: Path, only_local: bool, as_json: bool) -> 
         show(rows)
     else:
         click.echo(
-            f"No run here. Start one: {called()} run NAME --data hf://org/dataset (--local: on this machine)."
+            f"No run was found. Start one: {called()} run NAME --data hf://org/dataset "
+            "(on this machine: --local)."
         )
 
 

@@ -47,38 +47,38 @@ NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
 def collect(wanted: Wanted) -> dict[str, str]:
-    """Values by key, from the environment, else from a question on the terminal. Raises UserError."""
+    """Return values by key, from the environment or from a prompt. Raises UserError."""
     found = {}
     for key in (*wanted.keys, *wanted.optional):
         value = os.environ.get(key, "")
         if not value and key in wanted.keys:
             if not sys.stdin.isatty():
-                raise UserError(
-                    f"{key} is not set, and stdin is not a terminal to ask for it. Set it in the environment."
-                )
+                raise UserError(f"{key} is not set, and stdin is not a terminal. Set it in the environment.")
             value = click.prompt(f"{key} ({wanted.what})", default="", hide_input=True, show_default=False)
             if not value:
                 raise UserError(f"{key} is empty. Nothing was created.")
         if value != value.strip():
-            raise UserError(f"{key} begins or ends with white space, which servers refuse. Set it without.")
+            raise UserError(f"{key} begins or ends with white space, which servers reject. Set it without.")
         if value:
             found[key] = value
     return found
 
 
 def certificate(path: Path) -> dict[str, str]:
-    """The CA of a registry as a secret's content. Raises UserError."""
+    """Return the CA of a registry as the data of a Secret. Raises UserError."""
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"--ca-file {path} cannot be read ({error}).") from None
     if "-----BEGIN CERTIFICATE-----" not in text:
-        raise UserError(f"--ca-file {path} holds no certificate. Expected a PEM file.")
+        raise UserError(
+            f"--ca-file {path} has no certificate, expected a PEM file. Name the file with the registry's CA."
+        )
     return {"ca.crt": text}
 
 
 def manifest(name: str, data: dict[str, str]) -> dict[str, Any]:
-    """A Secret object."""
+    """Return a Secret object."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -101,7 +101,7 @@ def apply(objects: list[dict[str, Any]], namespace: str | None) -> None:
 
 
 def install_flags(names: dict[str, str], data: dict[str, dict[str, str]]) -> list[str]:
-    """Helm flags that name the secrets."""
+    """Return the helm flags that name the Secrets."""
     flags = [
         f"--set {'register.tls.caSecret' if which == CA else f'secrets.{which}.existing'}={name}"
         for which, name in names.items()

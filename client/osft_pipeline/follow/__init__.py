@@ -1,1 +1,1 @@
-"""One run of the pipeline as its objects in the cluster tell it."""
+"""A run on the cluster, from its objects, logs and events."""

@@ -1,4 +1,4 @@
-"""Where a run is shown: one screen that is drawn again, or one line for each change."""
+"""How a run is shown: one screen that is drawn again, or one line for each change."""
 
 from datetime import UTC, datetime
 from typing import Any, Protocol, TextIO
@@ -16,17 +16,17 @@ PROGRESS_SECONDS = 30.0
 PROGRESS_SHARE = 0.05
 LINES_WIDTH = 110
 ENDS = ("done", "already done", "refused", "skipped")
-"""What a stage says last; its pod's end says it too, a moment later."""
+"""The last words of a stage, which the end of its pod repeats."""
 
 
 class Display(Protocol):
-    """What the loop needs."""
+    """What the follower shows a run on."""
 
     def show(self, run: Run) -> None:
-        """Show how the run stands."""
+        """Show the state of the run."""
 
     def say(self, text: str) -> None:
-        """Say something that is no state of the run, such as that the cluster does not answer."""
+        """Show a note about the follower itself, such as that the cluster does not answer."""
 
     def end(self, run: Run | None) -> None:
         """Show the last state; nothing follows."""
@@ -86,7 +86,7 @@ class Lines:
                 self.line(run.id, f"note: {note}")
 
     def show_stage(self, stage: Stage) -> None:
-        """A stage, where something is new about it."""
+        """Write a line for a stage whose state changed."""
         pod = stage.pod if stage.state != "done" else None
         now = (stage.state, stage.attempt, stage.reason, pod and pod.name)
         begun = stage.state not in ("waiting", "not started") or stage.name in self.seen
@@ -110,7 +110,7 @@ class Lines:
             self.relay(stage)
 
     def is_new(self, name: str, progress: Progress) -> bool:
-        """Whether the stage got on by 5 %, or began something else, or 30 s went by."""
+        """Return whether progress is new: 5 % more, another activity, or 30 s since the last line."""
         now = datetime.now(UTC)
         before = self.told.get(name)
         if before is not None:
@@ -123,13 +123,13 @@ class Lines:
         return True
 
     def relay(self, stage: Stage) -> None:
-        """The stage's own line."""
+        """Write the stage's own line."""
         own = next((line for line in reversed(stage.log) if parse(line) == stage.progress), "")
         self.stream.write(f"{plain(own).rstrip()}\n")
         self.stream.flush()
 
     def line(self, who: str, what: str, **fields: Any) -> None:
-        """One event line."""
+        """Write one event line."""
         pairs = "".join(f" {key}={quoted(value)}" for key, value in fields.items() if value not in (None, ""))
         self.stream.write(f"{iso(datetime.now(UTC))} {plain(who)} {plain(what)}{pairs}\n")
         self.stream.flush()
@@ -140,7 +140,7 @@ class Lines:
             self.line(self.run or "follow", text)
 
     def end(self, run: Run | None) -> None:
-        """The result, and for a bad one what the screen would show."""
+        """Write the result, and for a failed run what the screen would show."""
         if run is None or not run.ended:
             return
         self.line(run.id, run.state, code=run.exit_code, seconds=round(run.seconds(datetime.now(UTC))))
@@ -149,7 +149,7 @@ class Lines:
 
 
 def quoted(value: Any) -> str:
-    """A value as the stages write it in their logs."""
+    """Return a value as the stages write it in their logs."""
     text = plain(value)
     if text and not any(char in ' "=' for char in text):
         return text

@@ -1,4 +1,4 @@
-"""Looking until a run ends, through everything that comes between."""
+"""Follows a run until it ends, through upgrades and lost connections."""
 
 import time
 
@@ -9,21 +9,21 @@ from osft_workspace import Transient, UserError
 from osft_workspace.log import duration
 
 FIRST_SECONDS = 30.0
-"""How long a run is looked for at first: a helm on a busy machine may be about to make it."""
+"""How long to look for a run at first: helm on a busy machine may be about to create it."""
 GONE_SECONDS = 30.0
-"""How long a run may be out of sight: an upgrade takes objects away before it makes new ones."""
+"""How long a run may have no objects: an upgrade deletes some before it creates new ones."""
 AWAY_SECONDS = 300.0
-"""How long the cluster may be out of reach."""
+"""How long the cluster may be unreachable."""
 SETTLE_SECONDS = 15.0
-"""How long an end is looked at again while helm is at work: an upgrade is about to replace it."""
+"""How long to look again after an end while helm works: an upgrade may be about to replace the run."""
 
 
 class TimedOut(Transient):
-    """--timeout passed; the text says so."""
+    """--timeout passed."""
 
 
 class Follower:
-    """Looks until the run ends, or there is no use in looking."""
+    """Looks at a run until it ends or cannot be found."""
 
     def __init__(self, look: Look, display: Display, refresh: float, timeout: float | None) -> None:
         self.look, self.display, self.refresh, self.timeout = look, display, refresh, timeout
@@ -32,14 +32,14 @@ class Follower:
         self.ended_at: float | None = None
 
     def until_end(self) -> int:
-        """Exit code of the run. Raises UserError, Transient or TimedOut when it cannot be told."""
+        """Return the exit code of the run. Raises UserError, Transient or TimedOut if it stays unknown."""
         while True:
             if self.step() and self.run and self.run.exit_code is not None:
                 return self.run.exit_code
             left = None if self.timeout is None else self.timeout - (time.monotonic() - self.began)
             if left is not None and left <= 0:
                 given = duration(self.timeout or 0)
-                raise TimedOut(f"the run was not done after {given}; it goes on.")
+                raise TimedOut(f"the run was not done after {given}; it goes on. Follow it again.")
             time.sleep(self.refresh if left is None else min(self.refresh, left))
 
     def step(self) -> bool:
@@ -63,14 +63,14 @@ class Follower:
         return found.ended and self.is_settled(now)
 
     def is_settled(self, now: float) -> bool:
-        """Whether an end is one: not while helm is about to replace what ended."""
+        """Return whether an end is final: not while helm is about to replace the run."""
         self.ended_at = self.ended_at or now
         if now - self.ended_at > SETTLE_SECONDS:
             return True
         return not self.look.kubectl.helm_status(self.look.release).startswith("pending")
 
     def miss(self, now: float) -> None:
-        """Nothing is there: not yet, or not any more."""
+        """Handle a look that found nothing: the run does not exist yet, or was removed."""
         release = self.look.release
         if self.run is None:
             if now - self.began > FIRST_SECONDS:
@@ -79,12 +79,12 @@ class Follower:
         elif now - self.in_sight > GONE_SECONDS:
             raise UserError(
                 f"run {self.run.id} was removed while it was {self.run.state}: it was uninstalled or "
-                "replaced. Install it again to go on; finished stages in the workspace are kept."
+                "replaced. Install it again to continue; finished stages in the workspace are kept."
             )
 
 
 def no_run(look: Look) -> UserError:
-    """What to say where the release has no run, with what there is."""
+    """Return the error for a release without a run; it names the runs that exist."""
     if look.run_id and look.known:
         return UserError(f"release {look.release} has no run {look.run_id}: it has {', '.join(look.known)}.")
     here, there = look.kubectl.namespace(), look.kubectl.releases()

@@ -1,4 +1,4 @@
-"""What a stage says in its log: `time stage what key=value ...`, one event a line."""
+"""Reads a stage's log: `time stage what key=value ...`, one event a line."""
 
 import re
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ ESCAPES = {"n": " ", "r": " "}
 
 
 def parse(line: str) -> Progress | None:
-    """An event line, read; None for any other line."""
+    """Parse an event line; return None for any other line."""
     event = EVENT.fullmatch(plain(line).rstrip())
     if not event:
         return None
@@ -34,14 +34,14 @@ def parse(line: str) -> Progress | None:
 
 
 def unquoted(value: str) -> str:
-    """A value of an event line without its quotes."""
+    """Return a value of an event line without its quotes."""
     if not value.startswith('"'):
         return value
     return re.sub(r"\\(.)", lambda match: ESCAPES.get(match[1], match[1]), value[1:-1])
 
 
 def newest(lines: Sequence[str]) -> Progress | None:
-    """What the stage does now: work that is counted and not finished, else its newest event."""
+    """Return what the stage does now: unfinished work that it counts, otherwise its newest event."""
     events = [event for event in map(parse, lines) if event]
     counted = next((event for event in reversed(events) if event.total), None)
     if counted and counted.share is not None and counted.share < 1:
@@ -50,6 +50,6 @@ def newest(lines: Sequence[str]) -> Progress | None:
 
 
 def said_already_done(lines: Sequence[str]) -> bool:
-    """Whether this start found the stage's work done."""
+    """Return whether this attempt found the stage already done."""
     last = next((event for event in map(parse, reversed(lines)) if event), None)
     return last is not None and last.what == "already done"

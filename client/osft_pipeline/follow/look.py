@@ -1,4 +1,4 @@
-"""One look at the cluster: the objects of a run, then only those logs and events that they leave open."""
+"""One look at the cluster: the objects of a run, then only the logs and events that they do not replace."""
 
 import time
 from datetime import UTC, datetime
@@ -28,20 +28,20 @@ class Look:
         """Runs of the release, newest first, at the last look."""
 
     def once(self) -> Run | None:
-        """The run as it stands now; None while it has no objects. Raises UserError or Transient."""
+        """Return the run as it stands now; None while it has no objects. Raises UserError or Transient."""
         run = self.see()
         if run and run.abandoned:
-            # Helm may have gone on between the objects and its word, or since that: its word comes first now.
+            # Helm may have continued since the objects were read: its status is read before them now.
             self.ask_helm()
             run = self.see()
         if run:
             run.notes += [
-                f"you may not list {kind} here, so what they say is missing" for kind in self.kubectl.refused
+                f"you may not list {kind} here, so their state is missing" for kind in self.kubectl.refused
             ]
         return run
 
     def see(self) -> Run | None:
-        """The run as the objects of this moment and all that was said tell it."""
+        """Return the run from its present objects and from all that was read before."""
         things = self.kubectl.objects(self.release)
         began = runs_of(things)
         self.known = sorted(began, key=lambda run: began[run], reverse=True)
@@ -56,7 +56,7 @@ class Look:
         return run
 
     def ask(self, run: Run) -> bool:
-        """Read what the objects leave open; whether there was anything."""
+        """Read what the objects do not say; return whether there was anything to read."""
         asked = [self.ask_log(stage) for stage in run.stages]
         now = datetime.now(UTC)
         for stage in run.stages:
@@ -72,7 +72,7 @@ class Look:
         return any(asked)
 
     def ask_helm(self) -> None:
-        """Helm's own word for the release."""
+        """Read helm's status of the release."""
         self.helm_asked = time.monotonic()
         self.said.helm = self.kubectl.helm_status(self.release)
 
@@ -93,7 +93,7 @@ class Look:
         return True
 
     def helm_matters(self, run: Run) -> bool:
-        """Whether helm must do something for the run to go on, and has not been asked about for a while."""
+        """Return whether the run waits for helm and helm's status is due to be read again."""
         by_helm = run.ordering == "hooks" or not run.trainjob
         waits = any(stage.state == "waiting" for stage in run.stages)
         return (

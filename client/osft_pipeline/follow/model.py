@@ -1,4 +1,4 @@
-"""A run as it is shown: pure data, without a cluster behind it."""
+"""A run as it is shown: data only."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,14 +9,14 @@ from osft_pipeline.terminal import plain
 
 State = Literal[
     "waiting",  # for the stage before
-    "queued",  # suspended: by Kueue, or by queue.suspend
-    "pending",  # its turn has come and a pod does not run yet
+    "queued",  # suspended by Kueue or by queue.suspend
+    "pending",  # its turn has come and its pod does not run yet
     "running",
     "retrying",  # an attempt failed and the next one has no pod yet
     "done",
     "failed",
-    "refused",  # a gate said no
-    "stopped",  # it, or what would start it, was taken away
+    "refused",  # the gate failed
+    "stopped",  # it, or what would start it, was removed
     "not started",  # the run ended before
 ]
 ENDED = ("done", "failed", "refused", "stopped")
@@ -26,23 +26,23 @@ DONE, BUG, USER, REFUSED, TRANSIENT = 0, 1, 2, 3, 75
 
 @dataclass(kw_only=True, slots=True)
 class Progress:
-    """The newest thing that a stage said about its work."""
+    """What a stage logged last about its work."""
 
     what: str
     done: float | None = None
     total: float | None = None
     unit: str = ""
     left: str = ""
-    """Time left, in the stage's own words."""
+    """Time left, as the stage writes it."""
     fields: dict[str, str] = field(default_factory=dict)
 
     @property
     def share(self) -> float | None:
-        """Part that is done, 0 to 1, where the stage counts."""
+        """Return the part that is done, 0 to 1, if the stage counts."""
         return self.done / self.total if self.done is not None and self.total else None
 
     def to_json(self) -> Json:
-        """For --json."""
+        """Return the object of --json."""
         share = self.share
         return {
             "what": self.what,
@@ -70,17 +70,17 @@ class Pod:
     reason: str = ""
     message: str = ""
     container: str = ""
-    """The init container that is not done, or one of preflight's two; empty: the pod is at its stage."""
+    """The init container that is not done, or one of preflight's two; empty: the stage's own."""
     lost: bool = False
-    """Taken away by the cluster: drained, preempted, its node gone."""
+    """Removed by the cluster: drained, preempted, its node lost."""
 
     @property
     def alive(self) -> bool:
-        """Whether it may still do something."""
+        """Return whether the pod has not ended."""
         return self.state in ("pending", "running")
 
     def to_json(self) -> Json:
-        """For --json."""
+        """Return the object of --json."""
         return {
             "name": self.name,
             "rank": self.rank,
@@ -98,9 +98,9 @@ class Stage:
     state: State = "waiting"
     attempt: int = 0
     attempts: int = 0
-    """Most attempts; 0 where nothing is known yet."""
+    """Largest number of attempts; 0 if unknown."""
     pod: Pod | None = None
-    """The pod to look at: the failed one, else rank 0 of the newest attempt."""
+    """The pod to show: the failed one, otherwise rank 0 of the newest attempt."""
     others: list[Pod] = field(default_factory=list)
     """The other pods of the same attempt."""
     started: datetime | None = None
@@ -112,18 +112,18 @@ class Stage:
     already_done: bool = False
     progress: Progress | None = None
     log: list[str] = field(default_factory=list)
-    """Last lines of the pod's log, where they help."""
+    """Last lines of the pod's log, while it runs and if it failed."""
     owner: str = ""
-    """Object whose events tell why there is no pod."""
+    """Object whose events say why there is no pod."""
 
     def seconds(self, now: datetime) -> float | None:
-        """How long it took, or has taken."""
+        """Return how long the stage took, or has taken so far."""
         if self.started is None:
             return None
         return max(((self.finished or now) - self.started).total_seconds(), 0.0)
 
     def to_json(self, now: datetime) -> Json:
-        """For --json."""
+        """Return the object of --json."""
         seconds = self.seconds(now)
         return {
             "name": self.name,
@@ -147,46 +147,46 @@ class Stage:
 
 @dataclass(kw_only=True, slots=True)
 class Run:
-    """A run: what its release is called, its stages, how it stands."""
+    """A run: its release, its stages, its state."""
 
     release: str
     id: str
     namespace: str
     ordering: str
-    """cluster or hooks; empty where only preflight is there and does not say."""
+    """cluster or hooks; empty while only preflight exists, which does not say."""
     trainjob: str
     started: datetime
     stages: list[Stage]
     state: State = "waiting"
     exit_code: int | None = None
-    """None while it lives."""
+    """None while it has not ended."""
     finished: datetime | None = None
     message: str = ""
     notes: list[str] = field(default_factory=list)
     abandoned: bool = False
-    """Ordering hooks: helm, which starts each stage, has left."""
+    """Ordering hooks: helm, which starts each stage, has ended."""
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen."""
+        """Return whether the run has ended."""
         return self.exit_code is not None
 
     @property
     def current(self) -> Stage | None:
-        """The stage to speak of: the first that is not done, while it has begun; None when all are done."""
+        """Return the first stage that is not done; None when all are done."""
         return next((stage for stage in self.stages if stage.state != "done"), None)
 
     @property
     def culprit(self) -> Stage | None:
-        """The stage that ended the run."""
+        """Return the stage that ended the run."""
         return next((stage for stage in self.stages if stage.state in ("failed", "refused", "stopped")), None)
 
     def seconds(self, now: datetime) -> float:
-        """How long it took, or has taken, with all its waiting."""
+        """Return how long the run took, or has taken so far, with all its waiting."""
         return max(((self.finished or now) - self.started).total_seconds(), 0.0)
 
     def to_json(self, now: datetime) -> Json:
-        """For --json."""
+        """Return the object of --json."""
         return {
             "release": self.release,
             "run": self.id,
@@ -205,7 +205,7 @@ class Run:
 
 
 def iso(time: datetime | None) -> str | None:
-    """A time as Kubernetes writes it."""
+    """Return a time as Kubernetes writes it."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ") if time else None
 
 
@@ -214,5 +214,5 @@ def when(text: str) -> datetime: ...
 @overload
 def when(text: str | None) -> datetime | None: ...
 def when(text: str | None) -> datetime | None:
-    """A time that Kubernetes wrote."""
+    """Return a time that Kubernetes wrote."""
     return datetime.fromisoformat(text) if text else None

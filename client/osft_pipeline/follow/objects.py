@@ -1,4 +1,4 @@
-"""The objects of a release: which runs they belong to, which of them is meant."""
+"""The objects of a release, by the run they belong to."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -23,7 +23,7 @@ class Objects:
         self.pods = [thing for thing in self.all if thing["kind"] == "Pod"]
 
     def implied(self) -> Iterator[Json]:
-        """TrainJobs as their Jobs tell of them, for who may list Jobs only."""
+        """Yield TrainJobs as their Jobs describe them, for users who may list only Jobs."""
         for name in {label(job, JOBSET) for job in self.jobs} - {""}:
             below = [job for job in self.jobs if label(job, JOBSET) == name]
             first = min(below, key=made)["metadata"]
@@ -33,13 +33,13 @@ class Objects:
             yield {"kind": "TrainJob", "metadata": {"name": name, **meta}, "spec": {}}
 
     def job(self, component: str, trainjob: str = "") -> Json | None:
-        """The newest Job of a component; with a TrainJob's name, the one below it."""
+        """Return the newest Job of a component; with a TrainJob's name, the one below it."""
         return newest(
             job for job in self.jobs if label(job, COMPONENT) == component and label(job, JOBSET) == trainjob
         )
 
     def pods_of(self, job: Json) -> list[Pod]:
-        """The pods that a Job made."""
+        """Return the pods that a Job created."""
         uid = job["metadata"]["uid"]
         owned = [
             pod
@@ -49,7 +49,7 @@ class Objects:
         return [view(pod) for pod in owned]
 
     def annotation(self, name: str) -> str:
-        """What the newest object that says it says."""
+        """Return an annotation of the chart from the newest object that has it."""
         for thing in reversed(self.all):
             if found := thing["metadata"].get("annotations", {}).get(f"osft-pipeline/{name}"):
                 return str(found)
@@ -57,24 +57,24 @@ class Objects:
 
 
 def label(thing: Json, name: str) -> str:
-    """A label, or nothing."""
+    """Return a label, or an empty text."""
     return str(thing["metadata"].get("labels", {}).get(name, ""))
 
 
 def made(thing: Json) -> datetime:
-    """When an object was made."""
+    """Return when an object was created."""
     return datetime.fromisoformat(thing["metadata"]["creationTimestamp"])
 
 
 def newest(things: Iterable[Json]) -> Json | None:
-    """The newest object; one that is being deleted only where there is no other."""
+    """Return the newest object; one that is being deleted only if there is no other."""
     return max(
         things, key=lambda thing: ("deletionTimestamp" not in thing["metadata"], made(thing)), default=None
     )
 
 
 def runs_of(things: Iterable[Json]) -> dict[str, datetime]:
-    """Runs of a release and when each began last. `helm test` and the like make it no newer."""
+    """Return runs and when each began last. Objects of `helm test` and the like do not count."""
     began: dict[str, datetime] = {}
     for thing in things:
         if thing["kind"] != "Pod" and label(thing, COMPONENT) in ("run", "wait", "preflight", *STAGES):

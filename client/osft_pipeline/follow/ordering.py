@@ -1,4 +1,4 @@
-"""The stages of a run by who keeps their order: a TrainJob with its JobSet, or helm."""
+"""The stages of a run, by what keeps their order: a TrainJob with its JobSet, or helm."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,11 +12,11 @@ from osft_workspace.log import duration
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 SLOW = timedelta(seconds=20)
-"""From when on it is said that a controller has not done the next thing."""
+"""After this time a controller that has not acted is reported."""
 
 
 def below_trainjob(run: Run, objects: Objects, trainjob: Json, said: Said, now: datetime) -> None:
-    """Ordering cluster: every stage is a Job of the TrainJob's JobSet, made when its turn comes."""
+    """Fill in the stages of ordering cluster: each is a Job of the TrainJob's JobSet."""
     for index, stage in enumerate(run.stages):
         job = objects.job(stage.name, run.trainjob)
         if job and made(job) >= made(trainjob):
@@ -31,18 +31,18 @@ def below_trainjob(run: Run, objects: Objects, trainjob: Json, said: Said, now: 
 
 
 def note_second_start(run: Run, gap: timedelta, trainjob: Json) -> None:
-    """A JobSet that somebody removes is made again, and the run with it: what was seen before is gone."""
+    """Note that a JobSet was deleted: Trainer creates it again, and the run starts over."""
     resumed = condition(trainjob, "Suspended", "False")
     if gap > 2 * SLOW and not resumed:
         late = duration(gap.total_seconds())
         run.notes.append(
-            f"its first Job is {late} younger than its TrainJob: Trainer was away, or the JobSet was "
-            "removed and it began again"
+            f"its first Job is {late} younger than its TrainJob: Trainer was unavailable, or the JobSet was "
+            "deleted and the run started over"
         )
 
 
 def of_trainjob(name: str, job: Json, trainjob: Json, objects: Objects, said: Said) -> Stage:
-    """A stage that is a Job below a TrainJob, which is what queues hold back."""
+    """Return a stage that is a Job below a TrainJob; queues suspend the TrainJob."""
     stage = stage_of(name, job, objects.pods_of(job), said)
     if stage.state == "queued":
         stage.reason, stage.message = queue_words(trainjob, said)
@@ -50,7 +50,7 @@ def of_trainjob(name: str, job: Json, trainjob: Json, objects: Objects, said: Sa
 
 
 def fail_with(stage: Stage, trainjob: Json) -> None:
-    """A TrainJob that failed without a failed Job: its own words. It is final the moment it is seen."""
+    """Fail a stage whose TrainJob failed without a failed Job, with the TrainJob's message."""
     failed = condition(trainjob, "Failed")
     if failed and stage.state not in ("done", "failed", "refused"):
         stage.state, stage.reason = "failed", str(failed.get("reason", ""))
@@ -59,7 +59,7 @@ def fail_with(stage: Stage, trainjob: Json) -> None:
 
 
 def wait_for_job(stage: Stage, trainjob: Json, said: Said, now: datetime) -> None:
-    """A stage whose turn has come and that has no Job."""
+    """Describe a stage whose turn has come and that has no Job yet."""
     if trainjob["spec"].get("suspend"):
         stage.state = "queued"
         stage.reason, stage.message = queue_words(trainjob, said)
@@ -70,12 +70,12 @@ def wait_for_job(stage: Stage, trainjob: Json, said: Said, now: datetime) -> Non
     elif now - made(trainjob) > SLOW and not trainjob.get("status", {}).get("jobsStatus"):
         waited = duration((now - made(trainjob)).total_seconds())
         stage.message = (
-            f"Kubeflow Trainer has made no Job for {waited}: are its controller and JobSet's running?"
+            f"Kubeflow Trainer has created no Job for {waited}. Check that its controller and JobSet's run."
         )
 
 
 def by_helm(run: Run, objects: Objects, trainjob: Json | None, said: Said, now: datetime) -> None:
-    """Ordering hooks: helm makes a stage when the one before is done. Older ones are of earlier upgrades."""
+    """Fill in the stages of ordering hooks. Objects older than preflight are of earlier upgrades."""
     preflight = objects.job("preflight")
     after = made(preflight) if preflight else LONG_AGO
     began: list[datetime] = [after] if preflight else []
@@ -101,7 +101,7 @@ def by_helm(run: Run, objects: Objects, trainjob: Json | None, said: Said, now: 
 
 
 def tell_waiter(run: Run, objects: Objects, waiter: Json, said: Said) -> None:
-    """Helm waits for this small Job and not for the TrainJob, so it can end or hold the release alone."""
+    """Note how the waiter stands: helm waits for this Job and not for the TrainJob."""
     seen = stage_of("wait", waiter, objects.pods_of(waiter), said)
     train = next((stage for stage in run.stages if stage.name == "train"), None)
     if seen.state in ("failed", "refused") and train and train.state not in ("failed", "refused"):

@@ -1,4 +1,4 @@
-"""Pods as the cluster describes them: what they do, why they wait, how they ended."""
+"""Pods from their objects: what they do, why they wait, how they ended."""
 
 import re
 from typing import Any
@@ -10,15 +10,15 @@ from osft_pipeline.terminal import plain, plain_lines
 
 DOWNLOAD = "download"
 PREFLIGHT = ("preflight", "eval-check")
-"""Containers of preflight's pod, which look at different things side by side."""
+"""Containers of preflight's pod, which check different things at the same time."""
 KILLED = (137, 143)  # SIGKILL, SIGTERM
 RANK = "batch.kubernetes.io/job-completion-index"
-# Words of the kubelet for a pod that will start in a moment.
+# Reasons of the kubelet for a pod that is about to start.
 STARTING = ("ContainerCreating", "PodInitializing")
 
 
 def view(thing: Json) -> Pod:
-    """A pod object, read."""
+    """Return a pod from its object."""
     meta, status = thing["metadata"], thing.get("status", {})
     container = speaking(status)
     ended = container.get("state", {}).get("terminated") or {}
@@ -41,7 +41,7 @@ def view(thing: Json) -> Pod:
 
 
 def sentence(pod: Pod, message: str) -> str:
-    """What a pod has to say. Where it left no sentence, the kubelet gives the end of its log."""
+    """Return a pod's message. If it left none, the kubelet gives the end of its log."""
     lines = message.splitlines() or [""]
     a_list = len(lines) > 1 and lines[1].startswith("- ")  # preflight's
     if pod.state != "failed" or a_list:
@@ -49,18 +49,18 @@ def sentence(pod: Pod, message: str) -> str:
     if lines[-1] and not parse(lines[-1]):
         return lines[-1].removeprefix("Error: ").strip()
     if pod.reason == "OOMKilled":
-        return "its memory ran out, and the kernel killed it."
-    return "it was killed and left no word." if pod.exit_code in KILLED else ""
+        return "it ran out of memory, and the kernel killed it."
+    return "it was killed and left no message." if pod.exit_code in KILLED else ""
 
 
 def rank(meta: Json) -> int:
-    """A pod's number among the nodes of its stage."""
+    """Return a pod's number among the nodes of its stage."""
     found = meta.get("annotations", {}).get(RANK) or meta.get("labels", {}).get(RANK)
     return int(found or 0)
 
 
 def speaking(status: Json) -> Json:
-    """The status of the container that a pod is at: its download until that is done, then its stage.
+    """Return the status of the current container: the download until it is done, then the stage.
 
     Of preflight's two, one that failed speaks first, then one that is not done.
     """
@@ -72,20 +72,20 @@ def speaking(status: Json) -> Json:
 
 
 def preflight_of(status: Json) -> list[Json]:
-    """Statuses of preflight's containers, where it has two."""
+    """Return the statuses of preflight's containers if it has two."""
     found = [item for item in status.get("containerStatuses") or [] if item["name"] in PREFLIGHT]
     return found if len(found) == len(PREFLIGHT) else []
 
 
 def turn(container: Json) -> tuple[int, int]:
-    """When a container of preflight speaks: what the user must correct comes before all else."""
+    """Return the order in which preflight's containers are shown: what the user must fix first."""
     code = container.get("state", {}).get("terminated", {}).get("exitCode")
     rank = 2 if code is None else 3 if code == 0 else 0 if code == USER else 1
     return rank, PREFLIGHT.index(container["name"])
 
 
 def also_failed(status: Json, speaker: Json) -> list[str]:
-    """What the other container of preflight said, where both failed."""
+    """Return the message of preflight's other container if both failed."""
     ends = [
         item.get("state", {}).get("terminated", {}) for item in preflight_of(status) if item is not speaker
     ]
@@ -94,12 +94,12 @@ def also_failed(status: Json, speaker: Json) -> list[str]:
 
 
 def named_containers(status: Json) -> list[Json]:
-    """Statuses of the containers that must be named to be asked for their logs."""
+    """Return the statuses of containers whose logs are only found by their name."""
     return [*(status.get("initContainerStatuses") or []), *preflight_of(status)]
 
 
 def state(thing: Json, container: Json, ended: Json) -> Any:
-    """What a pod does, in one word."""
+    """Return what a pod does, in one word."""
     phase = thing.get("status", {}).get("phase", "Pending")
     if phase == "Succeeded" or ended.get("exitCode") == 0:
         return "done"
@@ -112,7 +112,7 @@ def state(thing: Json, container: Json, ended: Json) -> Any:
 
 
 def started(container: Json) -> str | None:
-    """When a container's program began."""
+    """Return when a container's program began."""
     now = container.get("state", {})
     for key in ("running", "terminated"):
         if now.get(key, {}).get("startedAt"):
@@ -121,7 +121,7 @@ def started(container: Json) -> str | None:
 
 
 def why(thing: Json, container: Json, ended: Json) -> tuple[str, str]:
-    """Reason and message of a pod that waits or has ended."""
+    """Return reason and message of a pod that waits or has ended."""
     status = thing.get("status", {})
     if ended:
         return last_words(ended, thing)
@@ -136,14 +136,14 @@ def why(thing: Json, container: Json, ended: Json) -> tuple[str, str]:
 
 
 def waiting_reason(reason: str, message: str) -> tuple[str, str]:
-    """The kubelet's reason. It tries an image and rests by turns: one thing with two names and one cause."""
+    """Return the kubelet's reason; a failed pull has two, which alternate."""
     if reason in ("ErrImagePull", "ImagePullBackOff"):
         return "ImagePullBackOff", re.sub(r"^.*(ErrImagePull: |desc = )", "", message)
     return reason, message
 
 
 def last_words(ended: Json, thing: Json) -> tuple[str, str]:
-    """Why a container ended: the stage's own sentence, or what the cluster did to it."""
+    """Return why a container ended: the stage's own message, or what the cluster did to it."""
     reason, message = str(ended.get("reason", "")), str(ended.get("message", "")).strip()
     disruption = condition(thing, "DisruptionTarget")
     if disruption:
@@ -154,13 +154,13 @@ def last_words(ended: Json, thing: Json) -> tuple[str, str]:
 
 
 def condition(thing: Json, kind: str, status: str = "True") -> Json | None:
-    """A condition of an object, or None."""
+    """Return a condition of an object, or None."""
     found = thing.get("status", {}).get("conditions") or []
     return next((item for item in found if item["type"] == kind and item["status"] == status), None)
 
 
 def waiting_words(pod: Pod, hindrance: str) -> tuple[str, str]:
-    """Why a pod does not run yet, with what its events say where it says nothing itself."""
+    """Return why a pod does not run yet, from its events if its status has no reason."""
     if pod.reason in ("", *STARTING) and hindrance:
         reason, _, message = hindrance.partition(": ")
         return reason, plain(message)

@@ -1,4 +1,4 @@
-"""One run of a release and how it stands: objects in, a `Run` out. Nothing is asked here."""
+"""One run of a release from its objects. Nothing is read from the cluster here."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -12,11 +12,11 @@ from osft_workspace.log import duration
 
 LATE = timedelta(seconds=30)
 GONE = timedelta(minutes=5)
-"""From when on a helm that should have started the next stage is taken for gone; it needs seconds."""
+"""After this time helm, which needs seconds to start the next stage, counts as ended."""
 
 
 def run_of(release: str, run_id: str, things: Sequence[Json], said: Said, now: datetime) -> Run:
-    """One run of a release."""
+    """Return one run of a release."""
     objects = Objects(thing for thing in things if label(thing, RUN) == run_id)
     trainjob = newest(objects.trainjobs)
     first = next(thing for thing in (*objects.trainjobs, *objects.jobs))
@@ -38,12 +38,12 @@ def run_of(release: str, run_id: str, things: Sequence[Json], said: Said, now: d
     add_preflight(run, objects, said)
     settle(run, said, now)
     if any(label(job, COMPONENT) == "cleanup" for job in objects.jobs) and not run.ended:
-        run.notes.append("helm uninstall is taking this release away")
+        run.notes.append("helm uninstall is removing this release")
     return run
 
 
 def add_preflight(run: Run, objects: Objects, said: Said) -> None:
-    """The check before the start; helm removes it when all is well."""
+    """Add preflight, which helm removes when it passed."""
     job = objects.job("preflight")
     if job is None:
         return
@@ -56,7 +56,7 @@ def add_preflight(run: Run, objects: Objects, said: Said) -> None:
 
 
 def settle(run: Run, said: Said, now: datetime) -> None:
-    """State and exit code of the whole from its stages."""
+    """Set state and exit code of the run from its stages."""
     run.abandoned = run.abandoned or helm_left(run, said)
     culprit, current = run.culprit, run.current
     last = max((stage.finished for stage in run.stages if stage.finished), default=None)
@@ -72,18 +72,18 @@ def settle(run: Run, said: Said, now: datetime) -> None:
         run.state = current.state
     run.finished = last if run.ended else None
     if run.abandoned and not run.ended:
-        run.notes.append("helm gave up: what runs goes on alone, no later stage will start")
+        run.notes.append("helm gave up: the running stage continues, no later stage will start")
     tell_waiting(run, last, now)
 
 
 def helm_left(run: Run, said: Said) -> bool:
-    """Whether helm, which starts what is not below a TrainJob, is done with this release."""
+    """Return whether helm, which starts what is not below a TrainJob, has left this release."""
     by_helm = run.ordering == "hooks" or not run.trainjob
     return by_helm and said.helm not in ("", "unknown") and not said.helm.startswith("pending")
 
 
 def nobody_goes_on(run: Run, current: Stage, last: datetime | None, now: datetime) -> str:
-    """Why the next stage will never start, in ordering hooks; empty while it may."""
+    """Return why the next stage of ordering hooks will never start; empty while it may."""
     if current.name == "preflight" and run.abandoned:
         return "helm gave up while preflight was not done"
     if current.state != "waiting" or run.ordering != "hooks":
@@ -92,12 +92,12 @@ def nobody_goes_on(run: Run, current: Stage, last: datetime | None, now: datetim
         return f"helm gave up before it started {current.name}: its --timeout passed, or it was stopped"
     if last and now - last > GONE:
         waited = duration((now - last).total_seconds())
-        return f"helm has not started {current.name} for {waited}: its client is gone"
+        return f"helm has not started {current.name} for {waited}: its client has ended"
     return ""
 
 
 def tell_waiting(run: Run, last: datetime | None, now: datetime) -> None:
-    """What each stage that has not begun waits for, or that it never will."""
+    """Set what each stage that has not begun waits for, or that it will not start."""
     for before, stage in zip([None, *run.stages], run.stages, strict=False):
         if stage.state != "waiting":
             continue
@@ -109,4 +109,4 @@ def tell_waiting(run: Run, last: datetime | None, now: datetime) -> None:
             stage.message = "for helm to start it"
             if last and now - last > LATE:
                 waited = duration((now - last).total_seconds())
-                stage.message += f", for {waited} now: does its client still run?"
+                stage.message += f", for {waited} now. Check that its client still runs."

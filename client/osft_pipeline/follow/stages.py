@@ -12,23 +12,23 @@ from osft_pipeline.terminal import plain
 
 CODE = re.compile(r"failed with exit code (\d+)")
 SILENT = timedelta(seconds=5)
-"""From when on the events of something that only starts are read."""
+"""After this time the events of an object that does not start are read."""
 
 
 class Said:
-    """What was read beside the objects: logs of pods and what holds objects back, by name."""
+    """What was read besides the objects: logs of pods and reasons to wait, by name."""
 
     def __init__(self) -> None:
         self.logs: dict[str, list[str]] = {}
         self.hindrances: dict[str, str] = {}
         self.summaries: dict[str, str] = {}
-        """What a stage said at its end, by its Job: pods may go before the run is done."""
+        """Last message of a stage, by its Job: pods may be deleted before the run is done."""
         self.helm = ""
         self.workloads: list[Json] = []
 
 
 def stage_of(name: str, job: Json, pods: Sequence[Pod], said: Said) -> Stage:
-    """A stage that has its Job."""
+    """Return a stage that has a Job."""
     nodes = int(job["spec"].get("completions") or 1)
     stage = Stage(
         name=name, owner=job["metadata"]["name"], attempts=job["spec"].get("backoffLimit", 6) // nodes + 1
@@ -49,7 +49,7 @@ def stage_of(name: str, job: Json, pods: Sequence[Pod], said: Said) -> Stage:
 
 
 def choose_pods(stage: Stage, pods: Sequence[Pod]) -> None:
-    """Rank 0's newest pod, and the newest of every other rank."""
+    """Choose the newest pod of rank 0, and the newest of every other rank."""
     by_rank: dict[int, Pod] = {}
     for pod in sorted(pods, key=lambda pod: pod.created):
         by_rank[pod.rank] = pod
@@ -59,7 +59,7 @@ def choose_pods(stage: Stage, pods: Sequence[Pod]) -> None:
 
 
 def attempt(job: Json, pods: Sequence[Pod], nodes: int) -> int:
-    """Number of the newest attempt. Pods that went with their node do not count."""
+    """Return the number of the newest attempt. Pods lost with their node do not count."""
     failures = [0] * nodes
     for pod in pods:
         if pod.state == "failed" and not pod.lost:
@@ -72,7 +72,7 @@ def attempt(job: Json, pods: Sequence[Pod], nodes: int) -> int:
 
 
 def set_done(stage: Stage, job: Json, done: Json, said: Said) -> None:
-    """Done, with the stage's own summary."""
+    """Set a stage to done, with its own summary."""
     stage.state, stage.exit_code = "done", 0
     # For a moment a Job has met its criteria and no time of completion yet.
     stage.finished = when(job.get("status", {}).get("completionTime") or done.get("lastTransitionTime"))
@@ -84,7 +84,7 @@ def set_done(stage: Stage, job: Json, done: Json, said: Said) -> None:
 
 
 def set_failed(stage: Stage, failed: Json, pods: Sequence[Pod], said: Said) -> None:
-    """Failed for good, with the words of the pod that began it."""
+    """Set a stage to failed, with the message of the pod that failed first."""
     stage.state = "failed"
     stage.finished = when(failed.get("lastTransitionTime"))
     why = str(failed.get("reason", ""))
@@ -105,7 +105,7 @@ def set_failed(stage: Stage, failed: Json, pods: Sequence[Pod], said: Said) -> N
 
 
 def blame(pods: Sequence[Pod], failed: Json) -> Pod | None:
-    """The pod that began a failure: the first with a reason of its own."""
+    """Return the pod that caused a failure: the first with a reason of its own."""
     ends = [pod for pod in pods if pod.state == "failed"]
     if not ends:
         return None
@@ -125,13 +125,13 @@ def blame(pods: Sequence[Pod], failed: Json) -> Pod | None:
 
 
 def set_queued(stage: Stage, job: Json, said: Said) -> None:
-    """Suspended: something else decides when it may start."""
+    """Set a stage to queued: its Job is suspended."""
     stage.state = "queued"
     stage.reason, stage.message = queue_words(job, said)
 
 
 def queue_words(thing: Json, said: Said) -> tuple[str, str]:
-    """Why a Job or a TrainJob is suspended."""
+    """Return why a Job or a TrainJob is suspended."""
     meta = thing["metadata"]
     queue = meta.get("labels", {}).get("kueue.x-k8s.io/queue-name")
     if not queue:
@@ -145,14 +145,14 @@ def queue_words(thing: Json, said: Said) -> tuple[str, str]:
 
 
 def set_alive(stage: Stage, pods: Sequence[Pod], said: Said) -> None:
-    """Neither done nor failed: its pods say what happens."""
+    """Set the state of a stage that has not ended, from its pods."""
     now = [pod for pod in [stage.pod, *stage.others] if pod]
     failures = [pod for pod in pods if pod.state == "failed"]
     waiting = [pod for pod in now if pod.state == "pending"]
     if failures:
         last = max(failures, key=lambda pod: pod.finished or pod.created)
         code = f"exit code {last.exit_code}" if last.exit_code is not None else "no exit code"
-        stage.message = f"the attempt before ended with {code}: {last.message or last.reason or 'no word'}"
+        stage.message = f"the attempt before ended with {code}: {last.message or last.reason or 'no message'}"
     if waiting:
         stage.state = "pending"
         stage.reason, message = waiting_words(waiting[0], said.hindrances.get(waiting[0].name, ""))
@@ -163,7 +163,7 @@ def set_alive(stage: Stage, pods: Sequence[Pod], said: Said) -> None:
         stage.progress, stage.log = newest(lines), lines
     elif failures or stage.attempt > 1 or any(pod.state == "ending" for pod in now):
         stage.state = "retrying"
-        stage.message = stage.message or "its pod was taken away"
+        stage.message = stage.message or "its pod was removed"
         if any(pod.state == "ending" for pod in now):
             stage.reason = "Terminating"
     elif any(pod.state == "done" for pod in now):
@@ -175,7 +175,7 @@ def set_alive(stage: Stage, pods: Sequence[Pod], said: Said) -> None:
 
 
 def asks_events_of(stage: Stage, now: datetime) -> str:
-    """The object to be asked about while a stage only waits to start; empty when its own words say enough."""
+    """Return the object whose events say why a stage does not start; empty if its status does."""
     if stage.state != "pending":
         return ""
     waiting = next((pod for pod in [stage.pod, *stage.others] if pod and pod.state == "pending"), None)

@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any
 
-# Threads that spin while they wait take the time of whatever else runs.
+# Threads that spin while they wait would slow down the machine.
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error", OMP_WAIT_POLICY="passive")
 
 

@@ -35,7 +35,9 @@ def ask_models(
     rows = held_out(run_dir / "download" / "eval.jsonl")
     question = question or next(iter(rows), None)
     if not question:
-        raise UserError(f"{summary.near(run_dir)} has no held-out row to ask. Give a question.")
+        raise UserError(
+            f"{summary.near(run_dir)} has no held-out row to ask, so a question is needed: osft ask QUESTION."
+        )
     turns = [{"role": "system", "content": system}] if system else []
     turns.append({"role": "user", "content": question})
     asked = {
@@ -78,7 +80,7 @@ def answered(asked: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def held_out(path: Path) -> dict[str, str]:
-    """Question -> answer of the held-out rows of one question and one answer."""
+    """Return question -> answer of the held-out rows that have one question and one answer."""
     found = {}
     if path.is_file():
         with path.open() as file:
@@ -90,7 +92,7 @@ def held_out(path: Path) -> dict[str, str]:
 
 
 def layout(question: str, found: list[dict[str, Any]], reference: str | None) -> str:
-    """The question, the answers in two columns, and the row's own answer where the question is a row's."""
+    """Return the question, the answers in two columns, and the row's own answer if it is a row."""
     width = min(shutil.get_terminal_size((100, 24)).columns, 120)
     column = (width - len(GAP) - 2) // 2
     cells = [
@@ -107,6 +109,6 @@ def layout(question: str, found: list[dict[str, Any]], reference: str | None) ->
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """Text in lines of at most `width`; its own line breaks stay, what else acts on a terminal is escaped."""
+    """Return text in lines of at most `width`; line breaks stay, control characters are escaped."""
     parts = (printable(part.expandtabs(TAB)) for part in redact_text(text).split("\n"))
     return [line for part in parts for line in textwrap.wrap(part, width) or [""]]

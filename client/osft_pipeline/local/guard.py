@@ -1,8 +1,8 @@
-"""One stage's container, as far as processes go: whatever happens outside, nothing of it stays behind.
+"""Runs one stage like a container: whatever happens outside, no process of it is left.
 
-Started by `processes.py` as a program of its own, because it must survive a killed `osft run` long enough
-to clean up. It adopts every orphan of the stage, stops the stage when asked, kills what is left when the
-stage's first process ends (as a container does), measures memory and removes the scratch folder.
+`processes.py` starts it as a program of its own, because it must outlive a killed `osft run` long enough to
+clean up. It adopts every orphan of the stage, stops the stage when asked, kills what is left when the
+stage's first process ends (as a container runtime does), measures memory and removes the scratch folder.
 
     python guard.py REPORT_FD GRACE_SECONDS SCRATCH TERMINATION_LOG -- COMMAND...
 
@@ -43,7 +43,7 @@ def die_with_parent(parent: int, number: signal.Signals) -> None:
 
 
 def descendants(root: int) -> dict[int, int]:
-    """Every living process below `root`, with the bytes of memory it holds."""
+    """Return every living process below `root` with the bytes of memory it holds."""
     children: dict[int, list[int]] = {}
     resident: dict[int, int] = {}
     for entry in Path("/proc").iterdir():

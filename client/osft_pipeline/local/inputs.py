@@ -8,7 +8,7 @@ import click
 from osft_workspace import UserError
 
 PREFIX = "osft-local-"
-"""Begins the names of claims that stand for a path of this machine."""
+"""Begins the names of claims in place of a path of this machine."""
 
 
 def claims(given: Sequence[str]) -> dict[str, Path]:
@@ -49,7 +49,7 @@ def refuse_paths(folders: Mapping[str, Path]) -> None:
     for claim, folder in folders.items():
         if claim.startswith(PREFIX):
             raise UserError(
-                f"{folder} lies on this machine; the cluster's pods cannot read it. Upload it to S3, a "
+                f"{folder} is on this machine; the cluster's pods cannot read it. Upload it to S3, a "
                 "Hugging Face dataset or a PersistentVolumeClaim and give its address, or add --local."
             )
 

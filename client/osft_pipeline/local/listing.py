@@ -1,4 +1,4 @@
-"""The runs in a workspace of this machine, as their records tell them."""
+"""The runs in a workspace of this machine, from their records."""
 
 import fcntl
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where a container's mounts and variables lie on this machine."""
+"""The folders of this machine in place of a container's mounts."""
 
 import base64
 import os
@@ -16,17 +16,17 @@ from osft_workspace import UserError
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What the user says about this machine."""
+    """The folders, objects and variables of this machine that a run uses."""
 
     workspace: Path
     claims: Mapping[str, Path]
-    """Folders that stand for other claims, and for mounted secrets and config maps of that name."""
+    """Folders in place of other claims, and of mounted Secrets and ConfigMaps of that name."""
     objects: Sequence[Object] = ()
     """Everything the chart rendered: its own Secrets and ConfigMaps are taken from here."""
     env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def rendered(self, kind: str, name: str) -> dict[str, bytes] | None:
-        """Keys of a Secret or ConfigMap that the chart itself creates, or None."""
+        """Return the keys of a Secret or ConfigMap that the chart itself creates, or None."""
         for thing in self.objects:
             if thing["kind"] == kind and name_of(thing) == name:
                 encoded, plain = ("data", "stringData") if kind == "Secret" else ("binaryData", "data")
@@ -48,7 +48,7 @@ class Places:
     """Folders that hold only mounts, such as /mnt/pvc -> folder here with a link for each."""
 
     def local(self, text: str) -> str:
-        """`text` with every mount path replaced by its folder here; `pvc://x/tmp` is not a mount path."""
+        """Return text with every mount path replaced by its folder here; `pvc://x/tmp` is not one."""
         # One pass: a folder here may itself lie below what is a mount path there.
         longest_first = sorted(self.mounts, key=len, reverse=True)
         below = "|".join(map(re.escape, longest_first)) or "(?!)"
@@ -59,7 +59,7 @@ class Places:
 
     @property
     def termination_log(self) -> Path:
-        """Where the stage leaves its last sentence."""
+        """Return where the stage writes its last message."""
         return self.scratch / "termination-log"
 
 
@@ -80,7 +80,7 @@ def prepare(step: Step, machine: Machine) -> Places:
 
 
 def missing_mounts(steps: Iterable[Step], machine: Machine) -> list[str]:
-    """What the steps mount and nothing here stands for, each a sentence."""
+    """Return a sentence for each mount that has no counterpart on this machine."""
     problems = []
     for step in steps:
         try:
@@ -91,7 +91,7 @@ def missing_mounts(steps: Iterable[Step], machine: Machine) -> list[str]:
 
 
 def mount_roots(mounts: Mapping[str, Path], scratch: Path) -> dict[str, Path]:
-    """The parents of mounts, made here with a link for each mount in them."""
+    """Create the parents of mounts here, with a link for each mount in them."""
     roots: dict[str, Path] = {}
     for mount, folder in mounts.items():
         parent, _, name = mount.rpartition("/")
@@ -103,7 +103,7 @@ def mount_roots(mounts: Mapping[str, Path], scratch: Path) -> dict[str, Path]:
 
 
 def volume_folder(step: Step, volume: Object, mount: Object, machine: Machine, scratch: Path) -> Path | None:
-    """The folder here of one mounted volume; None where the path itself is right."""
+    """Return the folder here of a mounted volume; None if the path itself is right."""
     if "emptyDir" in volume:
         if mount["mountPath"].rstrip("/") == "/dev/shm":
             return None  # a machine has its own
@@ -129,7 +129,7 @@ def volume_folder(step: Step, volume: Object, mount: Object, machine: Machine, s
 
 
 def workspace_mount(step: Step) -> str:
-    """Where the container looks for the workspace."""
+    """Return where the container expects the workspace."""
     for entry in step.container.get("env") or []:
         if entry["name"] == "OSFT_WORKSPACE":
             return str(entry.get("value", "")).rstrip("/")
@@ -137,16 +137,16 @@ def workspace_mount(step: Step) -> str:
 
 
 def given_folder(step: Step, name: str, what: str, machine: Machine) -> Path:
-    """The folder the user gave for a claim, secret or config map."""
+    """Return the folder that the user gave for a claim, Secret or ConfigMap."""
     folder = machine.claims.get(name)
     if folder is None:
         raise UserError(
-            f"stage {step.stage} mounts {what} {name!r}; no folder here stands for it. "
+            f"stage {step.stage} mounts {what} {name!r}, expected a folder of this machine in its place. "
             f"Add --claim {name}=DIR."
         )
     if not folder.is_dir():
         raise UserError(
-            f"--claim {name}={folder}: there is no such folder, and stage {step.stage} reads from it. "
+            f"--claim {name}={folder}: the folder does not exist, and stage {step.stage} reads from it. "
             "Name a folder that exists."
         )
     return folder
@@ -155,7 +155,7 @@ def given_folder(step: Step, name: str, what: str, machine: Machine) -> Path:
 def files_folder(
     step: Step, kind: str, source: Object, key: str, machine: Machine, folder: Path
 ) -> Path | None:
-    """A mounted Secret or ConfigMap: the user's folder, else files written from what the chart creates."""
+    """Return the files of a mounted Secret or ConfigMap: the user's, or those the chart creates."""
     name = source[key]
     content = machine.rendered(kind, name)
     if name in machine.claims or (content is None and not source.get("optional")):

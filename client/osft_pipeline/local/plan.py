@@ -1,7 +1,7 @@
-"""From rendered objects to an ordered list of steps. The chart alone says what runs and in which order.
+"""Makes an ordered list of steps from rendered objects. Only the chart says what runs and in which order.
 
-Two shapes are known, and both may be mixed: Jobs (as hooks or ordinary objects), each one step, and a
-TrainJob, whose runtime holds one or more replicated jobs chained by `dependsOn`.
+There are two shapes, which may be mixed: Jobs (hooks or ordinary objects), each one step, and a TrainJob,
+whose runtime has one or more replicated jobs chained by `dependsOn`.
 """
 
 import copy
@@ -36,27 +36,27 @@ class Step:
 
     @property
     def run_id(self) -> str:
-        """The run this step belongs to; empty where the chart gives none."""
+        """Return the run that this step belongs to; empty if the chart names none."""
         return str(labels(self.pod).get(RUN_ID, ""))
 
 
 def labels(thing: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Labels of an object or a template."""
+    """Return the labels of an object or a template."""
     return thing.get("metadata", {}).get("labels") or {}
 
 
 def annotations(thing: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Annotations of an object or a template."""
+    """Return the annotations of an object or a template."""
     return thing.get("metadata", {}).get("annotations") or {}
 
 
 def name_of(thing: Mapping[str, Any]) -> str:
-    """The object's name."""
+    """Return the object's name."""
     return str(thing.get("metadata", {}).get("name", ""))
 
 
 def place(thing: Object) -> tuple[int, int, str] | None:
-    """Where Helm puts an object in an install: phase, weight, name. None for hooks of other events."""
+    """Return where an object stands in an install: phase, weight, name. None for other hooks."""
     hooks = [hook.strip() for hook in str(annotations(thing).get("helm.sh/hook", "")).split(",")]
     weight = int(annotations(thing).get("helm.sh/hook-weight", 0))
     phases = [PHASES[hook] for hook in hooks if hook in PHASES]
@@ -66,7 +66,7 @@ def place(thing: Object) -> tuple[int, int, str] | None:
 
 
 def plan(objects: list[Object]) -> list[Step]:
-    """The steps of one install, in order. Raises UserError for what one machine cannot run."""
+    """Return the steps of one install, in order. Raises UserError for what one machine cannot run."""
     runtimes = {name_of(thing): thing for thing in objects if thing["kind"] == "TrainingRuntime"}
     placed = sorted(
         (
@@ -83,18 +83,20 @@ def plan(objects: list[Object]) -> list[Step]:
         elif not is_waiter(thing):
             steps += job_steps(name_of(thing), thing["spec"], None)
     if not steps:
-        raise UserError("the rendered chart holds no Job and no TrainJob: there is nothing to run.")
+        raise UserError(
+            "the rendered chart has no Job and no TrainJob, so there is nothing to run. Enable a stage."
+        )
     return steps
 
 
 def is_waiter(job: Object) -> bool:
-    """A Job that only watches a TrainJob; here the TrainJob's own processes are waited for."""
+    """Return whether a Job only waits for a TrainJob, whose own processes are waited for here."""
     containers = job["spec"]["template"]["spec"]["containers"]
     return any("wait-trainjob" in [*c.get("command", []), *c.get("args", [])] for c in containers)
 
 
 def train_job_steps(train_job: Object, runtimes: Mapping[str, Object]) -> list[Step]:
-    """The steps of a TrainJob: its runtime's replicated jobs in `dependsOn` order."""
+    """Return the steps of a TrainJob: its runtime's replicated jobs in `dependsOn` order."""
     spec = train_job["spec"]
     runtime = runtimes.get(spec["runtimeRef"]["name"])
     if runtime is None:
@@ -117,7 +119,7 @@ def train_job_steps(train_job: Object, runtimes: Mapping[str, Object]) -> list[S
 
 
 def in_order(replicated: list[Object]) -> list[Object]:
-    """Replicated jobs so that each comes after those it depends on; equal ones keep their order."""
+    """Return replicated jobs so that each comes after those it depends on."""
     done: set[str] = set()
     left, result = list(replicated), []
     while left:
@@ -140,7 +142,7 @@ def apply_trainer(containers: list[Object], trainer: Object) -> None:
 
 
 def job_steps(job: str, spec: Object, deadline: float | None) -> list[Step]:
-    """One step for each container of a Job: init containers, its own, and what preflight has beside it.
+    """Return a step for each container of a Job: init containers, its own, and preflight's second.
 
     All but its own are named after the container.
     """
@@ -166,7 +168,7 @@ def job_steps(job: str, spec: Object, deadline: float | None) -> list[Step]:
 
 
 def asked_gpus(steps: Iterable[Step]) -> dict[str, dict[str, int]]:
-    """For each stage the accelerators its container asks for: {"train": {"nvidia.com/gpu": 1}}."""
+    """Return the accelerators that each stage asks for: {"train": {"nvidia.com/gpu": 1}}."""
     asked: dict[str, dict[str, int]] = {}
     for step in steps:
         limits = (step.container.get("resources") or {}).get("limits") or {}

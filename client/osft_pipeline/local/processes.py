@@ -36,31 +36,32 @@ class Ended:
 
 
 def environment_of(step: Step) -> Path:
-    """The `bin` folder that stands for the step's image: `.venvs/<name of the image>`, or the stage's own."""
+    """Return the `bin` folder in place of the step's image: `.venvs/<image>`, or the stage's own."""
     image = str(step.container["image"]).rpartition("/")[2].partition("@")[0].partition(":")[0]
     program = str(next(iter(step.container.get("command") or [""]))).removeprefix("osft-")
-    # A mirror may give an image any name; what runs beside the stages lives in the download image.
+    # A mirror may give an image any name; helpers of the chart run from the download image.
     name = next((name for name in (image, step.stage, program) if name in IMAGES), IMAGES[0])
     return environments() / name / "bin"
 
 
 def environments() -> Path:
-    """The folder of the stages' environments. Raises UserError outside a checkout."""
+    """Return the folder of the stages' environments. Raises UserError outside a checkout."""
     folder = checkout()
     if folder is None:
         raise UserError(
             "--local runs the stages from the environments of a checkout of osft-pipeline, and neither this "
-            "program nor the current folder lies in one. Run it in a checkout, or use a cluster."
+            "program nor the current folder is in one. Run it in a checkout, or use a cluster."
         )
     return folder / ".venvs"
 
 
 def program(step: Step) -> Path:
-    """The program of the container. Raises UserError when its environment is not there."""
+    """Return the program of the container. Raises UserError if its environment is missing."""
     command = step.container.get("command")
     if not command:
         raise UserError(
-            f"the container of {step.stage} names no command; what its image would start is unknown here."
+            f"the container of {step.stage} names no command, and what its image starts is unknown here. "
+            "Run it on a cluster."
         )
     path = environment_of(step) / str(command[0])
     if not path.exists():
@@ -72,7 +73,7 @@ def program(step: Step) -> Path:
 
 
 def command_line(step: Step, machine: Machine, places: Places) -> tuple[list[str], dict[str, str]]:
-    """The words and the variables of one attempt, as they are here."""
+    """Return the command line and the variables of one attempt on this machine."""
     path = program(step)
     env = environment(step, machine, places, path.parent)
     words = [*step.container["command"][1:], *(step.container.get("args") or [])]
@@ -80,7 +81,7 @@ def command_line(step: Step, machine: Machine, places: Places) -> tuple[list[str
 
 
 def describe(step: Step, machine: Machine) -> str:
-    """What would be started, for people to read; values of secrets are left out."""
+    """Return what would be started, for people to read, without the values of Secrets."""
     places = prepare(step, machine)
     try:
         command, env = command_line(step, machine, places)
@@ -93,7 +94,7 @@ def describe(step: Step, machine: Machine) -> str:
 
 
 class Child:
-    """A stage that runs."""
+    """A running stage."""
 
     def __init__(self, step: Step, machine: Machine) -> None:
         places = prepare(step, machine)
@@ -103,7 +104,7 @@ class Child:
         parent = str(os.getpid())
         guarded = [sys.executable, "-I", guard.__file__, str(report), str(grace), str(places.scratch)]
         try:
-            # A session of its own: the terminal's Ctrl-C reaches only us, and we decide what it means.
+            # A session of its own: Ctrl-C reaches only this process, which decides what to stop.
             self.process = subprocess.Popen(
                 [*guarded, str(places.termination_log), "--", *command],
                 env=env | {"OSFT_LOCAL_PARENT": parent},
@@ -141,7 +142,7 @@ class Child:
 
 
 def run_once(step: Step, machine: Machine, seconds: float | None, started: Callable[[Child], None]) -> Ended:
-    """One attempt of a step; `started` is told the running child so that signals can reach it."""
+    """Run one attempt of a step; `started` gets the running child so that signals can reach it."""
     machine.workspace.mkdir(parents=True, exist_ok=True)
     child = Child(step, machine)
     started(child)

@@ -1,4 +1,4 @@
-"""What may be removed from a workspace: runs to which no registered version points, and unneeded caches."""
+"""What can be removed from a workspace: runs that no registered version points to, and unneeded caches."""
 
 import shutil
 from collections.abc import Iterable, Sequence
@@ -13,12 +13,12 @@ from osft_workspace.paths import STAGES
 
 CACHES = ("cache/models", "cache/tokens")
 REMOVED = ".removed-"
-"""Begins the name of what is being removed: a killed prune leaves nothing that looks whole."""
+"""Begins the name of a folder that is being removed: a killed prune leaves none that looks complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A folder that can go."""
+    """A folder that can be removed."""
 
     path: Path
     what: str
@@ -27,7 +27,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What goes, and why the rest stays."""
+    """What will be removed, and why the rest is kept."""
 
     items: Sequence[Item]
     kept: Sequence[str]
@@ -59,14 +59,14 @@ def plan(workspace: Path, names: Iterable[str], older: timedelta) -> Plan:
         items += [Item(path, "left by an earlier prune", size(path)) for path in halves]
     left = [folder for name, folder in runs.items() if name not in going]
     if any(is_running(folder) for folder in left):
-        kept.append("caches stay while a run is running")
+        kept.append("caches are kept while a run is running")
     else:
         items += [Item(path, "cache", size(path)) for path in unneeded(workspace, left)]
     return Plan(items, kept)
 
 
 def reason_to_keep(folder: Path, named: bool, older: timedelta | None) -> str:
-    """Return why a run stays, in words that follow its name; empty where it may go."""
+    """Return why a run is kept, in words that follow its name; empty if it can be removed."""
     if is_running(folder):
         return "is running"
     if (read(folder / "register" / "record.json").get("details") or {}).get("url"):
@@ -104,7 +104,7 @@ def size(folder: Path) -> int:
 
 
 def remove(item: Item) -> None:
-    """Remove a folder: first its name, so that nothing half removed is taken for whole."""
+    """Remove a folder; it is renamed first, so that a half removed one is not taken for complete."""
     path = item.path
     if not path.name.startswith(REMOVED):
         path = path.rename(path.with_name(f"{REMOVED}{path.name}"))

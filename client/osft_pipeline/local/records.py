@@ -1,4 +1,4 @@
-"""What runs left behind, as it may be shown: files in a workspace that others may have written to."""
+"""Reads records and rows for a terminal: others may have written to the workspace."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ def read(path: Path) -> Json:
 
 
 def first_row(path: Path) -> Json:
-    """The first held-out row, or nothing."""
+    """Return the first held-out row, or nothing."""
     if not path.is_file():
         return {}
     with path.open() as file:

@@ -26,7 +26,7 @@ class Local:
         self.machine, self.backoff = Machine(workspace, claims), backoff
 
     def run(self, name: str, flags: Sequence[str], dry_run: bool, ask: bool) -> int:
-        """Render, check, run and show the screen; returns the run's exit code."""
+        """Render, check and run a release, and show its screen; return the run's exit code."""
         objects = render_here(name, flags)
         steps = plan(objects)
         machine = replace(self.machine, objects=objects)
@@ -48,7 +48,7 @@ class Local:
             code = Runner(machine, self.backoff).run(steps)
         except Stopped as stopped:
             click.echo(
-                f"\nstopped in {stopped.stage}. The same command goes on from there: "
+                f"\nstopped in {stopped.stage}. The same command continues from there: "
                 "finished stages are not repeated.",
                 err=True,
             )
@@ -78,7 +78,7 @@ def check(steps: list[Step], machine: Machine) -> None:
 
 
 def count_gpus(resource: str) -> int:
-    """Accelerators of this machine by their device files."""
+    """Return the number of accelerators of this machine, by their device files."""
     pattern = r"nvidia\d+" if resource.startswith("nvidia.com/") else r"renderD\d+"
     folder = Path("/dev") if resource.startswith("nvidia.com/") else Path("/dev/dri")
     return len([entry for entry in folder.glob("*") if re.fullmatch(pattern, entry.name)])

@@ -20,17 +20,17 @@ BACKOFF_LIMIT = 6  # Kubernetes' defaults
 LONGEST_WAIT = 360.0
 LATE = 124  # as timeout(1) says it
 ADVICE = {
-    2: "Change what the sentence names, then run the same command again: finished stages are not repeated.",
-    3: "A gate said no, so nothing after it runs. The report in the run's eval folder shows why.",
-    75: "Something outside was away each time. Run the same command again when it is back.",
-    LATE: "Its deadline passed. Raise the stage's deadlineMinutes and run the same command again.",
-    137: "It was killed, most often for want of memory. Lower maxTokensPerGpu or batchSize, or free memory.",
+    2: "Fix what the message names, then run the same command again: finished stages are not repeated.",
+    3: "The gate failed, so no later stage runs. The report in the run's eval folder shows why.",
+    75: "Something was unavailable at each attempt. Run the same command again later.",
+    LATE: "Its deadline passed. Raise the stage's deadlineMinutes, then run the same command again.",
+    137: "It was killed, most likely out of memory. Lower maxTokensPerGpu or batchSize, or free memory.",
 }
-BUG = "This end was not expected: the lines above hold the traceback. The same command goes on from there."
+BUG = "This is a bug: the lines above have the traceback. The same command continues from there."
 
 
 class Stopped(Exception):
-    """The user asked to stop; `number` is the signal that said so."""
+    """The user stopped the run; `number` is the signal."""
 
     def __init__(self, number: int, stage: str) -> None:
         super().__init__(stage)
@@ -38,7 +38,7 @@ class Stopped(Exception):
 
 
 def action(spec: Object, container: str, code: int) -> str:
-    """What the Job's podFailurePolicy says about an exit code: FailJob, Ignore or Count."""
+    """Return what the Job's podFailurePolicy says about an exit code: FailJob, Ignore or Count."""
     for rule in (spec.get("podFailurePolicy") or {}).get("rules") or []:
         wanted = rule.get("onExitCodes")
         if wanted is None or wanted.get("containerName", container) != container:
@@ -74,7 +74,7 @@ class Runner:
                 signal.signal(number, handler)
 
     def run_step(self, step: Step, head: str) -> int:
-        """All attempts of one step; returns its last exit code."""
+        """Run all attempts of one step; return its last exit code."""
         limit = step.job_spec.get("backoffLimit", BACKOFF_LIMIT)
         began = time.monotonic()
         failed = 0
@@ -95,7 +95,7 @@ class Runner:
             self.sleep(wait)
 
     def attempt(self, step: Step, began: float) -> Ended:
-        """One attempt, within what is left of the step's deadline."""
+        """Run one attempt, within what is left of the step's deadline."""
         left = None if step.deadline is None else max(step.deadline - (time.monotonic() - began), 0.1)
         ended = run_once(step, self.machine, left, self.now_running)
         self.child = None
@@ -118,7 +118,7 @@ class Runner:
             time.sleep(min(left, 0.2))
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
-        """The first signal stops the stage, the next one kills it."""
+        """Stop the stage at the first signal, and kill it at the next one."""
         again = self.signal is not None
         self.signal = self.signal or number
         if self.child is None:
@@ -128,7 +128,7 @@ class Runner:
                 self.child.kill()
             else:
                 # os.write: the interrupted code may be in the middle of a buffered write itself.
-                os.write(2, f"\nstopping {self.stage}; once more kills it\n".encode())
+                os.write(2, f"\nstopping {self.stage}; press Ctrl-C again to kill it\n".encode())
                 self.child.stop()
 
     @staticmethod

@@ -1,6 +1,6 @@
-"""The last screen: what a run learned, what it kept, what it cost and where everything lies.
+"""The report on a terminal: what a run learned, what it kept, what it cost and where everything is.
 
-Reads the run's records and `summary` of `eval/results.json`, nothing else. Plain text, at most 100 columns.
+It reads only the run's records and `summary` of `eval/results.json`. Plain text, at most 100 columns.
 """
 
 import os
@@ -23,7 +23,7 @@ WIDTH = 100
 NAME = 34
 """Columns for the name of a task."""
 HOLDOUT_ROWS = ("loss", "perplexity", "rouge_l", "bleu")
-OLDER = "Its evaluation is of another version: run it again to see its figures here."
+OLDER = "Its results.json is of another version. Run the evaluation again to see its figures here."
 STAGES = ("download", "train", "eval", "register")
 ACTS_IN_QUOTES = re.compile(r"[\"$`\\!]")  # what a shell reads between double quotes
 
@@ -41,26 +41,26 @@ def records_of(run_dir: Path) -> dict[str, Json]:
 
 
 def newest_run(workspace: Path, name: str | None = None, stage: str | None = None) -> str:
-    """The run `name`, else the newest run of release `name`, else the newest; by its record of `stage`."""
+    """Return the run `name`, or the newest run of release `name`, or of all; by its record of `stage`."""
     runs = name if name and (workspace / "runs" / name).is_dir() else f"{name}-????????" if name else "*"
     pattern = f"{runs}/{stage or '*'}/record.json"
     records = sorted((workspace / "runs").glob(pattern), key=lambda path: path.stat().st_mtime)
     if not records:
         of = f" of {name!r}" if name else ""
         raise UserError(
-            f"{near(workspace)} holds no finished run{of}. Start one with `{called()} run NAME --local`."
+            f"{near(workspace)} has no finished run{of}. Start one with `{called()} run NAME --local`."
         )
     return records[-1].parent.parent.name
 
 
 def changed_since(workspace: Path, run_id: str, began: float) -> bool:
-    """Whether a stage of the run finished after `began`, a time of the system clock in seconds."""
+    """Return whether a stage of the run finished after `began`, seconds of the system clock."""
     records = (workspace / "runs" / run_id).glob("*/record.json")
     return any(record.stat().st_mtime >= began for record in records)
 
 
 def near(path: Path) -> str:
-    """A path as short as it can be typed here."""
+    """Return a path as short as it can be typed here."""
     return printable(min(str(path), os.path.relpath(path), key=len))
 
 
@@ -72,7 +72,7 @@ def screen(run_dir: Path, shown: Callable[[Path], str], next_step: str) -> str:
     found = records_of(run_dir)
     if not found:
         raise UserError(
-            f"{shown(run_dir)} holds no record: expected <stage>/record.json of a finished stage."
+            f"{shown(run_dir)} has no record, expected <stage>/record.json of a finished stage. Wait for one."
         )
     results = read(run_dir / "eval" / "results.json") if "eval" in found else {}
     summary = results.get("summary") or {}
@@ -89,24 +89,24 @@ def screen(run_dir: Path, shown: Callable[[Path], str], next_step: str) -> str:
 
 
 def bold(text: str) -> str:
-    """A heading; plain where NO_COLOR is set or nobody watches."""
+    """Return a heading; plain where NO_COLOR is set."""
     return text if os.environ.get("NO_COLOR") else click.style(text, bold=True)
 
 
 def tint(text: str, good: bool | None) -> str:
-    """Green for better, red for worse; plain where NO_COLOR is set or it says neither."""
+    """Return text in green for good, red for bad; plain where NO_COLOR is set or for neither."""
     if good is None or os.environ.get("NO_COLOR"):
         return text
     return click.style(text, fg="green" if good else "red")
 
 
 def size(count: int) -> str:
-    """Bytes as people say them."""
+    """Return bytes in MiB or GiB."""
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
 
 
 def table(rows: Sequence[Sequence[str]], shapes: str, tints: Sequence[Callable[[str], str]] = ()) -> str:
-    """Rows as aligned lines; one of `<` or `>` in `shapes` for each column, one of `tints` for each row."""
+    """Return rows as aligned lines; one of `<` or `>` in `shapes` for each column, a tint for each row."""
     widths = [max(len(row[index]) for row in rows) for index in range(len(shapes))]
     lines = []
     for number, row in enumerate(rows):
@@ -117,7 +117,7 @@ def table(rows: Sequence[Sequence[str]], shapes: str, tints: Sequence[Callable[[
 
 
 def headline(run_id: str, records: dict[str, Json], summary: Json) -> str:
-    """The run's name, how it ended, how long its stages took together; then what evaluation found."""
+    """Return the run's name, its end, the time of its stages, and what evaluation found."""
     seconds = sum(record["timings"]["seconds"] for record in records.values())
     failed = [stage for stage, record in records.items() if record["status"] == "refused"]
     state = f"the gate of {failed[0]} failed" if failed else "done"
@@ -130,7 +130,7 @@ def headline(run_id: str, records: dict[str, Json], summary: Json) -> str:
 
 
 def learned(summary: Json) -> str:
-    """Held-out loss, perplexity and text scores of both models."""
+    """Return held-out loss, perplexity and text scores of both models."""
     found = (summary.get("tables") or {}).get("learned")
     if not found:
         return ""
@@ -139,7 +139,7 @@ def learned(summary: Json) -> str:
 
 
 def kept(summary: Json) -> str:
-    """One line for each group and task: both models, flips in both directions, p; then a reading of them."""
+    """Return a line for each group and task, with both models, changed answers and p."""
     found = (summary.get("tables") or {}).get("kept")
     if not found:
         return ""
@@ -148,7 +148,7 @@ def kept(summary: Json) -> str:
 
 
 def section(title: str, found: Json, lines: Sequence[Json], columns: dict[str, str]) -> str:
-    """A table of eval's summary below its title and note, with its reading."""
+    """Return a table of eval's summary with its title, its note and its conclusion."""
     cells = [[short(line[key], NAME) if key == "name" else line[key] for key in columns] for line in lines]
     good = {"good": True, "bad": False}
     tints: list[Callable[[str], str]] = [str, *(partial(tint, good=good.get(line["tone"])) for line in lines)]
@@ -158,22 +158,22 @@ def section(title: str, found: Json, lines: Sequence[Json], columns: dict[str, s
 
 
 def filled(text: str, indent: str) -> str:
-    """A sentence on as many lines as it takes."""
+    """Return a sentence on as many lines as it takes."""
     return textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent)
 
 
 def short(text: str, width: int) -> str:
-    """Text cut to `width`."""
+    """Return text cut to `width`."""
     return text if len(text) <= width else text[: width - 1] + "\u2026"
 
 
 def left_out(summary: Json) -> str:
-    """What was not evaluated or not judged."""
+    """Return what was not evaluated or not judged."""
     return "\n".join(f"{bold('Left out')}  {entry}" for entry in summary.get("left_out") or [])
 
 
 def costs(records: dict[str, Json], summary: Json) -> str:
-    """Time and peak memory per stage, and what each said; the headline of evaluation stands above."""
+    """Return time, peak memory and message of each stage, without the headline shown above."""
     rows = []
     headline = f"{str(summary.get('headline') or '').rstrip('.')}; "
     for stage, record in records.items():
@@ -186,7 +186,7 @@ def costs(records: dict[str, Json], summary: Json) -> str:
 
 
 def places(run_dir: Path, records: dict[str, Json], results: Json, shown: Callable[[Path], str]) -> str:
-    """Where model, report and records lie, and the registered version."""
+    """Return where model, report, records and the registered version are."""
     rows = []
     model = tuned_model(run_dir, records)
     if model is not None:
@@ -202,7 +202,7 @@ def places(run_dir: Path, records: dict[str, Json], results: Json, shown: Callab
 
 
 def tuned_model(run_dir: Path, records: dict[str, Json]) -> Path | None:
-    """The folder of the model that goes on: the one evaluation names, else the trained one."""
+    """Return the folder of the tuned model: the one evaluation names, otherwise the trained one."""
     for stage in ("eval", "train"):
         model = ((records.get(stage) or {}).get("details") or {}).get("model") or {}
         if model.get("path"):
@@ -211,7 +211,7 @@ def tuned_model(run_dir: Path, records: dict[str, Json]) -> Path | None:
 
 
 def fetch_line(run_dir: Path, flags: Sequence[str]) -> str:
-    """The command that copies the tuned model of a run on the cluster."""
+    """Return the command that copies the tuned model of a run on the cluster."""
     if tuned_model(run_dir, records_of(run_dir)) is None:
         return ""
     words = shlex.join([called(), "fetch", run_dir.name, *flags])
@@ -219,7 +219,7 @@ def fetch_line(run_dir: Path, flags: Sequence[str]) -> str:
 
 
 def ask_line(workspace: Path, run_dir: Path) -> str:
-    """The command that asks both models a question."""
+    """Return the command that asks both models a question."""
     if tuned_model(run_dir, records_of(run_dir)) is None:
         return ""
     row = first_row(run_dir / "download" / "eval.jsonl")

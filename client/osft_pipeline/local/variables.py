@@ -1,4 +1,4 @@
-"""The variables of a container, from what the pod says and what this machine needs."""
+"""The variables of a container, from its pod and from what this machine needs."""
 
 import os
 import re
@@ -11,8 +11,8 @@ from osft_pipeline.chart import Object
 from osft_pipeline.local.places import Machine, Places
 from osft_pipeline.local.plan import Step, annotations, labels
 
-# What a process needs to find its way on this machine. Nothing else of the caller's environment reaches a
-# stage: what works here works in the cluster.
+# What a process needs on this machine. A stage gets nothing else of the caller's environment, so that what
+# works here works in the cluster.
 INHERITED = (
     "PATH", "LANG", "LC_ALL", "TERM", "COLUMNS", "LINES", "COLORTERM", "NO_COLOR", "TZ", "USER", "LOGNAME",
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
@@ -21,10 +21,10 @@ INHERITED = (
 
 
 def environment(step: Step, machine: Machine, places: Places, bin_dir: Path) -> dict[str, str]:
-    """The variables of one attempt: the container's own, and what the machine needs."""
+    """Return the variables of one attempt: the container's own, and what the machine needs."""
     env = {name: machine.env[name] for name in INHERITED if name in machine.env}
     env["PATH"] = f"{bin_dir}{os.pathsep}{env.get('PATH', os.defpath)}"
-    env["OMP_WAIT_POLICY"] = "passive"  # this machine does other things too: threads must not spin
+    env["OMP_WAIT_POLICY"] = "passive"  # threads that spin would slow down the machine
     env["TMPDIR"] = str(places.mounts.get("/tmp", places.scratch))
     given: dict[str, str] = {}
     for entry in step.container.get("env") or []:
@@ -38,7 +38,7 @@ def environment(step: Step, machine: Machine, places: Places, bin_dir: Path) -> 
 
 
 def is_secret(step: Step, name: str) -> bool:
-    """Whether a variable comes from a Secret; those are passed on untouched."""
+    """Return whether a variable comes from a Secret; those are passed on unchanged."""
     return any(
         entry["name"] == name and "secretKeyRef" in (entry.get("valueFrom") or {})
         for entry in step.container.get("env") or []
@@ -46,7 +46,7 @@ def is_secret(step: Step, name: str) -> bool:
 
 
 def expand(text: str, env: Mapping[str, str]) -> str:
-    """Replace `$(NAME)` as the kubelet does; `$$` stands for one dollar, unknown names stay."""
+    """Replace `$(NAME)` as the kubelet does; `$$` is one dollar, unknown names stay."""
     return re.sub(
         r"\$\$|\$\((\w+)\)",
         lambda found: "$" if found[0] == "$$" else env.get(found[1], found[0]),
@@ -55,7 +55,7 @@ def expand(text: str, env: Mapping[str, str]) -> str:
 
 
 def variable(entry: Object, step: Step, machine: Machine) -> str | None:
-    """One variable's value, or None when it is absent and may be."""
+    """Return a variable's value, or None if it is absent."""
     source: dict[str, Any] = entry.get("valueFrom") or {}
     if not source:
         return str(entry.get("value", ""))
@@ -74,7 +74,7 @@ def variable(entry: Object, step: Step, machine: Machine) -> str | None:
 
 
 def missing_variables(steps: list[Step], machine: Machine) -> list[str]:
-    """A sentence for each secret or config key that a stage needs and that nothing here gives."""
+    """Return a sentence for each key of a Secret or ConfigMap that a stage needs and nothing here gives."""
     sentences: dict[str, str] = {}
     for step in steps:
         for entry in step.container.get("env") or []:
@@ -84,13 +84,13 @@ def missing_variables(steps: list[Step], machine: Machine) -> list[str]:
                 sentences.setdefault(
                     entry["name"],
                     f"stage {step.stage} takes {entry['name']} from key {ref['key']!r} of {ref['name']!r}: "
-                    f"here set the variable {entry['name']}.",
+                    f"set the variable {entry['name']} here.",
                 )
     return list(sentences.values())
 
 
 def pod_field(path: str, step: Step) -> str:
-    """A downward-API field of the pod that this process stands for."""
+    """Return a downward-API field of the pod that this process stands for."""
     found = re.fullmatch(r"metadata\.(labels|annotations)\['([^']+)'\]", path)
     if found:
         values = labels(step.pod) if found[1] == "labels" else annotations(step.pod)

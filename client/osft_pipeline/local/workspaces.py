@@ -1,4 +1,4 @@
-"""Where runs of this machine lie, and how this program is called in commands it shows."""
+"""The workspace of this machine, and the name of this program in commands it shows."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from osft_pipeline.chart import checkout
 
 
 def default_workspace() -> Path:
-    """Return the workspace that is meant where none is given: the checkout's, or one in the user's data."""
+    """Return the workspace if none is given: the checkout's, or one in the user's data folder."""
     own = checkout()
     if own is not None:
         return own / ".cache" / "workspace"

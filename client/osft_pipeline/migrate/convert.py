@@ -12,11 +12,11 @@ Json = dict[str, Any]
 
 
 class Left(Exception):
-    """A parameter that is not carried over; the text says why, and is empty where the table's note does."""
+    """A parameter without a counterpart; the text says why, and is empty if the table's note does."""
 
 
 class Needless(Exception):
-    """A parameter whose value is what happens without it."""
+    """A parameter whose value is the default."""
 
 
 @cache
@@ -83,7 +83,7 @@ def coerced(value: Any, key: str) -> Any:
 
 
 def named_texts(key: str) -> bool:
-    """Whether a key is a map whose values Kubernetes takes as texts."""
+    """Return whether a key is a map whose values Kubernetes takes as strings."""
     return key.endswith((".env", ".annotations", ".labels"))
 
 
@@ -108,7 +108,7 @@ def rule(*names: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
     "dataset_provider_parameters.token",
 )
 def hub_token(value: Any) -> str:
-    """A token is a secret; the key names the Secret that holds it."""
+    """Return the Secret that holds a token: the token itself is not copied."""
     return "hf-token"
 
 
@@ -119,7 +119,7 @@ def s3_key(value: Any) -> Any:
 
 @rule("dataset_provider_parameters.bucket_name", "dataset_provider_parameters.file_key")
 def s3_address(value: Any) -> str:
-    """Bucket and key, put together."""
+    """Return the address of bucket and key."""
     if not str(value).startswith("s3://"):
         raise Left("an address of S3 needs bucket_name and file_key: data.uri: s3://<bucket>/<key>")
     return str(value)
@@ -127,7 +127,7 @@ def s3_address(value: Any) -> str:
 
 @rule("phase_03_eval_opt_limit")
 def limit(value: Any) -> int:
-    """There -1 means without a limit, here 0 does."""
+    """Return a limit; there -1 means none, here 0 does."""
     return max(int(value), 0)
 
 
@@ -143,7 +143,7 @@ def amount(value: Any) -> str:
 
 @rule("save_strategy")
 def every_epoch(value: Any) -> bool:
-    """`epoch` is true; `steps` and `no` are false."""
+    """Return true for `epoch`, false for `steps` and `no`."""
     return str(value) == "epoch"
 
 
@@ -161,7 +161,7 @@ def by_hand(value: Any) -> Any:
 
 @rule("method")
 def method(value: Any) -> str:
-    """Only methods that the chart has."""
+    """Return a method that the chart has. Raises Left for another."""
     known = resolved(schema()["properties"]["train"])["properties"]["method"].get("enum", [])
     if value not in known:
         raise Left(f"train.method is one of {', '.join(known)}")
@@ -170,7 +170,7 @@ def method(value: Any) -> str:
 
 @rule("dataset_provider_parameters.repo_id", "preset.name")
 def hub_name(value: Any) -> str:
-    """A name on the hub. Kaito's presets have names of their own."""
+    """Return the address of a name on the hub. Kaito's presets have names of their own."""
     if "/" not in str(value):
         raise Left("give the model's name on the hub: model.uri: hf://<org>/<name>")
     return f"hf://{value}"
@@ -178,7 +178,7 @@ def hub_name(value: Any) -> str:
 
 @rule("resource.labelSelector")
 def selector(value: Any) -> Any:
-    """Labels of nodes; expressions have no counterpart in a node selector."""
+    """Return labels of nodes; expressions have no counterpart in a node selector."""
     labels = value.get("matchLabels") if isinstance(value, dict) else None
     if not labels:
         raise Left("")

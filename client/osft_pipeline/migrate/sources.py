@@ -17,7 +17,7 @@ KFP, HUB, KAITO, KEP = (
 )
 SYSTEMS = {"kfp": KFP, "training-hub": HUB, "kaito": KAITO, "kep-2003": KEP}
 WRAPPERS = ("parameters", "arguments", "params", "runtime_config", "runtimeConfig", "parameterValues", "spec")
-"""Keys under which run parameters are kept."""
+"""Keys that may contain the run parameters."""
 NESTED = ("model_provider_parameters", "dataset_provider_parameters", "trainer_parameters", "storage_config")
 
 
@@ -27,7 +27,7 @@ def read(documents: Iterable[Any], given: str | None) -> tuple[str, list[tuple[s
     things = [document for document in found if isinstance(document, dict)]
     if len(things) != len(found) or not things:
         raise UserError(
-            "the file holds no mapping of parameters. Expected run parameters of the Kubeflow pipeline, "
+            "the file has no mapping of parameters. Expected run parameters of the Kubeflow pipeline, "
             "keyword arguments of training_hub.osft(), a Kaito Workspace with its ConfigMap, or arguments of "
             "the KEP-2003 train call, as YAML or JSON."
         )
@@ -50,7 +50,7 @@ def unwrapped(thing: Json) -> Json:
 
 
 def detect(things: list[Json]) -> str:
-    """Return the system that settings belong to. Raises UserError where none is recognised."""
+    """Return the system that settings belong to. Raises UserError if none is recognized."""
     if any(thing.get("kind") == "Workspace" or "tuning" in thing for thing in things):
         return KAITO
     names = set(unwrapped(things[0]))
@@ -61,7 +61,7 @@ def detect(things: list[Json]) -> str:
     if names & {"model_path", "data_path", "ckpt_output_dir", "unfreeze_rank_ratio"}:
         return HUB
     raise UserError(
-        f"the settings are of no known system: their names are {excerpt(', '.join(sorted(names)))}. Name the "
+        f"the settings do not belong to a known system: {excerpt(', '.join(sorted(names)))}. Name the "
         f"system with --from: {', '.join(SYSTEMS)}."
     )
 

@@ -30,7 +30,7 @@ def test_a_run_is_done_when_every_stage_is() -> None:
     assert stage(run, "eval").seconds(run.started) == 10
 
 
-def test_a_running_stage_tells_its_progress_and_the_others_what_they_wait_for() -> None:
+def test_a_running_stage_shows_its_progress_and_the_others_what_they_wait_for() -> None:
     run = Cluster().trainjob().done("download", 1).running("train", 12, *LOG).read()
     assert states(run) == {"download": "done", "train": "running", "eval": "waiting", "register": "waiting"}
     progress = stage(run, "train").progress
@@ -62,7 +62,7 @@ def test_a_download_that_failed_inside_the_training_pod_speaks_for_it() -> None:
     assert what_to_do(run)[-1].endswith(" -c download")
 
 
-def test_a_download_whose_image_is_missing_tells_so() -> None:
+def test_a_download_whose_image_is_missing_is_reported() -> None:
     cluster = Cluster(stages=INSIDE).trainjob().job("train", 1)
     cluster.pod(1, download={"waiting": {"reason": "ErrImagePull", "message": "desc = no such image"}})
     train = stage(cluster.read(), "train")
@@ -109,7 +109,7 @@ def test_a_killed_pod_is_explained_although_it_left_no_sentence() -> None:
         .job("train", 12, condition("Failed", 30, "BackoffLimitExceeded"))
     )
     run = cluster.pod(12, ended(137, "\n".join(LOG), "OOMKilled", 30)).read()
-    assert run.message == "its memory ran out, and the kernel killed it."
+    assert run.message == "it ran out of memory, and the kernel killed it."
     assert run.exit_code == 137
     assert "train.pod.resources" in what_to_do(run)[0]
 
@@ -131,7 +131,7 @@ def test_an_attempt_that_failed_is_told_while_the_next_one_waits_and_runs() -> N
     assert (runs.state, runs.attempt, runs.message) == ("running", 2, waits.message)
 
 
-def test_pods_that_went_with_their_node_are_no_attempts() -> None:
+def test_pods_lost_with_their_node_are_not_counted_as_attempts() -> None:
     gone = condition("DisruptionTarget", 5, "PreemptionByScheduler", "preempted by a pod of higher priority")
     cluster = Cluster().trainjob().job("download", 1).pod(1, ended(143, seconds=5), conditions=(gone,))
     found = stage(cluster.pod(9, {"running": {}}).read(), "download")
@@ -236,7 +236,7 @@ def test_a_pod_that_is_being_deleted_is_an_attempt_that_comes_again() -> None:
     assert (found.state, found.reason, found.message) == (
         "retrying",
         "Terminating",
-        "its pod was taken away",
+        "its pod was removed",
     )
 
 
@@ -277,9 +277,8 @@ def test_kueue_says_what_a_queued_run_waits_for() -> None:
 
 def test_controllers_that_do_nothing_are_named() -> None:
     assert stage(Cluster().trainjob().read(5), "download").message == ""
-    assert (
-        "are its controller and JobSet's running?" in stage(Cluster().trainjob().read(65), "download").message
-    )
+    late = stage(Cluster().trainjob().read(65), "download").message
+    assert "Check that its controller and JobSet's run." in late
 
 
 def test_an_upgrade_in_the_same_run_is_read_from_its_new_trainjob() -> None:

@@ -106,7 +106,7 @@ def finished() -> Cluster:
     [
         (finished(), 0),
         (Cluster().trainjob().failed("download", 1, 2, "data.uri answers 403"), 2),
-        (Cluster().trainjob().failed("download", 1, 3, "a gate refused"), 3),
+        (Cluster().trainjob().failed("download", 1, 3, "the gate failed"), 3),
         (Cluster().trainjob().failed("download", 1, 75, "away", "BackoffLimitExceeded"), 75),
         (Cluster().trainjob().failed("download", 1, 1, "KeyError", "BackoffLimitExceeded"), 1),
     ],
@@ -274,7 +274,7 @@ def test_a_cluster_that_cannot_be_asked_is_a_sentence(
     assert done.stderr.startswith("Error: ") and words in done.stderr and len(done.stderr.splitlines()) == 1
 
 
-def test_a_cluster_that_goes_away_for_a_while_is_asked_again(kubectl: Kubectl) -> None:
+def test_a_cluster_that_is_unavailable_for_a_while_is_asked_again(kubectl: Kubectl) -> None:
     kubectl.objects(Cluster().trainjob().running("download", 1), finished())
     refused = "Unable to connect to the server: dial tcp 10.0.0.1:6443: i/o timeout"
     kubectl.answers["objects"].insert(1, (1, "", refused))
@@ -326,7 +326,7 @@ def test_an_older_run_can_be_named(kubectl: Kubectl) -> None:
     assert kubectl.follow("run1", "--once", "--run", "run1-old").returncode == 2
 
 
-def test_an_end_that_an_upgrade_is_about_to_replace_is_none(kubectl: Kubectl) -> None:
+def test_an_end_that_an_upgrade_is_about_to_replace_is_not_final(kubectl: Kubectl) -> None:
     old = Cluster().trainjob().failed("download", 1, 137, "killed", "BackoffLimitExceeded")
     new = Cluster()
     new.trainjob_name = f"{new.run}-ffff"
@@ -370,7 +370,7 @@ def test_a_timeout_ends_with_75_and_leaves_the_run_alone(kubectl: Kubectl) -> No
     kubectl.objects(Cluster().trainjob().running("download", 1))
     done = kubectl.follow("run1", "--timeout", "1s")
     assert done.returncode == 75
-    assert done.stderr == "Error: the run was not done after 1s; it goes on.\n"
+    assert done.stderr == "Error: the run was not done after 1s; it goes on. Follow it again.\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -384,7 +384,7 @@ def test_ctrl_c_ends_the_look_and_says_that_the_run_goes_on(kubectl: Kubectl, nu
 
 
 @pytest.mark.parametrize("given", ["soon", "1x", ""])
-def test_a_time_that_is_none_is_refused(kubectl: Kubectl, given: str) -> None:
+def test_a_time_that_is_not_valid_is_rejected(kubectl: Kubectl, given: str) -> None:
     done = kubectl.follow("run1", f"--timeout={given}")
     assert done.returncode == 2 and "expected seconds, or as in 90s, 15m, 1h30m" in done.stderr
 

@@ -40,9 +40,9 @@ NO_TASK = "task 'arc_eazy' is unknown to lm-eval, to this image and to --include
         (ended(0, "all is well"), ended(2, NO_TASK), 2, NO_TASK, "eval-check"),
         (ended(2, PROBLEMS), ended(0, "all is well"), 2, PROBLEMS, "preflight"),
         (ended(2, PROBLEMS), ended(2, NO_TASK), 2, f"{PROBLEMS} {NO_TASK}", "preflight"),
-        (ended(75, "it was away."), ended(2, NO_TASK), 2, f"{NO_TASK} it was away.", "eval-check"),
+        (ended(75, "no answer."), ended(2, NO_TASK), 2, f"{NO_TASK} no answer.", "eval-check"),
         (ended(0, "all is well"), ended(137, "", "OOMKilled"), 137,
-         "its memory ran out, and the kernel killed it.", "eval-check"),
+         "it ran out of memory, and the kernel killed it.", "eval-check"),
     ],
 )  # fmt: skip
 def test_what_either_container_of_preflight_refuses_is_shown(
@@ -72,7 +72,7 @@ def test_a_check_whose_image_is_missing_is_what_preflight_waits_for() -> None:
     assert (states(run)["preflight"], run.stages[0].reason) == ("pending", "ImagePullBackOff")
 
 
-def test_a_preflight_that_never_starts_ends_with_helm_and_tells_why() -> None:
+def test_a_preflight_that_never_starts_ends_with_helm_and_reports_why() -> None:
     cluster = hooks().job("preflight", 1).pod(1, {"waiting": {"reason": "InvalidImageName", "message": "no"}})
     assert cluster.read().exit_code is None
     cluster.said.helm = "failed"
@@ -127,7 +127,7 @@ def test_when_helm_gave_up_the_running_stage_goes_on_and_no_other_starts() -> No
     cluster.said.helm = "failed"
     run = cluster.read()
     assert (run.state, run.exit_code) == ("running", None)
-    assert run.notes == ["helm gave up: what runs goes on alone, no later stage will start"]
+    assert run.notes == ["helm gave up: the running stage continues, no later stage will start"]
     cluster = hooks().done("download", 1).trainjob(12).done("train", 13)
     cluster.said.helm = "failed"
     run = cluster.read()
@@ -140,7 +140,7 @@ def test_a_helm_that_was_killed_is_missed_and_then_taken_for_gone() -> None:
     cluster = hooks().done("download", 1)
     cluster.said.helm = "pending-install"
     assert cluster.read(15).stages[1].message == "for helm to start it"
-    late = "for helm to start it, for 1m00s now: does its client still run?"
+    late = "for helm to start it, for 1m00s now. Check that its client still runs."
     assert cluster.read(71).stages[1].message == late
     run = cluster.read(400)
     assert (run.state, run.exit_code) == ("stopped", 2)

@@ -29,20 +29,20 @@ def test_quoted_values_are_read_back(value: str) -> None:
     assert found and found.fields["seen"] == value.replace("\n", " ")
 
 
-def test_an_address_with_slashes_and_digits_is_no_count() -> None:
+def test_an_address_with_slashes_and_digits_is_not_a_count() -> None:
     found = parse(logged("download", "fetching", uri="pvc://1/2", files=9))
     assert found and found.total is None
 
 
 def test_a_total_of_many_digits_is_read() -> None:
-    found = parse(logged("download", "bringing the model", MB="1.2e+06/5.4e+06"))
+    found = parse(logged("download", "copying the model", MB="1.2e+06/5.4e+06"))
     assert found and found.share == pytest.approx(0.222, abs=0.001)
 
 
 @pytest.mark.parametrize(
     "line", ["", "Error: no row is left", "Traceback (most recent call last):", "a b=1/2"]
 )
-def test_what_is_no_event_is_left_alone(line: str) -> None:
+def test_a_line_that_is_not_an_event_is_ignored(line: str) -> None:
     assert parse(line) is None
 
 
@@ -57,5 +57,5 @@ def test_work_that_is_counted_goes_before_what_is_said_beside_it() -> None:
 def test_already_done_is_known_by_the_last_event() -> None:
     again = logged("eval", "already done", run="r", status="done", message="held-out loss 4.058 before")
     assert said_already_done([again])
-    assert not said_already_done([again, logged("eval", "result damaged, working again", seen="x")])
+    assert not said_already_done([again, logged("eval", "result damaged, running again", seen="x")])
     assert not said_already_done([])

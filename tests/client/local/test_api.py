@@ -85,7 +85,7 @@ def test_a_run_that_fails_raises_with_the_stage_s_exit_code(tiny: Path, tmp_path
     [
         (
             "parameters={'learning_rat': 1}",
-            "'learning_rat' is not a parameter of training. Near: learning_rate",
+            "'learning_rat' is not a parameter of training. Similar names: learning_rate",
         ),
         ("parameters={'model_path': 'x'}", "'model_path' is not a parameter of training"),
         ("method='lora'", "method"),

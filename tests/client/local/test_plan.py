@@ -128,7 +128,7 @@ def test_gpus_that_are_not_here_are_a_sentence(tmp_path: Path) -> None:
     assert "--set train.gpus=" in done.stderr
 
 
-def test_several_nodes_are_refused_with_the_way_out(tmp_path: Path) -> None:
+def test_several_nodes_are_rejected_with_how_to_fix_it(tmp_path: Path) -> None:
     two = "data.uri=hf://a/b,train.nodes=2,workspace.accessModes={ReadWriteMany}"
     done = call(OSFT, "run", "one", "--local", *CPU, "--set", two, "--workspace", tmp_path)
     assert done.returncode == 2

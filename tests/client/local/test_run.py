@@ -107,7 +107,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, registry: str) -> Story:
 
 def test_ctrl_c_stops_the_stage_and_says_how_to_go_on(story: Story) -> None:
     assert story.codes["ctrl-c"] == 130
-    assert "stopped in train. The same command goes on from there" in story.outputs["ctrl-c"]
+    assert "stopped in train. The same command continues from there" in story.outputs["ctrl-c"]
     assert story.left["ctrl-c"] == []
 
 
@@ -124,7 +124,7 @@ def test_the_next_call_goes_on_after_a_kill(story: Story) -> None:
     assert re.findall(r" (\w+) already done ", story.outputs["registry away"]) == ["download", "train"]
 
 
-def test_a_registry_that_is_away_is_tried_again_as_often_as_the_job_says(story: Story) -> None:
+def test_an_unavailable_registry_is_retried_as_often_as_the_job_says(story: Story) -> None:
     output = story.outputs["registry away"]
     assert story.codes["registry away"] == 75
     assert "register ended with code 75; attempt 2 of 2" in output

@@ -74,7 +74,7 @@ def test_results_of_an_older_version_are_named_and_the_rest_is_shown(workspace: 
     del found["summary"]
     path.write_text(json.dumps({**found, "schema": "osft-pipeline/eval-results/v1"}))
     text = shown(workspace)
-    assert "Its evaluation is of another version: run it again to see its figures here." in text
+    assert "Its results.json is of another version. Run the evaluation again to see its figures here." in text
     assert "What was kept" not in text
     assert URL in text
 
