@@ -200,7 +200,7 @@ ROWS = [
     table("batch.arrow", FILLS),
     table("file.arrow", FILLS),
     table("repeated.arrow", UNPACKS),
-    table("lies.arrow", "is not a whole Arrow file"),
+    table("lies.arrow", "is not a complete Arrow file"),
     # packed files
     data("bomb.jsonl.gz", packed(gzip.open, b'{"a":"', 1025), UNPACKS),
     data("field.csv.xz", packed(lzma.open, b'prompt,completion\n"', 60), "more than 4 Mi characters"),

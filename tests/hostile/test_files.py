@@ -33,14 +33,14 @@ from tests.support.hub import Repo
 OUT, CLOSED = "leads? out of|is a link to", "expected only files that its record.json names"
 ADDRESSES = [
     address("pvc://claim//etc/passwd", "pvc://claim//etc/passwd.*nothing between two slashes"),
-    address("pvc://claim/../rows.jsonl", r"pvc://claim/\.\./rows.jsonl has '\.\.' in it"),
-    address("pvc://claim/../rows.jsonl?", r"pvc://claim/\.\./rows.jsonl has '\.\.' in it"),
-    address("pvc://claim/?/../../rows.jsonl", r"has '\.\.' in it"),
+    address("pvc://claim/../rows.jsonl", r"pvc://claim/\.\./rows.jsonl contains '\.\.'"),
+    address("pvc://claim/../rows.jsonl?", r"pvc://claim/\.\./rows.jsonl contains '\.\.'"),
+    address("pvc://claim/?/../../rows.jsonl", r"contains '\.\.'"),
     address("pvc://claim/out/rows.jsonl", "pvc://claim/out/rows.jsonl points outside its claim"),
-    address("pvc://claim/out/rows.jsonl", "pvc://claim/out/rows.jsonl leads out of", key="data.evalUri"),
-    address("pvc://claim/?/../../rows.jsonl", r"has '\.\.' in it", key="data.evalUri"),
+    address("pvc://claim/out/rows.jsonl", "pvc://claim/out/rows.jsonl points outside", key="data.evalUri"),
+    address("pvc://claim/?/../../rows.jsonl", r"contains '\.\.'", key="data.evalUri"),
     address("pvc://claim//model", "pvc://claim//model.*nothing between two slashes", key="model.uri"),
-    address("pvc://claim/../model?", r"pvc://claim/\.\./model has '\.\.' in it", key="model.uri"),
+    address("pvc://claim/../model?", r"pvc://claim/\.\./model contains '\.\.'", key="model.uri"),
     address("pvc://claim/out/model", "pvc://claim/out/model points outside its claim", key="model.uri"),
     address("/proc/self/environ", "lies in /proc or /sys"),
 ]
@@ -53,7 +53,7 @@ LINKS = [
     changed("staged models that are a link out", download, move_out("../../cache/models/.staging"), OUT),
     changed("checkpoints that are a link", train, move_out("train/checkpoints"), "checkpoints is a link"),
     changed("eval's work that is a link", evaluate, move_out("eval/work"), "eval/work is a link, expected"),
-    changed("a model that is a link", register, move_out("train/model"), "not a file of its own"),
+    changed("a model that is a link", register, move_out("train/model"), "not a regular file"),
     changed("a file of a model that is a link", verify, move_out("train/model/config.json"), "but a link"),
 ]
 UNNAMED = [
@@ -151,7 +151,7 @@ SPECIAL = [
     ),
     changed("a pipe as results.json", register, instead(pipe, "eval/results.json"), "results.json is not a"),
     changed(
-        "a pipe as train.jsonl", train, instead(pipe, "download/train.jsonl"), "train.jsonl is not a file"
+        "a pipe as train.jsonl", train, instead(pipe, "download/train.jsonl"), "train.jsonl is not a regular file"
     ),
     changed(
         "a pipe among the checkpoints",

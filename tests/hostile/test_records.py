@@ -91,7 +91,7 @@ def nested(levels: int) -> Any:
 def detail(command: Any, stage: str, says: str, value: object, *way: str) -> Row:
     """Return a command over a run with a detail of a wrong type."""
     name = f"{'.'.join(way)} as {str(value)[:20]}, {command.__name__}"
-    return changed(name, command, record(stage, set_to(value, *way)), f"not a whole record .{says}")
+    return changed(name, command, record(stage, set_to(value, *way)), f"not a complete record .{says}")
 
 
 def lacks(command: Any, stage: str, *way: str) -> Row:

@@ -210,7 +210,7 @@ def test_a_changed_output_is_noticed(story: Story) -> None:
         damaged.write_bytes(before + b" ")
         process = start(story.args, story.env(), restricted=SANDBOX)
         assert process.stdout is not None
-        assert any("result damaged, working again" in line for line in process.stdout)
+        assert any("result damaged, running again" in line for line in process.stdout)
     finally:
         if process is not None:
             process.wait(timeout=400)
@@ -249,7 +249,7 @@ def test_a_damaged_predecessor_is_rejected(story: Story) -> None:
     finally:
         (folder / output["path"]).write_bytes(before)
     assert code == 2, printed
-    assert f"is damaged: {output['path']} has another sha256" in printed
+    assert f"is damaged: {output['path']} has a different sha256" in printed
 
 
 def test_a_workspace_that_is_not_mounted_is_named(story: Story, tmp_path: Path) -> None:

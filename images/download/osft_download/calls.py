@@ -7,7 +7,7 @@ templates write them with `tojson`, and JSON text would be quoted a second time.
 from typing import Any
 
 from osft_download.exact import parse_text
-from osft_download.rules import BadRow, keys, kind, shown
+from osft_download.rules import RejectedRow, keys, kind, shown
 
 Object = dict[str, Any]
 FUNCTION_CALL = "function_call"
@@ -17,30 +17,32 @@ def calls_of(where: str, value: Any) -> list[Object]:
     """Return the tool calls of a message; an empty list is the same as none.
 
     Raises:
-        BadRow: they are not a list, or one is not a call of a function with a name.
+        RejectedRow: they are not a list, or one is not a call of a function with a name.
     """
     if value is None or value == "":
         return []
     calls = unpacked(value)
     if not isinstance(calls, list):
-        raise BadRow("not-a-call", f"{where} has {kind(calls)} as tool_calls, expected a list")
+        raise RejectedRow("not-a-call", f"{where} has {kind(calls)} as tool_calls, expected a list")
     return [call_of(f"tool call {number} of {where}", call) for number, call in enumerate(calls, 1)]
 
 
 def call_of(where: str, call: Any) -> Object:
     """Return one call as {"type": ..., "function": {"name": ..., "arguments": {...}}}, other keys kept."""
     if not isinstance(call, dict):
-        raise BadRow("not-a-call", f"{where} is {kind(call)}, expected an object")
+        raise RejectedRow("not-a-call", f"{where} is {kind(call)}, expected an object")
     call = {key: value for key, value in call.items() if value is not None}
     if "function" not in call and "name" in call:
         moved = {key: call.pop(key) for key in ("name", "arguments") if key in call}
         call = {"type": "function", **call, "function": moved}
     function = call.get("function")
     if not isinstance(function, dict):
-        raise BadRow("not-a-call", f"{where} has no function (keys: {keys(call)}), expected one with a name")
+        raise RejectedRow(
+            "not-a-call", f"{where} has no function (keys: {keys(call)}), expected one with a name"
+        )
     name = function.get("name")
     if not isinstance(name, str) or not name:
-        raise BadRow("not-a-call", f"{where} has a function without a name (keys: {keys(function)})")
+        raise RejectedRow("not-a-call", f"{where} has a function without a name (keys: {keys(function)})")
     arguments = arguments_of(where, function.get("arguments"))
     return {**call, "function": {**function, "arguments": arguments}}
 
@@ -53,7 +55,9 @@ def arguments_of(where: str, value: Any) -> Object:
         return {}
     if not isinstance(value, dict):
         seen = "text that is not JSON" if isinstance(value, str) else kind(value)
-        raise BadRow("not-a-call", f"{where} has {seen} as arguments, expected an object or its JSON text")
+        raise RejectedRow(
+            "not-a-call", f"{where} has {seen} as arguments, expected an object or its JSON text"
+        )
     return value
 
 
@@ -61,23 +65,23 @@ def tools_of(value: Any) -> list[Object] | None:
     """Return the tools of a row; null, an empty list and empty text are the same as none.
 
     Raises:
-        BadRow: they are not a list of objects, nor the JSON text of one.
+        RejectedRow: they are not a list of objects, nor the JSON text of one.
     """
     tools = unpacked(value) if isinstance(value, str) and value.strip() else value or None
     if tools is None or tools == [] or (isinstance(tools, str) and not tools.strip()):
         return None
     if not isinstance(tools, list):
         seen = f"text ({shown(repr(tools))})" if isinstance(tools, str) else kind(tools)
-        raise BadRow("not-tools", f"tools are {seen}, expected a list of objects or its JSON text")
+        raise RejectedRow("not-tools", f"tools are {seen}, expected a list of objects or its JSON text")
     found = [unpacked(tool) for tool in tools]
     for number, tool in enumerate(found, 1):
         if not isinstance(tool, dict) or not tool:
-            raise BadRow("not-tools", f"tool {number} is {kind(tool)}, expected an object")
+            raise RejectedRow("not-tools", f"tool {number} is {kind(tool)}, expected an object")
     return tools if found == tools else found
 
 
 def functions_of(value: Any) -> list[Object] | None:
-    """Return OpenAI's `functions`, from before there were `tools`, as tools. Raises BadRow."""
+    """Return OpenAI's `functions`, from before there were `tools`, as tools. Raises RejectedRow."""
     found = tools_of(value)
     return found and [{"type": "function", "function": function} for function in found]
 
@@ -88,7 +92,7 @@ def unpacked(value: Any) -> Any:
         return value
     try:
         return parse_text(value)
-    except BadRow as error:
+    except RejectedRow as error:
         if error.rule == "too-deep":
             raise
         return value

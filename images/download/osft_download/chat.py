@@ -8,7 +8,7 @@ from typing import Any
 
 from osft_download.calls import FUNCTION_CALL, calls_of
 from osft_download.exact import parse_text
-from osft_download.rules import BadRow, keys, kind, shown
+from osft_download.rules import RejectedRow, keys, kind, shown
 
 Object = dict[str, Any]
 Notes = set[str]
@@ -48,12 +48,12 @@ def checked(messages: Any, notes: Notes, *, turns: bool = False) -> list[Object]
     `turns` says that they are ShareGPT's, whose speakers have names of their own.
 
     Raises:
-        BadRow: it cannot be trained on, with the number of the message, counted from 1.
+        RejectedRow: it cannot be trained on, with the number of the message, counted from 1.
     """
     if not isinstance(messages, list):
-        raise BadRow("not-a-list", f"messages are {kind(messages)}, expected a list")
+        raise RejectedRow("not-a-list", f"messages are {kind(messages)}, expected a list")
     if not messages:
-        raise BadRow("no-messages", "the list of messages is empty")
+        raise RejectedRow("no-messages", "the list of messages is empty")
     legacy = any(isinstance(item, dict) and item.get(FUNCTION_CALL) is not None for item in messages)
     result = [
         checked_message(number, as_message(item, notes) if turns or is_turn(item) else item, legacy, notes)
@@ -61,7 +61,9 @@ def checked(messages: Any, notes: Notes, *, turns: bool = False) -> list[Object]
     ]
     roles = [message["role"] for message in result]
     if not any(role in TAUGHT for role in roles):
-        raise BadRow("no-assistant", f"no assistant message among {', '.join(roles[:6])}: nothing to learn")
+        raise RejectedRow(
+            "no-assistant", f"no assistant message among {', '.join(roles[:6])}: nothing to learn"
+        )
     same = all(new is old for new, old in zip(result, messages, strict=True))
     return messages if same else result
 
@@ -69,7 +71,7 @@ def checked(messages: Any, notes: Notes, *, turns: bool = False) -> list[Object]
 def checked_message(number: int, message: Any, legacy: bool, notes: Notes) -> Object:
     """Check one message; `legacy` says that the chat calls functions as OpenAI's first form did."""
     if not isinstance(message, dict):
-        raise BadRow("not-a-message", f"message {number} is {kind(message)}, expected an object")
+        raise RejectedRow("not-a-message", f"message {number} is {kind(message)}, expected an object")
     new = {key: value for key, value in message.items() if value is not None}
     role = role_of(number, new, legacy, notes)
     new["role"] = role
@@ -79,11 +81,13 @@ def checked_message(number: int, message: Any, legacy: bool, notes: Notes) -> Ob
         notes.add(FUNCTION_CALL)
     if calls := calls_of(where, new.pop("tool_calls", None)):
         if role != "assistant":
-            raise BadRow("not-a-call", f"{where} has tool_calls, expected them in assistant messages only")
+            raise RejectedRow(
+                "not-a-call", f"{where} has tool_calls, expected them in assistant messages only"
+            )
         new["tool_calls"] = calls
     new["content"] = content_of(where, new)
     if role in ("user", *TAUGHT) and not calls and not new["content"].strip():
-        raise BadRow("empty-content", f"{where} is empty")
+        raise RejectedRow("empty-content", f"{where} is empty")
     check_marks(where, new)
     return message if new == message else in_order(new, message)
 
@@ -119,7 +123,7 @@ def spoken_call(message: Object, notes: Notes) -> Object:
     try:
         calls = parse_text(str(message.get("content")))
         calls = calls_of("", calls if isinstance(calls, list) else [calls])
-    except BadRow:
+    except RejectedRow:
         return message
     if not calls:
         return message
@@ -131,7 +135,7 @@ def role_of(number: int, message: Object, legacy: bool, notes: Notes) -> str:
     """Return the role under the name that templates know."""
     role = message.get("role")
     if role is None:
-        raise BadRow("not-a-message", f"message {number} has no role (keys: {keys(message)})")
+        raise RejectedRow("not-a-message", f"message {number} has no role (keys: {keys(message)})")
     if role == "developer":
         notes.add("developer")
         return "system"
@@ -139,7 +143,7 @@ def role_of(number: int, message: Object, legacy: bool, notes: Notes) -> str:
         return "tool"
     if role not in ROLES:
         said = f"role {shown(repr(role))}"
-        raise BadRow("unknown-role", f"message {number} has {said}, expected one of {', '.join(ROLES)}")
+        raise RejectedRow("unknown-role", f"message {number} has {said}, expected one of {', '.join(ROLES)}")
     return str(role)
 
 
@@ -152,7 +156,7 @@ def content_of(where: str, message: Object) -> str:
         return ""
     if not isinstance(content, list):
         seen = "no content" if content is None else f"{kind(content)} as content"
-        raise BadRow("no-content", f"{where} has {seen}, expected text")
+        raise RejectedRow("no-content", f"{where} has {seen}, expected text")
     return "".join(part_of(where, number, part) for number, part in enumerate(content, 1))
 
 
@@ -161,14 +165,16 @@ def part_of(where: str, number: int, part: Any) -> str:
     if isinstance(part, str):
         return part
     if not isinstance(part, dict):
-        raise BadRow("not-text", f"part {number} of {where} is {kind(part)}, expected a part that is text")
+        raise RejectedRow(
+            "not-text", f"part {number} of {where} is {kind(part)}, expected a part that is text"
+        )
     name = part.get("type", "text")
     if name not in TEXT_PARTS:
         said = f"of type {shown(repr(name))}"
-        raise BadRow("not-text", f"part {number} of {where} is {said}, expected text only")
+        raise RejectedRow("not-text", f"part {number} of {where} is {said}, expected text only")
     text = part.get("text")
     if not isinstance(text, str):
-        raise BadRow("not-text", f"part {number} of {where} has {kind(text)} as text, expected text")
+        raise RejectedRow("not-text", f"part {number} of {where} has {kind(text)} as text, expected text")
     return text
 
 
@@ -176,14 +182,14 @@ def check_marks(where: str, message: Object) -> None:
     """Check what a message says of itself: its weight, whether it is learned, its reasoning."""
     weight = message.get("weight", 1)
     if isinstance(weight, bool) or weight not in (0, 1):
-        raise BadRow("not-a-mask", f"{where} has weight {shown(repr(weight))}, expected 0 or 1")
+        raise RejectedRow("not-a-mask", f"{where} has weight {shown(repr(weight))}, expected 0 or 1")
     for name in FLAGS:
         if not isinstance(message.get(name, True), bool):
             said = shown(repr(message[name]))
-            raise BadRow("not-a-mask", f"{where} has {name} {said}, expected true or false")
+            raise RejectedRow("not-a-mask", f"{where} has {name} {said}, expected true or false")
     for name in REASONING:
         if not isinstance(message.get(name, ""), str):
-            raise BadRow("not-text", f"{where} has {kind(message[name])} as {name}, expected text")
+            raise RejectedRow("not-text", f"{where} has {kind(message[name])} as {name}, expected text")
 
 
 def with_system(messages: Any, text: Any) -> tuple[Any, bool]:

@@ -26,7 +26,7 @@ class ColumnNames(Json):
 
         found = super().convert(value, param, ctx)
         if not all(isinstance(item, str) for item in found.values()):
-            self.fail(f"{value!r} is no map of texts, expected like {self.example}.", param, ctx)
+            self.fail(f"{value!r} is not a map of texts, expected like {self.example}.", param, ctx)
         if unknown := sorted(set(found) - set(COLUMNS)):
             self.fail(f"unknown column {', '.join(unknown)}, expected {', '.join(COLUMNS)}", param, ctx)
         if empty := [name for name, column in found.items() if not column.strip()]:
@@ -41,7 +41,7 @@ class ColumnNames(Json):
 
 
 def option(name: str, env: str, **more: Any) -> Callable[[Command], Command]:
-    """An option with its environment name and default in `--help`."""
+    """Return an option with its environment name and default in `--help`."""
     return click.option(name, envvar=env, show_envvar=True, show_default=True, **more)
 
 
@@ -53,14 +53,14 @@ def option(name: str, env: str, **more: Any) -> Callable[[Command], Command]:
     "--uri",
     "OSFT_DATA_URI",
     multiple=True,
-    help="Rows to train on; give it several times to join sources: "
+    help="Rows to train on; repeat the option to join several sources: "
     "hf://org/name[:config][@revision], s3://bucket/key, https://..., pvc://claim/path, an absolute path.",
 )
 @option(
     "--eval-uri",
     "OSFT_DATA_EVAL_URI",
     multiple=True,
-    help="Rows to evaluate on; then every other row trains.",
+    help="Rows to evaluate on; then all rows of --uri are used for training.",
 )
 @option("--config", "OSFT_DATA_CONFIG", default="", help="Config of a hub dataset.")
 @option("--revision", "OSFT_DATA_REVISION", default="", help="Branch, tag or commit of a hub dataset.")
@@ -90,14 +90,14 @@ def option(name: str, env: str, **more: Any) -> Callable[[Command], Command]:
     "OSFT_DATA_TRAIN_FRACTION",
     type=Number(0, 1, min_open=True),
     default=0.9,
-    help="Share of the rows that trains; 1 holds nothing out.",
+    help="Share of the rows to train on; the others are held out. 1: hold none out.",
 )
 @option(
     "--subset",
     "OSFT_DATA_SUBSET",
     type=click.IntRange(0),
     default=0,
-    help="Rows to use, drawn with the seed; 0 uses all.",
+    help="Number of rows to use, selected with the seed. 0: all.",
 )
 @option(
     "--shuffle/--no-shuffle",
@@ -105,74 +105,74 @@ def option(name: str, env: str, **more: Any) -> Callable[[Command], Command]:
     default=True,
     help="Shuffle with the seed. Without it the last rows are held out.",
 )
-@option("--seed", "OSFT_DATA_SEED", type=int, default=42, help="Seed of shuffle and subset.")
+@option("--seed", "OSFT_DATA_SEED", type=int, default=42, help="Seed of --shuffle and --subset.")
 @option(
     "--on-invalid",
     "OSFT_DATA_ON_INVALID",
     type=click.Choice(["fail", "drop"]),
     default="fail",
-    help="What to do with rejected rows. fail: read all rows, list up to 10,000 of those that are rejected, "
-    "count the rest, and end with an error. drop: list all and leave them out.",
+    help="What to do with rejected rows. fail: read all rows, list up to 10,000 rejected ones, count the "
+    "rest, and end with an error. drop: list all and continue without them.",
 )
 @option(
     "--max-invalid",
     "OSFT_DATA_MAX_INVALID",
     type=click.IntRange(0),
     default=1000,
-    help="Rejected rows that --on-invalid drop may leave out; one more stops reading with an error. 0: no "
-    "limit.",
+    help="Largest number of rejected rows with --on-invalid drop; one more ends the stage with an error. 0: "
+    "no limit.",
 )
 @option(
     "--overlap",
     "OSFT_DATA_OVERLAP",
     type=click.Choice(["drop", "warn", "fail"]),
     default="drop",
-    help="Held-out rows that are also among the rows to train on: keep them to train on only, keep both and "
-    "report them, or end the stage.",
+    help="Held-out rows that are also among the rows to train on. drop: use them for training only. warn: "
+    "keep both and report the number. fail: end with an error.",
 )
 @option(
     "--system-role",
     "OSFT_DATA_SYSTEM_ROLE",
     type=click.Choice(["keep", "merge"]),
     default="keep",
-    help="System messages that the model's chat template refuses: reject the row, or merge them into the "
-    "first message of the user.",
+    help="System messages that the model's chat template does not accept. keep: reject the row. merge: move "
+    "the message into the first user message.",
 )
 @option(
     "--unmask-messages/--no-unmask-messages",
     "OSFT_DATA_UNMASK_MESSAGES",
     default=False,
-    help="Learn from every message but the system's, not only from the assistant's.",
+    help="Learn from all messages except the system's, not only from the assistant's.",
 )
 @option(
     "--pretraining/--no-pretraining",
     "OSFT_DATA_PRETRAINING",
     default=None,
-    help="Whether training wants documents, to learn as plain text; other rows then end the stage.",
+    help="Expect documents, to train on as plain text; the stage fails on other rows.",
 )
 @option(
     "--min-tokens",
     "OSFT_DATA_MIN_TOKENS",
     type=click.IntRange(0),
     default=20,
-    help="Chats of fewer tokens are not trained on; 0 keeps all. 20 is training_hub's limit.",
+    help="Chats of fewer tokens are dropped. 0: none. 20 is training_hub's limit.",
 )
 @option(
     "--max-seq-len",
     "OSFT_DATA_MAX_SEQ_LEN",
     type=click.IntRange(0),
     default=8192,
-    help="Rows of this many tokens or more are not trained on; 0 keeps all.",
+    help="Rows of this many tokens or more are dropped. 0: none.",
 )
 @option(
     "--show-rows",
     "OSFT_DATA_SHOW_ROWS",
     type=click.IntRange(0, 3),
     default=0,
-    help="Print this many rows to train on as the model reads them, what it learns in [[ ]].",
+    help="Print this many rows to train on as the model reads them, with the learned text in [[ ]].",
 )
 @option(
-    "--s3-endpoint", "OSFT_DATA_S3_ENDPOINT", default="", help="URL of a server that speaks S3; empty is AWS."
+    "--s3-endpoint", "OSFT_DATA_S3_ENDPOINT", default="", help="URL of an S3-compatible server. Empty: AWS."
 )
 @option("--s3-region", "OSFT_DATA_S3_REGION", default="", help="Region of the bucket.")
 @option(
@@ -180,7 +180,7 @@ def option(name: str, env: str, **more: Any) -> Callable[[Command], Command]:
     "OSFT_DATA_TIMEOUT_SECONDS",
     type=Number(1),
     default=60.0,
-    help="Longest silence of a server.",
+    help="Longest time without data from a server.",
 )
 @option(
     "--model-uri",
@@ -202,13 +202,13 @@ def option(name: str, env: str, **more: Any) -> Callable[[Command], Command]:
     help="Accept a tokenizer with more tokens than the model has embeddings; training adds the missing rows.",
 )
 def main(workspace: Path, run_id: str, check: bool, run_overwrite: bool, **given: Any) -> None:
-    """Check every row, split them once, and bring the base model.
+    """Check every row, split the rows once, and store the base model in the cache.
 
     \b
-    Leaves train.jsonl, eval.jsonl and rejected.jsonl in <workspace>/runs/<run id>/download
-    and the model in <workspace>/cache/models. Secrets come from the environment only:
+    Writes train.jsonl, eval.jsonl and rejected.jsonl to <workspace>/runs/<run id>/download
+    and the model to <workspace>/cache/models. Secrets are read only from the environment:
     HF_TOKEN, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN. HF_ENDPOINT
-    names another hub.
+    sets another hub.
     """
     from osft_download.published import shown
     from osft_download.seen import contents
@@ -232,7 +232,7 @@ def main(workspace: Path, run_id: str, check: bool, run_overwrite: bool, **given
 
     def body(run: Run) -> Outcome:
         for sentence in idle:
-            run.event("an option changes nothing", seen=sentence)
+            run.event("an option has no effect", seen=sentence)
         return download(run, options)
 
     record = run_stage(

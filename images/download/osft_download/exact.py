@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from osft_download.marks import holds_more
-from osft_download.rules import BadRow
+from osft_download.rules import RejectedRow
 
 DEEPEST = 100  # lists and objects within each other; chats with tools need some 20
 MOST_VALUES = 1 << 20  # of a row; two bytes of text become an object of 64 bytes
@@ -24,8 +24,8 @@ def parse(text: bytes) -> Any:
     """Parse one JSON value.
 
     Raises:
-        BadRow: it is not JSON, not UTF-8, nested too deep, holds too many values, or a number beyond what a
-            float can hold.
+        RejectedRow: it is not JSON, not UTF-8, nested too deep, holds too many values, or a number beyond
+            what a float can hold.
     """
     if holds_more(text, MOST_VALUES):
         raise too_many()
@@ -64,25 +64,27 @@ def depth(text: bytes) -> int:
     return deepest
 
 
-def too_deep() -> BadRow:
+def too_deep() -> RejectedRow:
     """Return the rejection of a row that nests too deep."""
-    return BadRow("too-deep", f"lists and objects are nested more than {DEEPEST} deep")
+    return RejectedRow("too-deep", f"lists and objects are nested more than {DEEPEST} deep")
 
 
-def too_many() -> BadRow:
+def too_many() -> RejectedRow:
     """Return the rejection of a row whose values would fill memory."""
-    return BadRow("too-long", f"it holds more than {MOST_VALUES:,} values (numbers, texts, lists, objects)")
+    return RejectedRow(
+        "too-long", f"it holds more than {MOST_VALUES:,} values (numbers, texts, lists, objects)"
+    )
 
 
-def not_json(text: bytes, error: orjson.JSONDecodeError) -> BadRow:
+def not_json(text: bytes, error: orjson.JSONDecodeError) -> RejectedRow:
     """Return why a text is not JSON; orjson reports wrong bytes like wrong characters."""
     try:
         text.decode()
     except UnicodeDecodeError as wrong:
-        return BadRow("not-utf8", f"not UTF-8 at byte {wrong.start + 1}: convert the file to UTF-8")
+        return RejectedRow("not-utf8", f"not UTF-8 at byte {wrong.start + 1}: convert the file to UTF-8")
     what = error.msg.split(": line", 1)[0]
     if number := NOT_A_NUMBER.match(text, error.pos):
         what = f"{number[0].decode()} has no place in JSON"
     if what == "unexpected end of data":
         what += " (a row is one line)"
-    return BadRow("not-json", f"not JSON at column {error.pos + 1}: {what}")
+    return RejectedRow("not-json", f"not JSON at column {error.pos + 1}: {what}")

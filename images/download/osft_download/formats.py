@@ -10,7 +10,7 @@ from typing import Any
 from osft_download.calls import FUNCTION_CALL, functions_of, tools_of
 from osft_download.chat import Notes, checked, with_system
 from osft_download.exact import parse_text
-from osft_download.rules import BadRow, check_text, check_tokens, keys, kind, shown
+from osft_download.rules import RejectedRow, check_text, check_tokens, keys, kind, shown
 
 Columns = Mapping[str, str]
 Object = dict[str, Any]
@@ -59,7 +59,7 @@ def as_chat(
     first, given = next(iter(sources.items()))
     read = {*sources, columns["tools"], "functions", "unmask"}
     if not isinstance(row.get("unmask"), bool | None):
-        raise BadRow("not-a-mask", f"unmask is {kind(row['unmask'])}, expected true or false")
+        raise RejectedRow("not-a-mask", f"unmask is {kind(row['unmask'])}, expected true or false")
     system = columns["system"]
     messages, system_read = with_system(given, row.get(system))
     if system_read:
@@ -81,7 +81,7 @@ def tools_changes(row: Object, column: str, notes: Notes) -> Changes:
     """Return what must change for `tools` to be a list of objects, or not there at all.
 
     Raises:
-        BadRow: they are something else.
+        RejectedRow: they are something else.
     """
     changes: Changes = {}
     tools = tools_of(row.get(column))
@@ -172,7 +172,7 @@ def joined(prompt: Any, extra: Any) -> Any:
     """Return an instruction and its input: a blank line between them, and nothing for an empty one.
 
     Raises:
-        BadRow: the input is not text.
+        RejectedRow: the input is not text.
     """
     if extra is None or (isinstance(extra, str) and not extra.strip()):
         return prompt
@@ -185,7 +185,7 @@ def decoded(value: Any) -> Any:
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             return parse_text(value)
-        except BadRow:
+        except RejectedRow:
             return value
     return value
 
@@ -210,11 +210,11 @@ def format_of(row: Any, wanted: str, columns: Columns) -> str:
     """Return the name of the row's format.
 
     Raises:
-        BadRow: it is not an object, or does not have the columns of the wanted format, or of any.
+        RejectedRow: it is not an object, or does not have the columns of the wanted format, or of any.
         Undecided: it could be token ids or something else.
     """
     if not isinstance(row, dict):
-        raise BadRow("not-an-object", f"the row is {kind(row)}, expected a JSON object")
+        raise RejectedRow("not-an-object", f"the row is {kind(row)}, expected a JSON object")
     asked_for = FORMATS if wanted == "auto" else (wanted,)
     found = [name for name in asked_for if all(columns[column] in row for column in FORMATS[name].columns)]
     if len(found) > 1 and "processed" in found and None not in (row[columns[name]] for name in TOKENS):
@@ -224,12 +224,12 @@ def format_of(row: Any, wanted: str, columns: Columns) -> str:
     *others, last = (" and ".join(columns[column] for column in FORMATS[name].columns) for name in asked_for)
     expected = f"{', '.join(others)} or {last}" if others else last
     if inside := [key for key, value in row.items() if is_rows(value)]:
-        raise BadRow(
+        raise RejectedRow(
             "rows-inside",
             f"this is one JSON object with lists of objects under {', '.join(map(shown, inside[:4]))}, "
             f"expected one row with {expected}",
         )
-    raise BadRow("unknown-format", f"the row has the keys {keys(row)}, expected {expected}")
+    raise RejectedRow("unknown-format", f"the row has the keys {keys(row)}, expected {expected}")
 
 
 def is_rows(value: Any) -> bool:

@@ -150,7 +150,7 @@ class Repo:
                     raise
                 raise known from error
 
-        return net.patiently(self.run, once)
+        return net.with_retries(self.run, once)
 
     def translate(self, error: Exception) -> StageError | None:
         """Return the sentence for an error of the client, by its type."""

@@ -159,7 +159,7 @@ def check_length(where: str, came: int, announced: int | None) -> None:
     )
 
 
-def patiently(run: Run, call: Callable[[], T]) -> T:
+def with_retries(run: Run, call: Callable[[], T]) -> T:
     """Call with retries: at most `TRIES` calls to an unavailable server; any other error ends at once."""
     for attempt in range(TRIES - 1):
         try:

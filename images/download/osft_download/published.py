@@ -7,16 +7,16 @@ from typing import Any
 
 from osft_download.prepared import EVAL, OVERLAP, TRAIN, Prepared, Sets, chosen
 from osft_download.rows import Intake
-from osft_download.rules import BadRow
+from osft_download.rules import RejectedRow
 from osft_rows.encoder import LONG, SHORT, SILENT
 from osft_rows.left_out import in_words
 from osft_workspace import Run, UserError, printable
 from osft_workspace.text import counted
 
 REMEDIES = {
-    SHORT: "give longer rows or lower data.minTokens",
-    LONG: "raise train.maxSequenceLength with train.maxTokensPerGpu, or give shorter rows",
-    SILENT: "give rows with an answer that is learned (weight, train) and that the chat template writes",
+    SHORT: "use longer rows or lower data.minTokens",
+    LONG: "raise train.maxSequenceLength with train.maxTokensPerGpu, or use shorter rows",
+    SILENT: "use rows with an answer that is learned (weight, train) and that the chat template writes",
 }
 LONGEST_LINE = 2000
 """Characters of a line that is shown of a row."""
@@ -75,7 +75,7 @@ class Rows:
             return
         for number, (place, row) in enumerate(self.sets.rows()):
             if entry := reasons.get(number):
-                self.intake.reject(BadRow(entry["rule"], entry["reason"]), place.file, place.line, row)
+                self.intake.reject(RejectedRow(entry["rule"], entry["reason"]), place.file, place.line, row)
 
     def count(self) -> None:
         """Count what became of every row."""
@@ -90,7 +90,7 @@ class Rows:
         }
 
     def empty_sets(self) -> bool:
-        """Whether rejections leave one of the sets without any row."""
+        """Return whether rejections leave one of the sets without any row."""
         usable = len(self.prepared.states) - self.prepared.count("rejected")
         border = len(self.sets.order)
         of_eval = self.prepared.states[border:]
@@ -109,17 +109,17 @@ class Rows:
         return {state: (count, reason) for state, (count, reason) in found.items() if count}
 
     def places(self, state: str) -> str:
-        """Where the first rows of a state came from, for a sentence."""
+        """Return where the first rows of a state came from, for a sentence."""
         return self.place_of(self.prepared.first(state))
 
     def place_of(self, numbers: Sequence[int]) -> str:
-        """Where rows came from, by their numbers in `Sets.rows`."""
+        """Return where rows came from, by their numbers in `Sets.rows`."""
         rows = islice(self.sets.rows(), max(numbers) + 1) if numbers else iter(())
         found = [place for number, (place, _) in enumerate(rows) if number in numbers]
         return ", ".join(f"{printable(place.file)} line {place.line}" for place in found)
 
     def check_left(self) -> None:
-        """Raises UserError when no row is left to train on."""
+        """Raise UserError when no row is left to train on."""
         if self.counts["train"]:
             return
         reasons = ", ".join(
@@ -130,7 +130,7 @@ class Rows:
         raise UserError(f"no row is left to train on: of {total} {reasons}. To fix it, {remedies}.")
 
     def check_overlap(self) -> None:
-        """Raises UserError when both sets share rows and may not, or nothing else was to be held out."""
+        """Raise UserError when both sets share rows and may not, or nothing else was to be held out."""
         both = self.prepared.facts["rows_overlap"]
         if both and self.sets.overlap == "fail":
             raise UserError(
@@ -146,7 +146,7 @@ class Rows:
                 "to hold some out."
             )
 
-    def tell(self, fraction: float) -> None:
+    def report(self, fraction: float) -> None:
         """Log what is trained on and what is not; `fraction` is the share that trains."""
         facts = self.prepared.facts
         both = facts["rows_overlap"]
@@ -196,7 +196,7 @@ class Rows:
             )
 
     def why_none_held_out(self, fraction: float) -> str:
-        """Why no rows are held out, as half a sentence; empty where some are."""
+        """Return why no rows are held out, as half a sentence; empty where some are."""
         if self.counts["eval"]:
             return ""
         if self.sets.held_out is None and fraction >= 1:
@@ -206,7 +206,7 @@ class Rows:
         return "all rows are equal, token by token, and equal rows are kept on one side (data.overlap)"
 
     def message(self) -> str:
-        """The rows in half a sentence."""
+        """Return the rows in half a sentence."""
         found = [
             f"{counted(self.counts['train'], 'row')} to train on",
             f"{self.counts['eval']:,} held out",

@@ -10,7 +10,7 @@ from osft_download.chat import CHOICES
 from osft_download.formats import FORMATS, Columns, Undecided, format_of
 from osft_download.meter import Meter
 from osft_download.readers import Row, bounded, read_rows
-from osft_download.rules import BadRow, shown
+from osft_download.rules import RejectedRow, shown
 from osft_download.sources import Fetched
 from osft_download.spool import Place, Spool
 from osft_download.written import count_unread, line_of, shares
@@ -99,7 +99,7 @@ class Intake:
         place, raw, value = row
         self.read += 1
         try:
-            if isinstance(value, BadRow):
+            if isinstance(value, RejectedRow):
                 raise value
             if self.missing and isinstance(value, dict):
                 self.missing = {name: column for name, column in self.missing.items() if column not in value}
@@ -109,7 +109,7 @@ class Intake:
             self.agree(FORMATS[form].result)
             line = raw if raw is not None and converted.row is value and b"\n" not in raw else None
             line = line if line is not None else line_of(converted)
-        except BadRow as error:
+        except RejectedRow as error:
             self.reject(error, name, place, raw if raw is not None else value)
             return
         except OtherKind as error:
@@ -144,7 +144,7 @@ class Intake:
                 raise OtherKind(result)
             raise Undecided(f"the row would train as {result}, the rows before it as {self.result}")
 
-    def reject(self, error: BadRow, name: str, place: int, row: object) -> None:
+    def reject(self, error: RejectedRow, name: str, place: int, row: object) -> None:
         """List a rejected row; where such rows are dropped, give up when there are too many.
 
         Where one of them ends the run, all rows are read, so that everything to correct is known at once.

@@ -39,7 +39,7 @@ MASKED = -100
 LONGEST_SHOWN = 40  # characters of a text from outside in a sentence
 
 
-class BadRow(Exception):
+class RejectedRow(Exception):
     """A row that breaks a rule."""
 
     def __init__(self, rule: str, reason: str) -> None:
@@ -52,19 +52,19 @@ def check_tokens(input_ids: Any, labels: Any) -> None:
     """Check a row that is token ids already.
 
     Raises:
-        BadRow: something in it is not a token id, or there is nothing to learn.
+        RejectedRow: something in it is not a token id, or there is nothing to learn.
     """
     for name, ids, least in (("input_ids", input_ids, 0), ("labels", labels, MASKED)):
         if not isinstance(ids, list) or not ids:
-            raise BadRow("not-token-ids", f"{name} are {kind(ids)}, expected a list of token ids")
+            raise RejectedRow("not-token-ids", f"{name} are {kind(ids)}, expected a list of token ids")
         if not all(type(token) is int and (token >= 0 or token == least) for token in ids):
-            raise BadRow("not-token-ids", f"{name} hold something that is not a token id")
+            raise RejectedRow("not-token-ids", f"{name} hold something that is not a token id")
     if len(input_ids) != len(labels):
-        raise BadRow("lengths-differ", f"{len(input_ids)} input_ids and {len(labels)} labels")
+        raise RejectedRow("lengths-differ", f"{len(input_ids)} input_ids and {len(labels)} labels")
     if all(label == MASKED for label in labels):
-        raise BadRow("nothing-to-learn", f"every label is {MASKED}: nothing to learn")
+        raise RejectedRow("nothing-to-learn", f"every label is {MASKED}: nothing to learn")
     if shifted(input_ids, labels):
-        raise BadRow(
+        raise RejectedRow(
             "shifted-labels",
             "each label is the id of the next token, expected that of its own: training shifts labels itself",
         )
@@ -78,11 +78,11 @@ def shifted(input_ids: list[int], labels: list[int]) -> bool:
 
 
 def check_text(name: str, text: Any) -> None:
-    """Check that a text is there. Raises BadRow."""
+    """Check that a text is there. Raises RejectedRow."""
     if not isinstance(text, str):
-        raise BadRow("no-text", f"{name} is {kind(text)}, expected text")
+        raise RejectedRow("no-text", f"{name} is {kind(text)}, expected text")
     if not text.strip():
-        raise BadRow("no-text", f"{name} is empty")
+        raise RejectedRow("no-text", f"{name} is empty")
 
 
 def kind(value: Any) -> str:

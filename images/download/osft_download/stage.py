@@ -55,7 +55,7 @@ class Options:
         return cls(settings=sources.Settings(**settings), **{**own, **addresses(given)})
 
     def encoding(self, folder: Path) -> Settings:
-        """How rows become tokens with the tokenizer in a folder."""
+        """Return how rows become tokens with the tokenizer in a folder."""
         vocabulary = small_files.vocabulary(folder)
         return Settings(
             model=str(folder),
@@ -114,11 +114,11 @@ def download(run: Run, options: Options) -> Outcome:
             check_apart(train_told, eval_told)
             published.check_kind(intake.result, options.pretraining)
             sets = sets_of(run, options, train_rows, eval_rows if options.eval_uri else None)
-            settings = options.encoding(small_files.bring(run, plan, work / "tokenizer"))
+            settings = options.encoding(small_files.fetch(run, plan, work / "tokenizer"))
             prepared = prepare(run, sets, settings)
             rows = published.Rows(run, intake, sets, prepared)
             rows.publish()
-            rows.tell(options.train_fraction)
+            rows.report(options.train_fraction)
         base = staging.stage(run, plan)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -126,9 +126,9 @@ def download(run: Run, options: Options) -> Outcome:
 
 
 def sets_of(run: Run, options: Options, train: Spool, held_out: Spool | None) -> Sets:
-    """The rows that are used, in their final order, and how they are to be split."""
+    """Return the rows that are used, in their final order, and how they are to be split."""
     if held_out and options.train_fraction < 1:
-        run.choice("train_fraction", 1, "an evaluation set is given, so every row trains")
+        run.choice("train_fraction", 1, "an evaluation set is given, so every row is used for training")
     return Sets(
         train=train,
         order=split.pick(train.offsets, options.subset, shuffle=options.shuffle, seed=options.seed),
@@ -154,7 +154,7 @@ def gather(
 
 
 def manifest(fetched: sources.Fetched) -> dict[str, Any]:
-    """What a source was, byte for byte."""
+    """Return what a source was, byte for byte."""
     files = [
         {"name": file.name, "bytes": file.path.stat().st_size, "sha256": sha256_file(file.path)}
         for file in fetched.files
@@ -193,7 +193,7 @@ def outcome(
     told: list[dict[str, Any]],
     base: staging.Base,
 ) -> Outcome:
-    """The record's part of the stage."""
+    """Return the record's part of the stage."""
     path = base.path.relative_to(run.workspace.root).as_posix()
     tokens = rows.prepared.folder.relative_to(run.workspace.root).as_posix()
     counts = rows.counts

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from osft_download.formats import Converted
-from osft_download.rules import BadRow, shown
+from osft_download.rules import RejectedRow, shown
 
 Object = dict[str, Any]
 KNOWN = frozenset(
@@ -29,7 +29,7 @@ def line_of(converted: Converted) -> bytes:
     is left out.
 
     Raises:
-        BadRow: it is in a column that is read.
+        RejectedRow: it is in a column that is read.
     """
     try:
         return orjson.dumps(converted.row)
@@ -46,7 +46,7 @@ def line_of(converted: Converted) -> bytes:
     try:
         return orjson.dumps(row)
     except TypeError as error:
-        raise BadRow("not-json", f"{culprit(row)} cannot be written as JSON: {error}") from error
+        raise RejectedRow("not-json", f"{culprit(row)} cannot be written as JSON: {error}") from error
 
 
 def writable(value: Any) -> bool:

@@ -50,11 +50,11 @@ SHARE = Number(min=0, max=1, max_open=True)
 @option(
     "--max-tokens-per-gpu",
     64000,
-    "Most tokens on a GPU at a time; lower it when memory runs out.",
+    "Largest number of tokens on a GPU at a time; lower it if memory runs out.",
     type=COUNT,
 )
-@option("--max-seq-len", 8192, "Rows of this many tokens or more are left out.", type=COUNT)
-@option("--num-epochs", 1, "Passes over the rows.", type=COUNT)
+@option("--max-seq-len", 8192, "Rows of this many tokens or more are dropped.", type=COUNT)
+@option("--num-epochs", 1, "Number of passes over the rows.", type=COUNT)
 @option(
     "--max-steps",
     0,
@@ -63,13 +63,13 @@ SHARE = Number(min=0, max=1, max_open=True)
     type=click.IntRange(min=0),
 )
 @option("--seed", 42, "Seed of the order of rows and of every random number.")
-@option("--use-liger/--no-use-liger", True, "Liger's GPU kernels: less memory. Never on the CPU.")
+@option("--use-liger/--no-use-liger", True, "Use Liger's GPU kernels: less memory. Ignored on CPU.")
 # Learning
 @option("--learning-rate", 5e-6, "Peak learning rate.", type=POSITIVE)
-@option("--lr-scheduler", "cosine", "Learning-rate schedule, a name that transformers knows.")
-@option("--warmup-steps", 0, "Steps until the peak.", type=click.IntRange(min=0))
+@option("--lr-scheduler", "cosine", "Learning rate schedule, a name from transformers.")
+@option("--warmup-steps", 0, "Learning rate warmup, in optimizer steps.", type=click.IntRange(min=0))
 @option(
-    "--lr-scheduler-kwargs", "{}", "More for the schedule, a JSON object; numbers stay numbers.",
+    "--lr-scheduler-kwargs", "{}", "Further arguments of the schedule, a JSON object.",
     type=Json(dict, '{"num_cycles": 2}'),
 )  # fmt: skip
 @option("--beta1", None, "AdamW beta1. Empty: 0.9.", type=SHARE)
@@ -80,7 +80,7 @@ SHARE = Number(min=0, max=1, max_open=True)
 @option(
     "--unmask-messages/--no-unmask-messages",
     False,
-    "Learn from every message but the system's, as download encoded them.",
+    "Learn from all messages except the system's, as download encoded them.",
 )
 @option("--is-pretraining/--no-is-pretraining", False, "Learn plain text in blocks, without a chat template.")
 @option("--block-size", None, "Tokens of one block of plain text.", type=COUNT)
@@ -94,15 +94,15 @@ SHARE = Number(min=0, max=1, max_open=True)
 @option(
     "--enable-jit-checkpoint/--no-enable-jit-checkpoint",
     True,
-    "Save the full state when told to stop, and resume from it.",
+    "Save a checkpoint of the full state on SIGTERM, and resume from it.",
 )
 @option(
     "--checkpoint-minutes",
     15.0,
-    "Minutes of training between full states, for a kill without warning. 0: none.",
+    "Minutes between checkpoints, for a kill without SIGTERM. 0: no checkpoints.",
     type=Number(min=0),
 )
-@option("--checkpoint-storage", "", "Mirror of full states, an fsspec address. Empty: only the workspace.")
+@option("--checkpoint-storage", "", "Address (fsspec) for copies of checkpoints. Empty: no copies.")
 # Nodes
 @option("--nnodes", 1, "Nodes that train together.", "PET_NNODES", type=COUNT)
 @option("--node-rank", 0, "Number of this node, from 0.", "PET_NODE_RANK", type=click.IntRange(min=0))
@@ -130,7 +130,7 @@ SHARE = Number(min=0, max=1, max_open=True)
 # Anything else
 @option("--trust-remote-code/--no-trust-remote-code", False, "Run code that comes with the model.")
 @option(
-    "--extra", "{}", "More arguments of the backend, a JSON object; an unknown name is an error.",
+    "--extra", "{}", "Further arguments of the engine, a JSON object; an unknown name is an error.",
     type=Json(dict, '{"save_dtype": "bfloat16"}'),
 )  # fmt: skip
 def main(workspace: Path, run_id: str, check: bool, run_overwrite: bool, **options: Any) -> None:

@@ -137,11 +137,11 @@ def choose(run: Run, options: Mapping[str, Any], target: Path) -> Rows:
         if rows.path == str(target):
             rows = replace(rows, sha256=sha256_file(target))
         write_atomic(note_of(target), json.dumps(asdict(rows)))
-    tell(run, rows, options["max_seq_len"])
+    report(run, rows, options["max_seq_len"])
     return rows
 
 
-def tell(run: Run, rows: Rows, longest: int) -> None:
+def report(run: Run, rows: Rows, longest: int) -> None:
     """Log what is trained on and what is not. Raises UserError when no row is left."""
     run.event(
         "rows to train on",

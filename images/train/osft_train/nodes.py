@@ -37,7 +37,7 @@ def wait_until(run: Run, ready: Callable[[], bool], what: str, seconds: float) -
 
 
 def resolves(name: str) -> bool:
-    """Whether the name of node 0 is known; it appears a moment after the pods."""
+    """Return whether the name of node 0 is known; it appears a moment after the pods."""
     with suppress(socket.gaierror):
         return bool(socket.getaddrinfo(name, None))
     return False
@@ -61,7 +61,7 @@ def wait_for_finish(run: Run, work: Work) -> None:
 
 
 def helper_run(workspace_root: Path, run_id: str, node_rank: int) -> Run:
-    """The stage as another node than the first sees it: no lock, no record, the same predecessor."""
+    """Return the stage as another node than the first sees it: no lock, no record, the same predecessor."""
     workspace = Workspace(workspace_root.resolve())
     record = load_predecessor(workspace, run_id, "download")
     folder = workspace.own_stage_dir(run_id, "train")
@@ -72,7 +72,7 @@ def helper_run(workspace_root: Path, run_id: str, node_rank: int) -> Run:
 
 
 def is_over(run: Run, work: Work) -> bool:
-    """Whether node 0 has written down that these very inputs are trained."""
+    """Return whether node 0 has written down that these very inputs are trained."""
     record = open_record(run.workspace, run.run_id, run.stage)
     published = record is not None and record.details.get("work_digest") == work.digest
     return published or (work.is_ours() and work.finished.exists())

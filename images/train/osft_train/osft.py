@@ -51,7 +51,7 @@ class Setup:
         return boards.place(root, given, self.run.run_id) or self.run.dir / boards.FOLDER
 
     def job(self, plan: estimate.Plan, rows: data.Rows, done: int) -> engine.Job:
-        """The call of the backend."""
+        """Return the call of the backend."""
         rank = self.options["node_rank"]
         return engine.Job(
             run=self.run,
@@ -110,7 +110,7 @@ def settle(run: Run, options: Mapping[str, Any]) -> Setup:
 
 
 def train(run: Run, options: Mapping[str, Any]) -> Outcome:
-    """The whole stage on the first node."""
+    """Return the whole stage on the first node."""
     setup = settle(run, options)
     work = setup.work
     done = work.open(run, resume=options["enable_jit_checkpoint"])
@@ -136,7 +136,7 @@ def train(run: Run, options: Mapping[str, Any]) -> Outcome:
             f"loss {steps[0]['loss']:.3f} to "
             f"{figures['final_loss']:.3f}; the model is {run.home.relative_to(run.workspace.root)}/model"
         ),
-        # Not before the record: whoever is killed until then goes on from here.
+        # Only after the record: a start that is killed before it resumes from these files.
         after=lambda: work.clear(chosen),
     )
 
@@ -189,7 +189,7 @@ def run_resumable(setup: Setup, plan: estimate.Plan, rows: data.Rows, done: int)
 
 
 def details(setup: Setup, plan: estimate.Plan, model: dict[str, Any]) -> dict[str, Any]:
-    """What later stages and people want to know."""
+    """Return what later stages and people want to know."""
     device = setup.device
     return {
         "model": {"path": "train/model", "digest": tree_digest(setup.run.dir / "model"), **model},

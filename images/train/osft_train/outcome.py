@@ -1,4 +1,4 @@
-"""How training ended, whatever the backend says, and the way of its model to its place."""
+"""How training ended, whatever the backend says, and how its model is published."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,9 +14,9 @@ from osft_workspace.text import counted
 
 
 def check_steps(run: Run, work: Work, plan: Plan, options: Mapping[str, Any]) -> int:
-    """The last step trained, once it is the last one planned.
+    """Return the last step trained, once it is the last one planned.
 
-    The backend says success also when it was told to stop, or when it skipped every step.
+    The backend says success also when it was stopped by SIGTERM, or when it skipped every step.
 
     Raises:
         Transient: it was stopped; the state is saved.
@@ -30,7 +30,7 @@ def check_steps(run: Run, work: Work, plan: Plan, options: Mapping[str, Any]) ->
     wanted, state = plan.steps or "some", work.newest_state()
     if state is not None:
         raise Transient(
-            f"training was told to stop at step {state} of {wanted}; its full state is saved. Start again to "
+            f"training received SIGTERM at step {state} of {wanted}; its full state is saved. Start again to "
             "go on."
         )
     raise StageError(
@@ -40,14 +40,14 @@ def check_steps(run: Run, work: Work, plan: Plan, options: Mapping[str, Any]) ->
 
 
 def trained_all(last: Mapping[str, Any], plan: Plan, options: Mapping[str, Any]) -> bool:
-    """Whether this is the last step of the run."""
+    """Return whether this is the last step of the run."""
     if plan.steps is None:
         return bool(last["total_tokens_accumulated"] >= options["extra"]["max_tokens"])
     return bool(last["step"] >= plan.steps)
 
 
 def saved(last: Mapping[str, Any], work: Work, options: Mapping[str, Any]) -> bool:
-    """Whether node 0 saved the model of the last step.
+    """Return whether node 0 saved the model of the last step.
 
     A stop in that step ends before it is saved, and models of earlier epochs may lie there.
     """

@@ -32,7 +32,7 @@ def stop(signum: int, frame: FrameType | None) -> NoReturn:
 
 
 def disk_full_cause(error: BaseException) -> OSError | None:
-    """The "disk is full" behind an error."""
+    """Return the "disk is full" behind an error."""
     for seen in exits.causes(error):
         if isinstance(seen, OSError) and seen.errno in exits.DISK_FULL:
             return seen

@@ -1,17 +1,47 @@
 """A faster import of transformers, which otherwise costs every process of a stage two seconds of CPU.
 
 transformers 5 finds its classes by reading the 1,500 files of its models twice, line by line, and imports
-scikit-learn and scipy where they are installed.
+scikit-learn and scipy where they are installed. It also lists the files of every installed package.
 """
 
 import functools
+import importlib.metadata
+from collections import UserDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
+READS = "transformers.utils.import_utils"
+"""The module that does all of that."""
 ALL = "__all__"
 
 
+class Later(UserDict[str, list[str]]):
+    """What `packages_distributions` returns, asked for when a value is first needed."""
+
+    def __init__(self) -> None:
+        """Leave `data` to be made."""
+
+    @functools.cached_property
+    def data(self) -> dict[str, list[str]]:  # type: ignore[override]
+        """Return the names of the packages that bring each module."""
+        return dict(importlib.metadata.packages_distributions())
+
+
+@contextmanager
+def listed_later(name: str) -> Iterator[None]:
+    """Let a module list the installed packages when it needs them, if it is the one that does so at import."""
+    usual = importlib.metadata.packages_distributions
+    if name == READS:
+        importlib.metadata.packages_distributions = Later  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        importlib.metadata.packages_distributions = usual
+
+
 def read_once(module: ModuleType) -> None:
-    """Let `transformers.utils.import_utils` read each file once, only its `__all__`, and not scikit-learn."""
+    """Let that module read each file once, only its `__all__`, and not scikit-learn."""
     names = getattr(module, "fetch__all__", None)
     scan = getattr(getattr(module, "create_import_structure_from_path", None), "__wrapped__", None)
     if names is None or scan is None:

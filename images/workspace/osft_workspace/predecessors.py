@@ -1,4 +1,4 @@
-"""Records of other stages and runs, held against what lies beside them before anything is read."""
+"""Records of other stages and runs, checked against the files beside them before anything is read."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def open_record(workspace: Workspace, run_id: str, stage: str) -> Record | None:
 
 
 def load_predecessor(workspace: Workspace, run_id: str, stage: str) -> Record:
-    """The verified record of an earlier stage.
+    """Return the verified record of an earlier stage.
 
     Raises:
         UserError: it is missing, it belongs to another run, its files have changed, or there are more files.

@@ -38,7 +38,7 @@ def set_mode(path: Path, mode: int) -> None:
 
 
 def temporary_beside(path: Path) -> Path:
-    """An unused name in the same folder, so that the rename stays inside one file system."""
+    """Return an unused name in the same folder, so that the rename stays inside one file system."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
 
 

@@ -60,7 +60,7 @@ class Record:
 
     @classmethod
     def load(cls, folder: Path) -> Self | None:
-        """The record in a stage's folder, or None where there is none.
+        """Return the record in a stage's folder, or None where there is none.
 
         Raises:
             UserError: the file is not a record of this schema.
@@ -83,7 +83,7 @@ class Record:
             record = cls(**values, dir=folder)
         except TypeError as error:
             raise UserError(
-                f"{printable(path)} is not a whole record ({error}). Remove {printable(folder)} and start "
+                f"{printable(path)} is not a complete record ({error}). Remove {printable(folder)} and start "
                 "again."
             ) from error
         shape = shapes.DETAILS.get(record.stage, shapes.ANY)
@@ -97,7 +97,7 @@ class Record:
         write_atomic(self.dir / FILE, json_text(values, indent=1) + "\n")
 
     def path(self, name: str) -> Path:
-        """An output of this record.
+        """Return an output of this record.
 
         Raises:
             UserError: the record names no such output.
@@ -111,7 +111,7 @@ class Record:
         return self.dir / name
 
     def shared_path(self, root: Path, name: Any) -> Path:
-        """A folder of the workspace that this record relies on.
+        """Return a folder of the workspace that this record relies on.
 
         Raises:
             UserError: the record names no such folder.
@@ -125,7 +125,7 @@ class Record:
         return root / name
 
     def damage(self, root: Path) -> str | None:
-        """What no longer agrees with this record, as half a sentence, or None when all is whole."""
+        """Return what no longer agrees with this record, as half a sentence, or None when all is whole."""
         home = self.dir.resolve()
         for output in self.outputs:
             path = self.dir / output["path"]
@@ -134,17 +134,17 @@ class Record:
                 return f"{output['path']} is gone"
             if not stat.S_ISREG(status.st_mode) or path.resolve() != home / output["path"]:
                 seen = "in a folder that is a link" if stat.S_ISREG(status.st_mode) else kind(status.st_mode)
-                return f"{output['path']} is not a file of its own but {seen}"
+                return f"{output['path']} is not a regular file but {seen}"
             if status.st_size != output["size"]:
                 return f"{output['path']} has {status.st_size} bytes, its record says {output['size']}"
             if sha256_file(path) != output["sha256"]:
-                return f"{output['path']} has another sha256 than its record says"
+                return f"{output['path']} has a different sha256 than its record says"
         for name, digest in self.shared.items():
             check_inside(root, root / name)
             if not (root / name).is_dir():
                 return f"{name} is gone"
             if tree_digest(root / name) != digest:
-                return f"{name} has another digest than the record says"
+                return f"{name} has a different digest than the record says"
         return None
 
     def unnamed(self) -> str | None:
@@ -171,7 +171,7 @@ class Record:
         if unnamed := self.unnamed():
             raise UserError(
                 f"{printable(self.dir)} {unnamed}, expected only files that its {FILE} names, because others "
-                "would change what is read. Remove what is not named, then start again."
+                "would change what is read. Remove files that are not named, then start again."
             )
 
 
@@ -197,7 +197,7 @@ def is_below(path: Any) -> bool:
 
 
 def list_outputs(folder: Path, names: list[str]) -> list[dict[str, Any]]:
-    """Every file behind the named outputs with its size and digest.
+    """Return every file behind the named outputs with its size and digest.
 
     Raises:
         FileNotFoundError: the stage promised an output that it did not write.

@@ -122,12 +122,12 @@ class Inputs:
 
     @classmethod
     def of(cls, inputs: Mapping[str, Any], needs: Mapping[str, str]) -> Self:
-        """The inputs of a stage. Raises UserError for what no record can hold."""
+        """Return the inputs of a stage. Raises UserError for what no record can hold."""
         asked = asked_digests(inputs)
         return cls(redact_value(dict(inputs)), asked, digest_json([asked_value(inputs), needs]))
 
     def changed(self, record: Record) -> list[str]:
-        """Names of the inputs that an earlier record was not made from."""
+        """Return names of the inputs that an earlier record was not made from."""
         now, before = (self.asked, record.asked) if record.asked else (self.shown, record.inputs)
         return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
 
@@ -139,11 +139,11 @@ def already_done(run: Run, inputs: Inputs) -> Record | None:
         return None
     if record.inputs_digest != inputs.digest:
         changed = ",".join(inputs.changed(record)) or "an earlier stage"
-        run.event("inputs changed, working again", changed=changed)
+        run.event("inputs changed, running again", changed=changed)
         return None
     damage = record.damage(run.workspace.root)
     if damage:
-        run.event("result damaged, working again", seen=damage)
+        run.event("result damaged, running again", seen=damage)
         (run.home / FILE).unlink()  # other nodes of this stage believe a record
         return None
     record.check_closed()

@@ -94,7 +94,8 @@ class GuardingLoader(importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """Load the module, then guard it."""
-        self.usual.exec_module(module)
+        with imports.listed_later(module.__name__):
+            self.usual.exec_module(module)
         self.guard(module)
 
 
@@ -158,6 +159,6 @@ def guard_kernels(module: ModuleType) -> None:
 GUARDS: dict[str, Callable[[ModuleType], None]] = {
     "transformers.dynamic_module_utils": guard_dynamic,
     "transformers.integrations.hub_kernels": guard_kernels,
-    "transformers.utils.import_utils": imports.read_once,
+    imports.READS: imports.read_once,
 }
 """Modules through which code that comes with a model is loaded, and the one that makes imports slow."""

@@ -411,7 +411,7 @@ FOLDERS: dict[str, tuple[Damage, str]] = {
     "GGUF only": (renamed("model.safetensors", "model.Q4.gguf"), "has its weights only as model.Q4.gguf"),
     "adapter only": (
         both(renamed("model.safetensors", "adapter_model.safetensors"), raw("adapter_config.json", b"{}")),
-        "holds an adapter (adapter_config.json) and not a whole model",
+        "holds an adapter (adapter_config.json) and not a complete model",
     ),
     "weights under another name": (
         renamed("model.safetensors", "weights.safetensors"),
@@ -438,7 +438,7 @@ FOLDERS: dict[str, tuple[Damage, str]] = {
     "link to nothing": (link("merges.txt", "nowhere"), "is a broken link (nowhere)"),
     "link to itself": (link("merges.txt", "merges.txt"), "is a broken link (merges.txt)"),
     "pipe": (pipe, "vocab.txt of the model folder {folder} is not a regular file but a pipe"),
-    "device": (link("vocab.txt", "/dev/zero"), "is a link to /dev/zero, which lies outside the folder"),
+    "device": (link("vocab.txt", "/dev/zero"), "is a link to /dev/zero, which is outside the folder"),
     "name not UTF-8": (odd_name(b"vocab\xff.json"), "holds a file named 'vocab\\xff.json'"),
     "line break in a name": (odd_name(b"a\nError: b.json"), "holds a file named 'a\\nError: b.json'"),
     "escape in a name": (odd_name(b"a\x1b[2J.json"), "holds a file named 'a\\x1b[2J.json'"),

@@ -66,7 +66,7 @@ def test_another_query_is_another_input_and_a_renewed_signature_is_not(stage: St
 
     ask("file=a&sig=1", "file=b&sig=1")
     assert "already done" in ask("file=a&sig=2", "file=b&sig=2").printed
-    assert "inputs changed, working again changed=uri" in ask("file=a&sig=2", "file=c&sig=2").printed
+    assert "inputs changed, running again changed=uri" in ask("file=a&sig=2", "file=c&sig=2").printed
 
 
 @pytest.mark.parametrize("content", [None, b"no certificate"])

@@ -55,6 +55,6 @@ def test_another_ipv6_host_is_another_input_and_each_is_shown_whole(stage: Stage
     assert "already done" in stage.good("--uri", first + "?sig=renewed").printed
     second = f"http://[::ffff:127.0.0.1]:{port}/a.jsonl"
     end = stage.good("--uri", second)
-    assert "inputs changed, working again changed=uri\n" in end.printed
+    assert "inputs changed, running again changed=uri\n" in end.printed
     assert f"fetching uri={second}\n" in end.printed
     assert end.record["inputs"]["uri"] == [second]

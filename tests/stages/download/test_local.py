@@ -160,7 +160,7 @@ def test_rows_that_changed_in_place_are_staged_again(stage: Stage) -> None:
     assert "already done" in stage.good("--uri", source, *ALL).printed
     stage.file("a.jsonl", CHAT + MORE)
     end = stage.good("--uri", source, *ALL)
-    assert "inputs changed, working again changed=contents" in end.printed
+    assert "inputs changed, running again changed=contents" in end.printed
     assert len(end.lines("train.jsonl")) == 21
 
 

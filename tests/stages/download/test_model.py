@@ -45,7 +45,7 @@ def test_writing_into_the_users_model_does_not_change_the_cache(stage: Stage, ro
         file.write(before + "\n")
     (model,) = cached(stage)
     assert (model / "tokenizer.json").read_text() == before
-    assert "inputs changed, working again changed=contents" in stage.good("--uri", rows).printed
+    assert "inputs changed, running again changed=contents" in stage.good("--uri", rows).printed
     assert len(cached(stage)) == 2
 
 
@@ -66,7 +66,7 @@ def test_a_damaged_cache_is_found_and_fetched_again(stage: Stage, rows: str, dam
     else:
         (model / "config.json").write_text("{}")
     end = stage.good("--uri", rows)
-    assert "result damaged, working again" in end.printed
+    assert "result damaged, running again" in end.printed
     assert "damaged or gone, fetching it again" in end.printed
     assert (model / "config.json").read_bytes() == (stage.model / "config.json").read_bytes()
 

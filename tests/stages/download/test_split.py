@@ -137,7 +137,7 @@ def test_a_value_out_of_range_is_a_usage_error(stage: Stage, given: str) -> None
     [
         ("{", "is not JSON"),
         ('{"promt": "q"}', "unknown column promt"),
-        ('{"prompt": 1}', "is no map of texts"),
+        ('{"prompt": 1}', "is not a map of texts"),
         ('{"prompt": "\\ud800"}', "is not JSON"),
     ],
 )

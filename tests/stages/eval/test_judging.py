@@ -123,7 +123,7 @@ def test_results_of_an_older_version_are_made_again_and_not_taken_for_done(
     (stage.dir("older") / "results.json").write_text('{"schema": "osft-pipeline/eval-results/v1"}')
     code, printed = stage.run("older", *arguments)
     assert code == 0, printed
-    assert "inputs changed, working again changed=results_schema" in printed
+    assert "inputs changed, running again changed=results_schema" in printed
     assert stage.results("older")["schema"] == "osft-pipeline/eval-results/v2"
     assert "already done" in stage.run("older", *arguments)[1]
 

@@ -54,7 +54,7 @@ def test_a_kill_costs_the_steps_since_the_last_full_state(killed: Killed, stoppe
 
 def test_a_stopped_training_exits_to_be_retried(stopped: Ended) -> None:
     assert stopped.code == 75, stopped.printed
-    assert "told to stop at step" in stopped.printed and "Start again to go on." in stopped.printed
+    assert "training received SIGTERM at step" in stopped.printed and "Start again to " in stopped.printed
     assert not {"record.json", "model"} & set(stopped.files)
 
 

@@ -17,7 +17,7 @@ from osft_download.exact import depth, parse
 from osft_download.names import is_data, splits_of
 from osft_download.readers import packed
 from osft_download.readers.json_text import Broken, Items
-from osft_download.rules import BadRow
+from osft_download.rules import RejectedRow
 
 JSON = st.recursive(
     st.none()
@@ -83,7 +83,7 @@ def test_depth_is_counted_outside_of_strings(value: Any) -> None:
     ],
 )
 def test_json_that_cannot_be_held_is_rejected_by_name(text: bytes, rule: str) -> None:
-    with pytest.raises(BadRow) as caught:
+    with pytest.raises(RejectedRow) as caught:
         parse(text)
     assert caught.value.rule == rule
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from osft_download.chat import ROLES, checked
 from osft_download.formats import COLUMNS, FORMATS, Undecided, all_columns, format_of
-from osft_download.rules import RULES, BadRow, check_tokens
+from osft_download.rules import RULES, RejectedRow, check_tokens
 from osft_download.written import line_of
 
 NAMES = all_columns({})
@@ -90,7 +90,7 @@ def test_any_row_becomes_what_the_next_step_takes_or_is_rejected_by_a_named_rule
         name = format_of(row, "auto", NAMES)
         converted = FORMATS[name].convert(row, NAMES, set())
         line = line_of(converted)
-    except BadRow as error:
+    except RejectedRow as error:
         assert error.rule in RULES
         assert error.reason.isprintable()
         return
@@ -106,7 +106,7 @@ def test_any_row_becomes_what_the_next_step_takes_or_is_rejected_by_a_named_rule
 def test_a_chat_that_was_converted_needs_no_change_again(messages: list[dict[str, Any]]) -> None:
     try:
         once = checked(messages, set())
-    except BadRow:
+    except RejectedRow:
         return
     notes: set[str] = set()
     assert checked(once, notes) is once
@@ -131,7 +131,7 @@ def test_turns_keep_their_texts_in_order(turns: list[tuple[str, str]]) -> None:
     row = {"conversations": [{"from": who, "value": what} for who, what in turns]}
     try:
         messages = FORMATS["conversations"].convert(row, NAMES, set()).row["messages"]
-    except BadRow as error:
+    except RejectedRow as error:
         assert error.rule == "no-assistant"
         assert not any(who == "gpt" for who, _ in turns)
     else:
@@ -147,7 +147,7 @@ def test_a_row_of_messages_is_returned_as_it_is() -> None:
 
 
 def test_a_wanted_format_is_asked_for_by_its_columns() -> None:
-    with pytest.raises(BadRow, match="the row has the keys messages, expected question and completion"):
+    with pytest.raises(RejectedRow, match="the row has the keys messages, expected question and completion"):
         format_of({"messages": []}, "prompt-completion", all_columns({"prompt": "question"}))
 
 
@@ -155,7 +155,7 @@ def test_a_message_that_calls_a_tool_may_say_nothing() -> None:
     call = {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": {}}}]}
     messages = [{"role": "user", "content": "x"}, call]
     assert checked(messages, set()) is messages
-    with pytest.raises(BadRow, match=r"message 1 \(assistant\) is empty"):
+    with pytest.raises(RejectedRow, match=r"message 1 \(assistant\) is empty"):
         checked([{"role": "assistant", "content": ""}], set())
 
 
@@ -163,5 +163,5 @@ def test_a_message_that_calls_a_tool_may_say_nothing() -> None:
 def test_labels_that_repeat_the_tokens_are_fine(ids: list[int]) -> None:
     check_tokens(ids, ids)
     check_tokens(ids, [-100] * (len(ids) - 1) + [ids[-1]])
-    with pytest.raises(BadRow, match="nothing to learn"):
+    with pytest.raises(RejectedRow, match="nothing to learn"):
         check_tokens(ids, [-100] * len(ids))

@@ -39,7 +39,7 @@ def test_the_last_step_with_its_model_is_the_end(tmp_path: Path) -> None:
 
 
 def test_a_stop_in_the_last_step_does_not_publish_an_earlier_epochs_model(tmp_path: Path) -> None:
-    with pytest.raises(Transient, match="told to stop at step 3 of 3"):
+    with pytest.raises(Transient, match="received SIGTERM at step 3 of 3"):
         ended(tmp_path, 96, [32], Plan(1, 3, None), state=3)
 
 
@@ -51,7 +51,7 @@ def test_success_without_a_model_of_the_last_step_is_not_trusted(tmp_path: Path)
 def test_tokens_decide_where_they_are_asked_for(tmp_path: Path) -> None:
     extra = {"training_mode": "token", "max_tokens": 9_600}
     assert ended(tmp_path / "all", 96, [96], Plan(1, None, None), extra=extra) == 3
-    with pytest.raises(Transient, match="told to stop"):
+    with pytest.raises(Transient, match="received SIGTERM"):
         ended(tmp_path / "some", 32, [32], Plan(1, None, None), state=1, extra=extra)
 
 

@@ -31,7 +31,7 @@ def start(
 
 
 def whole(workspace: Path) -> str | None:
-    """The text of the published result, held against its record; None where no record is."""
+    """Return the text of the published result, checked against its record; None without a record."""
     record = open_record(Workspace(workspace), "r", "train")
     if record is None:
         return None

@@ -93,7 +93,7 @@ def test_inputs_that_look_alike_work_again_and_are_named(
 ) -> None:
     start(tmp_path, uri=one, seed=1)
     start(tmp_path, uri=other, seed=1)
-    assert "inputs changed, working again changed=uri\n" in capsys.readouterr().out
+    assert "inputs changed, running again changed=uri\n" in capsys.readouterr().out
     start(tmp_path, uri=other, seed=1)
     assert "already done" in capsys.readouterr().out
 

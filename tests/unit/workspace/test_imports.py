@@ -18,7 +18,7 @@ albert = [number for path, number in read.items() if path.endswith("/modeling_al
 modules = (transformers, transformers.models, transformers.models.auto)
 print(json.dumps([sum(albert), [sorted(module._class_to_module.items()) for module in modules],
     [sorted((name, sorted(backends)) for name, backends in module._object_missing_backend.items())
-     for module in modules]]))
+     for module in modules], sorted(transformers.utils.import_utils.PACKAGE_DISTRIBUTION_MAPPING.items())]))
 """
 
 

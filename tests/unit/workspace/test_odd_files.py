@@ -71,7 +71,7 @@ def test_something_else_than_a_predecessors_file_is_reported(tmp_path: Path, kin
     out = tmp_path / "runs" / "r" / "download" / "out"
     out.unlink()
     ODD[kind][0](out)
-    with pytest.raises(UserError, match="is damaged: out is not a file"):
+    with pytest.raises(UserError, match="is damaged: out is not a regular file"):
         start(tmp_path, needs=("download",))
 
 
@@ -154,8 +154,8 @@ LIES: dict[str, tuple[Callable[[dict[str, Any]], object] | bytes, str]] = {
     "not UTF-8": (b'{"schema": "\xff"}', "is not UTF-8"),
     "a list": (b"[]", "has schema 'list'"),
     "another schema": (change(schema="v2\n\x1b"), r"has schema 'v2\\n\\x1b'"),
-    "an unknown field": (change(more=1), "is not a whole record"),
-    "no fields": (b'{"schema": "osft-pipeline/record/v1"}', "is not a whole record"),
+    "an unknown field": (change(more=1), "is not a complete record"),
+    "no fields": (b'{"schema": "osft-pipeline/record/v1"}', "is not a complete record"),
     "outputs that are a text": (change(outputs="out"), "outputs is 'out', expected a list"),
     "an output that is a number": (change(outputs=[1]), r"outputs\[0\] is 1, expected an object"),
     "an output elsewhere": (change(outputs=[FILE | {"path": "../x"}]), "files of its folder"),

@@ -13,7 +13,7 @@ from osft_workspace import Run
 WEIGHTS = (".safetensors", ".bin")
 
 
-def bring(run: Run, plan: Plan, folder: Path) -> Path:
+def fetch(run: Run, plan: Plan, folder: Path) -> Path:
     """Fill a folder with the model's small files, as they will lie in the cache; returns it."""
     folder.mkdir(parents=True)
     names = [name for name in plan.names if not name.endswith(WEIGHTS)]

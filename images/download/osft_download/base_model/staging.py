@@ -162,7 +162,7 @@ def stage(run: Run, chosen: Plan) -> Base:
         staging.mkdir(exist_ok=True)
         digest = cached(run, note)
         if digest is None:
-            digest = bring(run, chosen, staging)
+            digest = copied(run, chosen, staging)
             write_atomic(note, digest)
         else:
             found = folder_of(run, digest)
@@ -199,7 +199,7 @@ def cached(run: Run, note: Path) -> str | None:
     return None
 
 
-def bring(run: Run, chosen: Plan, staging: Path) -> str:
+def copied(run: Run, chosen: Plan, staging: Path) -> str:
     """Fill the staging folder, small files first, check it whole, publish it under its digest."""
     run.event("fetching the model", uri=chosen.address.shown, bytes=chosen.bytes, files=len(chosen.names))
     meter = Meter(run, "fetching the model", chosen.bytes)

@@ -11,7 +11,7 @@ from itertools import chain
 from osft_download.formats import COLUMNS
 from osft_download.readers.packed import open_plain
 from osft_download.readers.row import MOST_COLUMNS, Row, Say
-from osft_download.rules import BadRow, shown
+from osft_download.rules import RejectedRow, shown
 from osft_download.sources import DataFile
 from osft_workspace import UserError, printable
 
@@ -141,7 +141,7 @@ def known(header: list[str]) -> int:
     return len({cell.strip() for cell in header} & set(COLUMNS))
 
 
-def wrong_cells(cells: list[str], expected: int, separator: str) -> BadRow:
+def wrong_cells(cells: list[str], expected: int, separator: str) -> RejectedRow:
     """Return the rejection of a row with too many or too few cells, and the cause where it shows."""
     why = f"{len(cells)} {'cell' if len(cells) == 1 else 'cells'}, the header has {expected}"
     others = [mark for mark in SEPARATORS if len(cells_of(cells[0], mark)) == expected]
@@ -150,7 +150,7 @@ def wrong_cells(cells: list[str], expected: int, separator: str) -> BadRow:
         why += (
             f"; {SEPARATORS[others[0]]} separates the cells of this row, expected {header} as in the header"
         )
-    return BadRow("wrong-cells", why)
+    return RejectedRow("wrong-cells", why)
 
 
 def line_of_error(source: DataFile) -> int:

@@ -9,7 +9,7 @@ from osft_download.exact import brackets, parse
 from osft_download.readers.packed import open_plain
 from osft_download.readers.row import BOM, LONGEST_ROW, Row
 from osft_download.readers.separated import alone, check_separated
-from osft_download.rules import BadRow, shown
+from osft_download.rules import RejectedRow, shown
 from osft_download.sources import DataFile
 from osft_workspace import UserError, printable
 
@@ -59,7 +59,11 @@ def read_json_lines(source: DataFile) -> Iterator[Row]:
         check_separated(source, [parsed(line or b"") for _, line in first])
         for number, line in chain(first, filled):
             if line is None:
-                yield number, None, BadRow("too-long", f"the line is longer than {LONGEST_ROW >> 20} MiB")
+                yield (
+                    number,
+                    None,
+                    RejectedRow("too-long", f"the line is longer than {LONGEST_ROW >> 20} MiB"),
+                )
             else:
                 yield number, line, alone(parsed(line))
 
@@ -68,7 +72,7 @@ def parsed(text: bytes) -> object:
     """Return the value of a JSON text, or the rejection that says why it has none."""
     try:
         return parse(text)
-    except BadRow as error:
+    except RejectedRow as error:
         return error
 
 
@@ -80,7 +84,7 @@ def spans_lines(first: bytes | None, second: bytes | None) -> bool:
     if not first or not second or not first.lstrip().startswith(b"{"):
         return False
     opened = sum(1 if match[1] in b"[{" else -1 for match in brackets(first))
-    return opened > 0 and not isinstance(parsed(second), dict) and isinstance(parsed(first), BadRow)
+    return opened > 0 and not isinstance(parsed(second), dict) and isinstance(parsed(first), RejectedRow)
 
 
 def several_lines(source: DataFile) -> str:
@@ -123,7 +127,7 @@ def read_json_array(source: DataFile) -> Iterator[Row]:
             for number, text in enumerate(Items(file), 1):
                 if text is None:
                     why = f"the item is longer than {LONGEST_ROW >> 20} MiB"
-                    yield number, None, BadRow("too-long", why)
+                    yield number, None, RejectedRow("too-long", why)
                 else:
                     yield number, text, parsed(text)
         except Broken as error:

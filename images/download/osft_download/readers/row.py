@@ -6,7 +6,7 @@ from typing import Any
 Row = tuple[int, bytes | None, Any]
 """Place (the line, or the number of the row from 1), its own bytes where it has some, and its value.
 
-The value is the `BadRow` that says why there is none where it cannot be read.
+The value is the `RejectedRow` that says why there is none where it cannot be read.
 """
 Say = Callable[[str, Any, str], None]
 """Reports an automatic choice: its name, its value, its reason."""

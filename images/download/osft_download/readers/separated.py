@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from osft_download.rules import BadRow
+from osft_download.rules import RejectedRow
 from osft_download.sources import DataFile
 from osft_workspace import UserError, printable
 
@@ -24,12 +24,12 @@ def alone(value: object) -> object:
     what, column = extra(value)
     if not what:
         return value
-    return BadRow("not-json", f"not JSON at column {column}: {what}, expected one row and nothing else")
+    return RejectedRow("not-json", f"not JSON at column {column}: {what}, expected one row and nothing else")
 
 
 def extra(value: object) -> tuple[str, int]:
     """Return what follows a whole value on its line, a key of `FIX` or empty, and its column."""
-    error = value.__cause__ if isinstance(value, BadRow) else None
+    error = value.__cause__ if isinstance(value, RejectedRow) else None
     if not isinstance(error, json.JSONDecodeError) or not error.msg.startswith("unexpected content after"):
         return "", 0
     rest = error.doc[error.pos :].strip()

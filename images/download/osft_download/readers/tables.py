@@ -11,7 +11,7 @@ from osft_download.readers.cells import check_names, check_width
 from osft_download.readers.packed import Allowance, open_file
 from osft_download.readers.pages import columns_of, largest_page
 from osft_download.readers.row import LONGEST_ROW, Row
-from osft_download.rules import BadRow
+from osft_download.rules import RejectedRow
 from osft_download.sources import DataFile
 from osft_workspace import UserError, printable
 
@@ -134,7 +134,7 @@ def rows_at_once(rows: int, size: int) -> int:
     return max(1, min(MOST_ROWS, MOST_BYTES * rows // max(size, 1)))
 
 
-def rows_of(batch: Any, allowance: Allowance) -> Iterator[dict[str, Any] | BadRow]:
+def rows_of(batch: Any, allowance: Allowance) -> Iterator[dict[str, Any] | RejectedRow]:
     """Yield the rows of a batch, as many at a time as can be held, and the rejection of a larger one."""
     sizes = row_sizes(batch)
     begin = held = 0
@@ -145,7 +145,7 @@ def rows_of(batch: Any, allowance: Allowance) -> Iterator[dict[str, Any] | BadRo
             begin, held = end, 0
         held += size
         if size > LONGEST_ROW:
-            yield BadRow("too-long", f"the row has {size:,} bytes, expected at most {LONGEST_ROW:,}")
+            yield RejectedRow("too-long", f"the row has {size:,} bytes, expected at most {LONGEST_ROW:,}")
             begin, held = end + 1, 0
     yield from values_of_rows(batch.slice(begin))
 

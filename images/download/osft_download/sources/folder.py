@@ -13,7 +13,7 @@ import orjson
 from osft_download.formats import Undecided, all_columns, format_of
 from osft_download.names import INFO, is_data, is_quiet, splits_of
 from osft_download.readers.json_text import read_json_array, read_json_lines
-from osft_download.rules import BadRow
+from osft_download.rules import RejectedRow
 from osft_download.sources import DataFile
 from osft_download.sources.card import card_splits
 from osft_workspace import UserError, printable
@@ -160,7 +160,7 @@ def holds_rows(path: Path) -> bool:
             read = read_json_array if begun.read(SPACE).lstrip().startswith(b"[") else read_json_lines
         _, _, row = next(read(file), (0, None, None))
         format_of(row, "auto", all_columns({}))
-    except (UserError, BadRow, OSError):
+    except (UserError, RejectedRow, OSError):
         return False
     except Undecided:
         return True

@@ -30,7 +30,7 @@ def fetch(address: Address, order: Order) -> Fetched:
     check_user(address)
     name = PurePosixPath(unquote(urlsplit(address.uri).path)).name or "data"
     target = order.work / "file"
-    facts = net.patiently(order.run, lambda: load(address, target, name, order))
+    facts = net.with_retries(order.run, lambda: load(address, target, name, order))
     return Fetched(uri=address.shown, files=[DataFile(target, name)], facts=facts)
 
 

@@ -53,7 +53,7 @@ def fetch(address: Address, order: Order) -> Fetched:
             with net.limited(order.run, where, order.settings.timeout_seconds, lambda: meter.done):
                 return call()
 
-        return net.patiently(order.run, lambda: translated(where, bounded))
+        return net.with_retries(order.run, lambda: translated(where, bounded))
 
     listed = ask(lambda: list_objects(client, bucket, key))
     if not listed:
@@ -114,7 +114,7 @@ def connect(settings: Settings) -> tuple[Any, s3_http.Wire]:
     config = Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=settings.timeout_seconds,
-        retries={"total_max_attempts": 1},  # net.patiently retries, and logs it
+        retries={"total_max_attempts": 1},  # net.with_retries retries, and logs it
         response_checksum_validation="when_required",  # servers other than AWS may not know the new checksums
         s3={"addressing_style": "path"} if settings.s3_endpoint else {},
     )
