@@ -151,7 +151,7 @@ SPECIAL = [
     ),
     changed("a pipe as results.json", register, instead(pipe, "eval/results.json"), "results.json is not a"),
     changed(
-        "a pipe as train.jsonl", train, instead(pipe, "download/train.jsonl"), "train.jsonl is not a regular file"
+        "a pipe as train.jsonl", train, instead(pipe, "download/train.jsonl"), "train.jsonl is not a regular"
     ),
     changed(
         "a pipe among the checkpoints",
