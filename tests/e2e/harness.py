@@ -246,7 +246,7 @@ class Space:
         assert self.kubectl("wait", "--for=condition=Ready", "pod/fill", "--timeout=120s").returncode == 0
         command = (BIN / "kubectl", "--namespace", self.name, "exec", "--stdin", "fill", "--")
         into = (*command, "tar", "--extract", "--file=-", "--directory=/workspace")
-        # By name and not ".": the claim's own folder belongs to somebody else, whom tar could not imitate.
+        # By name and not ".": the claim's own folder belongs to another user, which tar could not restore.
         names = sorted(path.name for path in folder.iterdir())
         with subprocess.Popen(["tar", "-chf-", "-C", str(folder), *names], stdout=subprocess.PIPE) as pack:
             subprocess.run(into, stdin=pack.stdout, env=self.environment, check=True)

@@ -121,7 +121,7 @@ def test_a_deadline_ends_the_run(space: Space, ordering: str) -> None:
     assert "Its time ran out: train.pod.deadlineMinutes" in followed.stdout, followed.stdout
 
 
-def test_a_registry_that_is_away_is_waited_for(space: Space, registry: Registry) -> None:
+def test_an_unavailable_registry_is_waited_for(space: Space, registry: Registry) -> None:
     """Its name leads nowhere for 40 seconds while the register stage runs: 75, and again until it is back."""
     address = space.serve("registry", space.place.registry)
     release = space.release(register={"address": address, "timeoutSeconds": 5}, eval={"enabled": False})

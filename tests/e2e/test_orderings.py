@@ -1,4 +1,4 @@
-"""A run from `helm install` to the registered model, as the cluster or as Helm keeps the order."""
+"""A run from `helm install` to the registered model, with the cluster or Helm running the stages in order."""
 
 import fcntl
 import json
@@ -163,7 +163,7 @@ def test_the_download_runs_inside_the_training_pod(space: Space, registry: Regis
     sentence = "there is no dataset tiny/nothing"
     assert (sentence in done.stderr) == (ordering == "hooks"), done.stderr
     assert broken.finish() == "Failed", broken.story()
-    assert len(broken.pods("train")) == 1, "what a user must fix is never tried again"
+    assert len(broken.pods("train")) == 1, "what a user must fix is never retried"
     followed = call(OSFT, "follow", broken.name, "--namespace", space.name, **space.env)
     assert followed.returncode == 2
     assert f"\ntrain failed\n  {sentence}" in followed.stdout, followed.stdout

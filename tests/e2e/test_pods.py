@@ -1,4 +1,4 @@
-"""What the values say of pods holds for every pod of a run, whoever makes it: helm, a Job or the TrainJob."""
+"""What the values set for pods holds for every pod of a run, created by helm, a Job or the TrainJob."""
 
 from collections.abc import Iterator
 from typing import Any
