@@ -46,7 +46,7 @@ def test_two_runs_share_the_gpus(space: Space) -> None:
 
 @pytest.mark.parametrize("ordering", ORDERINGS)
 def test_a_queue_holds_the_run_until_it_is_let_go(space: Space, ordering: str) -> None:
-    """In hooks ordering helm waits as long. Without an address nothing is registered: that is not a failure."""
+    """In hooks ordering helm waits as long. Without an address nothing is registered and the run is done."""
     short = {"eval": {"enabled": False}, "register": {"address": ""}}
     release = space.release(**ORDERINGS[ordering], **short, queue={"name": "team", "suspend": True})
     with ThreadPoolExecutor() as aside:
