@@ -198,7 +198,7 @@ def places(run_dir: Path, records: dict[str, Json], results: Json, shown: Callab
     if register is not None:
         details = register.get("details") or {}
         rows.append(("version", str(details.get("url") or register.get("message") or register["status"])))
-    return f"{bold('Where it lies')}\n{table(rows, '<<')}"
+    return f"{bold('Files and version')}\n{table(rows, '<<')}"
 
 
 def tuned_model(run_dir: Path, records: dict[str, Json]) -> Path | None:
