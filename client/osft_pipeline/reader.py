@@ -65,6 +65,8 @@ class Reader:
         node = self.check()
         try:
             handle(stop, signal.SIGTERM, signal.SIGHUP)
+            if click.get_current_context(silent=True):  # in a notebook Ctrl-C stays a KeyboardInterrupt
+                handle(stop, signal.SIGINT)
             self.create(node)
             self.wait()
         except BaseException:
@@ -157,7 +159,7 @@ class Reader:
     def stream(self, path: str, into: IO[bytes], first: int = 1) -> bool:
         """Write a file of the claim, from byte `first`, counted from 1; False where it does not exist."""
         remote = ["sh", "-c", READ, "sh", f"{self.root}/{path}", str(first)]
-        command = [find(), "exec", self.name, *self.kubectl.flags, "--", *remote]
+        command = [find(), "exec", self.name, "--container=read", *self.kubectl.flags, "--", *remote]
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=into, stderr=subprocess.PIPE, check=False
         )

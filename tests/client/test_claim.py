@@ -82,7 +82,7 @@ class Cluster:
         """What a call that starts with these words answers."""
         self.state["answers"][start] = [code, out if isinstance(out, str) else json.dumps(out), err]
 
-    def start(self, *words: str | Path) -> subprocess.Popen[str]:
+    def start(self, *words: str | Path, program: Path = OSFT) -> subprocess.Popen[str]:
         """Start osft in a folder of its own, as a user without local runs."""
         (self.folder / "state").write_text(json.dumps(self.state))
         here = self.folder / "here"
@@ -90,12 +90,12 @@ class Cluster:
         env = {"PATH": f"{self.folder}:{os.environ['PATH']}", "NO_COLOR": "1", "TMPDIR": str(here)}
         env["OSFT_LOCAL_WORKSPACE"] = str(self.folder / "nothing")
         return subprocess.Popen(
-            [OSFT, *words], cwd=here, env={**os.environ, **env},
+            [program, *words], cwd=here, env={**os.environ, **env},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
-    def __call__(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
-        with self.start(*words) as process:
+    def __call__(self, *words: str | Path, program: Path = OSFT) -> subprocess.CompletedProcess[str]:
+        with self.start(*words, program=program) as process:
             out, err = process.communicate(timeout=60)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
@@ -145,7 +145,11 @@ def objects(values: Object, run: str = RUN) -> list[Object]:
         if thing["kind"] in ("TrainJob", "TrainingRuntime", "Job"):
             text = yaml.safe_dump(thing)
             thing = yaml.safe_load(text.replace(thing["metadata"]["labels"]["osft-pipeline/run"], run))
-            thing["metadata"] |= {"namespace": "team", "creationTimestamp": "2026-11-21T16:00:00Z"}
+            thing["metadata"] |= {
+                "namespace": "team",
+                "uid": "x",
+                "creationTimestamp": "2026-11-21T16:00:00Z",
+            }
             found.append(thing)
     return found
 
@@ -327,5 +331,24 @@ def test_a_command_that_is_stopped_deletes_its_pod(cluster: Cluster, number: int
         assert wait_for((cluster.folder / "hangs").exists)
         process.send_signal(number)
         process.communicate(timeout=30)
-    assert process.returncode != 0
+    assert process.returncode == 128 + number
     cluster.pod()
+
+
+PYTHON = """\
+from osft_pipeline import ClusterRun
+from osft_pipeline.kubectl import Kubectl
+
+run = ClusterRun(Kubectl.of("team", None, None), "demo")
+print(run.results["summary"]["headline"])
+print(run.report()._repr_html_()[:15])
+"""
+
+
+def test_results_and_report_of_a_run_on_the_cluster_are_read_from_python(cluster: Cluster) -> None:
+    (cluster.claim / "runs" / RUN / "eval" / "report.html").write_text("<p>page</p>")
+    done = cluster("-c", PYTHON, program=OSFT.with_name("python"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "<iframe srcdoc="
+    assert "forgot some of what it knew" in done.stdout
+    assert len(cluster.calls("create")) == len(cluster.calls("delete")) == 2
