@@ -63,7 +63,7 @@ def test_https_to_a_server_without_tls_is_reported(stage: Stage, registry: Regis
 
 
 @pytest.mark.parametrize(
-    ("token", "words"), [("", "It wants a token"), ("wrong-token-99", "does not know the token")]
+    ("token", "words"), [("", "It requires a token"), ("wrong-token-99", "does not accept the token")]
 )
 def test_a_missing_or_wrong_token_is_reported_as_such(
     stage: Stage, registry: Registry, token: str, words: str
