@@ -32,7 +32,7 @@ def option(name: str, default: Any, text: str, **more: Any) -> Callable[[Functio
     multiple=True,
 )
 @option("--include-path", "", "Folder with more lm-eval task files.")
-@option("--num-fewshot", None, "Few-shot examples. Empty: the task's own.", type=click.IntRange(min=0))
+@option("--num-fewshot", None, "Few-shot examples. Empty: as the task defines.", type=click.IntRange(min=0))
 @option("--limit", 0, "Number of items of each task. 0: all.", type=click.IntRange(min=0))
 @option("--batch-size", "auto", "Largest number of rows in one forward pass. auto: what fits on the device.")
 @option(
@@ -60,7 +60,7 @@ def option(name: str, default: Any, text: str, **more: Any) -> Callable[[Functio
     "Held-out rows to generate answers for (text metrics). 0: none.",
     type=click.IntRange(min=0),
 )
-@option("--holdout-max-new-tokens", 256, "Longest answer, in tokens.", type=click.IntRange(min=1))
+@option("--holdout-max-new-tokens", 256, "Largest number of tokens of an answer.", type=click.IntRange(min=1))
 @option(
     "--gates",
     "{}",

@@ -30,7 +30,7 @@ def option(name: str, default: Any, text: str, env: str = "", **more: Any) -> Ca
 @option(
     "--address", "", "Model Registry's REST service: host, host:port or http(s)://host:port. Empty: skip."
 )
-@option("--port", 0, "Port for an address without one. 0: 8080 for a bare host, else the scheme's.",
+@option("--port", 0, "Port for an address without one. 0: 8080 for a bare host, otherwise the scheme's.",
         type=click.IntRange(0, 65535))  # fmt: skip
 @option("--name", "osft-model", "Name of the registered model.")
 @option("--version", "", "Name of the version. Empty: the run id.")
@@ -41,7 +41,7 @@ def option(name: str, default: Any, text: str, env: str = "", **more: Any) -> Ca
 @option("--format-name", "safetensors", "Model format.")
 @option("--format-version", "1", "Version of the model format.")
 @option(
-    "--on-conflict", "fail", "When another run's version has the name.",
+    "--on-conflict", "fail", "What to do if a version of another run has this name.",
     type=click.Choice(["fail", "skip", "update", "new"]),
 )  # fmt: skip
 @option(
@@ -54,7 +54,7 @@ def option(name: str, default: Any, text: str, env: str = "", **more: Any) -> Ca
 @option("--uri", "", "URI of the model. Empty: pvc://CLAIM/runs/RUN/train/model.")
 @option("--namespace", "", "Namespace of the run, for provenance.")
 @option("--release", "", "Helm release of the run, for provenance.")
-@option("--eval/--no-eval", True, "Whether the run has an eval stage that must have passed.")
+@option("--eval/--no-eval", True, "Require that the run's eval stage has passed.")
 @option("--ca-file", None, "PEM file of the CA that signed the registry's certificate.",
         type=click.Path(path_type=Path))  # fmt: skip
 @option(
@@ -63,7 +63,7 @@ def option(name: str, default: Any, text: str, env: str = "", **more: Any) -> Ca
     "Do not verify the registry's certificate. For tests only.",
     is_flag=True,
 )
-@option("--token-file", None, "File with the registry token; else OSFT_REGISTRY_TOKEN.",
+@option("--token-file", None, "File with the registry token. Empty: OSFT_REGISTRY_TOKEN.",
         type=click.Path(path_type=Path))  # fmt: skip
 @option("--timeout-seconds", 30.0, "Timeout of one request.", type=Number(min=0.1))
 def main(workspace: Path, run_id: str, check: bool, **options: Any) -> None:

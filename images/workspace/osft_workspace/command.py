@@ -145,7 +145,7 @@ def stage_options(function: Callable[..., None]) -> Callable[..., None]:
             envvar="OSFT_RUN_ID",
             show_envvar=True,
             required=True,
-            help="Folder of this run below runs/.",
+            help="Id of the run, which is its folder in runs/.",
         ),
         click.option(
             "--workspace",

@@ -64,8 +64,8 @@ def check_option(env: str) -> Callable[[Callable[..., None]], Callable[..., None
         callback=without_run,
         envvar=env,
         show_envvar=True,
-        help="Report every problem with the options that can be known without a run, a model, a GPU or a "
-        "network, and end.",
+        help="Report every problem with the options that can be found without a run, a model, a GPU or a "
+        "network, and exit.",
     )
 
 
