@@ -45,7 +45,7 @@ def place(hub: Hub) -> Place:
     given = os.environ.get("KUBECONFIG")
     if given and given != status().get("kubeconfig"):
         wanted = [name for name in ("E2E_HOST", "E2E_IMAGES", "E2E_REGISTRY") if not os.environ.get(name)]
-        assert not wanted, f"KUBECONFIG is set, so these must be, too: {', '.join(wanted)} (see CONTRIBUTING.md)"
+        assert not wanted, f"KUBECONFIG is set, expected also {', '.join(wanted)} (see CONTRIBUTING.md)"
         images, registry, s3 = (os.environ.get(f"E2E_{name}", "") for name in ("IMAGES", "REGISTRY", "S3"))
         return Place(Path(given), images, registry, hub.url, s3, os.environ["E2E_HOST"], ours=False)
     return development_place(hub.url)
