@@ -173,7 +173,9 @@ class Reader:
         if "no space left" in said:
             raise UserError(f"the disk of this machine is full ({words}). Free space, then run it again.")
         if ended:
-            raise UserError(f"{path} of the claim {self.claim} cannot be read ({words}).")
+            raise UserError(
+                f"{path} of the claim {self.claim} cannot be read ({words}). Check its permissions."
+            )
         raise forbidden(words) if "forbidden" in said.lower() else cut(path, words)
 
 

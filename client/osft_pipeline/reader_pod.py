@@ -17,7 +17,7 @@ KEPT_RESOURCES = ("cpu", "memory", "ephemeral-storage")
 LONGEST_SECONDS = 6 * 3600
 IDLE_CHECKS = 30
 # The reader ends by itself when nothing was read for five minutes: a client that was killed deletes nothing.
-# Every read is a process beside this shell, whose own number is the only one left when none runs.
+# While a file is read, /proc has the process that reads it besides this shell.
 WAIT = f"""\
 idle=0
 while [ $idle -lt {IDLE_CHECKS} ]; do

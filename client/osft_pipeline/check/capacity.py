@@ -119,7 +119,7 @@ def quota_problems(
             elif not asked and not ranges and resource in COUNTED:
                 found.append(
                     f"the quota {name} of namespace {namespace} counts {resource}, and the pod of "
-                    f"{pod.stage} sets none: Kubernetes would refuse it. Set it in "
+                    f"{pod.stage} sets none: Kubernetes would reject it. Set it in "
                     f"{pod.section}.pod.resources, or for all stages in stageDefaults.resources."
                 )
     return found
@@ -131,7 +131,7 @@ def storage_problems(claim: Object, classes: Sequence[Object]) -> list[str]:
     names = sorted(one["metadata"]["name"] for one in classes)
     there = ", ".join(names) or "none"
     if wanted == "":
-        return []  # a volume made by hand
+        return []  # a volume created by hand
     if wanted and wanted not in names:
         return [
             f"workspace.storageClass is {wanted}, and the storage classes of this cluster are: {there}. Name "

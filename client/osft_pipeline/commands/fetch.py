@@ -80,7 +80,9 @@ def model_path(run_dir: Path) -> str:
     """Return the folder of the model that goes on. Raises UserError where training has not finished."""
     model = summary.tuned_model(run_dir, summary.records_of(run_dir))
     if model is None:
-        raise UserError(f"run {run_dir.name} has no tuned model: its training has not finished.")
+        raise UserError(
+            f"run {run_dir.name} has no tuned model: its training has not finished. Fetch it later."
+        )
     return model.relative_to(run_dir).as_posix()
 
 

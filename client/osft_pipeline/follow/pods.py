@@ -164,7 +164,7 @@ def waiting_words(pod: Pod, hindrance: str) -> tuple[str, str]:
     if pod.reason in ("", *STARTING) and hindrance:
         reason, _, message = hindrance.partition(": ")
         return reason, plain(message)
-    # The scheduler adds how it could make room; that helps nobody who waits.
+    # The scheduler adds how it could make room, which does not help a user.
     return pod.reason or "Starting", re.sub(
         r" *(no new claims to deallocate,)? *preemption: .*", "", pod.message
     )

@@ -74,7 +74,7 @@ def attempt(job: Json, pods: Sequence[Pod], nodes: int) -> int:
 def set_done(stage: Stage, job: Json, done: Json, said: Said) -> None:
     """Set a stage to done, with its own summary."""
     stage.state, stage.exit_code = "done", 0
-    # For a moment a Job has met its criteria and no time of completion yet.
+    # For a moment a Job has met its criteria but has no completionTime.
     stage.finished = when(job.get("status", {}).get("completionTime") or done.get("lastTransitionTime"))
     if stage.pod is None:
         stage.message = said.summaries.get(stage.owner, "its pods are gone")
@@ -167,7 +167,7 @@ def set_alive(stage: Stage, pods: Sequence[Pod], said: Said) -> None:
         if any(pod.state == "ending" for pod in now):
             stage.reason = "Terminating"
     elif any(pod.state == "done" for pod in now):
-        stage.state = "running"  # the Job counts it in a moment
+        stage.state = "running"  # the Job is about to count it
         stage.message = stage.pod.message if stage.pod else ""
     else:
         stage.state = "pending"

@@ -73,7 +73,7 @@ def answered(asked: dict[str, Any]) -> list[dict[str, Any]]:
     )
     if done.returncode != 0:
         raise UserError(
-            f"the models cannot be asked: {printable((done.stderr.strip() or 'no reason').splitlines()[-1])}"
+            f"the models did not answer: {printable((done.stderr.strip() or 'no reason').splitlines()[-1])}"
         )
     found: list[dict[str, Any]] = json.loads(done.stdout)
     return found

@@ -151,7 +151,9 @@ def job_steps(job: str, spec: Object, deadline: float | None) -> list[Step]:
     stage = str(labels(pod).get(COMPONENT) or containers[0]["name"])
     inits = [(str(container["name"]), container) for container in pod["spec"].get("initContainers") or []]
     if len(containers) != 1 and stage != "preflight":
-        raise UserError(f"the pod of {stage} has {len(containers)} containers; only one can be run here.")
+        raise UserError(
+            f"the pod of {stage} has {len(containers)} containers; only one can run here. Use a cluster."
+        )
     beside = [(str(container["name"]), container) for container in containers[1:]]
     limits = [seconds for seconds in (spec.get("activeDeadlineSeconds"), deadline) if seconds]
     return [

@@ -82,7 +82,7 @@ class Runner:
             ended = self.attempt(step, began)
             took = duration(time.monotonic() - began)
             if ended.code == 0:
-                click.echo(f"{head} done in {took}, {size(ended.peak)} at most")
+                click.echo(f"{head} done in {took}, peak memory {size(ended.peak)}")
                 return 0
             act = "FailJob" if ended.late else action(step.job_spec, step.container["name"], ended.code)
             failed += act != "Ignore"
@@ -135,6 +135,6 @@ class Runner:
     def report(head: str, ended: Ended, took: str, attempts: int) -> None:
         """Say how a step failed and what to do; its own sentence stands right above."""
         code = LATE if ended.late else ended.code
-        cost = f"{took}{f' in {attempts} attempts' if attempts > 1 else ''}, {size(ended.peak)} at most"
+        cost = f"{took}{f' in {attempts} attempts' if attempts > 1 else ''}, peak memory {size(ended.peak)}"
         click.echo(f"{head} failed with code {ended.code} after {cost}", err=True)
         click.echo(f"  {ADVICE.get(code, BUG)}", err=True)

@@ -72,7 +72,8 @@ def screen(run_dir: Path, shown: Callable[[Path], str], next_step: str) -> str:
     found = records_of(run_dir)
     if not found:
         raise UserError(
-            f"{shown(run_dir)} has no record, expected <stage>/record.json of a finished stage. Wait for one."
+            f"{shown(run_dir)} has no record, expected <stage>/record.json of a finished stage. "
+            "Look again later."
         )
     results = read(run_dir / "eval" / "results.json") if "eval" in found else {}
     summary = results.get("summary") or {}

@@ -149,7 +149,7 @@ def every_epoch(value: Any) -> bool:
 
 @rule("r", "trainer_parameters.lora_config")
 def rank(value: Any) -> Any:
-    raise Left("how much may change is a share of the rank here, train.unfreezeRankRatio, not a number")
+    raise Left("here train.unfreezeRankRatio sets the share of ranks that may change, not their number")
 
 
 @rule("device_map", "local_files_only", "chat_template", "callbacks", "ckpt_output_dir",
