@@ -40,7 +40,7 @@ def load_predecessor(workspace: Workspace, run_id: str, stage: str) -> Record:
             "or name a run where it is finished (runId)."
         )
     if record.status == "refused":
-        raise Refused(f"{stage} refused run {run_id}: {record.message}")
+        raise Refused(f"the gate of {stage} failed in run {run_id}: {record.message}")
     if record.status == "skipped":
         raise UserError(
             f"{stage} of run {run_id} was skipped ({record.message}), and this stage needs its result."

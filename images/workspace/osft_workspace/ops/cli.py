@@ -74,7 +74,7 @@ def verify(workspace: Path, run_id: str, stages: tuple[str, ...]) -> None:
         if record is None:
             problems.append(f"{stage} is not finished")
         elif record.status == "refused":
-            problems.append(f"{stage} refused: {record.message}")
+            problems.append(f"the gate of {stage} failed: {record.message}")
         elif damage:
             problems.append(f"{stage} is damaged: {damage}")
         elif unnamed:
