@@ -5,10 +5,11 @@ scikit-learn and scipy where they are installed. It also lists the files of ever
 """
 
 import functools
-import importlib.metadata
 from collections import UserDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
+from importlib.metadata import packages_distributions
 from types import ModuleType
 
 READS = "transformers.utils.import_utils"
@@ -25,19 +26,18 @@ class Later(UserDict[str, list[str]]):
     @functools.cached_property
     def data(self) -> dict[str, list[str]]:  # type: ignore[override]
         """Return the names of the packages that bring each module."""
-        return dict(importlib.metadata.packages_distributions())
+        return dict(packages_distributions())
 
 
 @contextmanager
 def listed_later(name: str) -> Iterator[None]:
-    """Let a module list the installed packages when it needs them, if it is the one that does so at import."""
-    usual = importlib.metadata.packages_distributions
+    """While a module is loaded, let it list packages when it needs them, if it is the one that lists them."""
     if name == READS:
-        importlib.metadata.packages_distributions = Later  # type: ignore[assignment]
+        vars(metadata)["packages_distributions"] = Later
     try:
         yield
     finally:
-        importlib.metadata.packages_distributions = usual
+        vars(metadata)["packages_distributions"] = packages_distributions
 
 
 def read_once(module: ModuleType) -> None:
