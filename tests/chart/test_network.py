@@ -172,7 +172,7 @@ def test_a_port_that_no_server_has_is_refused() -> None:
         {"register": {"address": "http://registry:70000"}},
         {"train": {"tracking": {"mlflow": {"uri": "http://mlflow:70000"}}}},
     ):
-        assert "the port 70000; ports end at 65535" in refusal(values)
+        assert "the port 70000; the largest port is 65535" in refusal(values)
 
 
 def test_policies_stay_whole_whatever_an_address_holds() -> None:

@@ -97,7 +97,7 @@ WAYS: dict[str, Object] = {
     "trainjob": {
         "ordering": "hooks",
         "hooks": {"timeoutMinutes": 3000},
-        "eval": {"backend": "vllm"},
+        "eval": {"backend": "vllm", "baseUrl": ""},
         "images": {"evalVllm": {"digest": f"sha256:{1:064x}"}},
     },
     "job": {"ordering": "hooks", "hooks": {"timeoutMinutes": 3000}, "train": {"runAs": "job", "nodes": 1}},
@@ -159,7 +159,9 @@ def rendered(way: str, given: list[tuple[Path, str]], helm: str) -> dict[Path, A
     """Return every value of the rendered objects by its path."""
     values = base(way)
     for path, text in given:
-        placed(values, path, around(path, text))
+        # Only one backend uses a server, and the chart refuses the address with the others.
+        if dotted(path) != "eval.baseUrl" or values["eval"]["backend"] == "openai":
+            placed(values, path, around(path, text))
     objects = parse(run_helm(helm, ("template", "run1", str(ROOT / "charts/osft-pipeline")), as_json(values)))
     named = {(thing["kind"], index): thing for index, thing in enumerate(objects)}
     return {
