@@ -142,7 +142,7 @@ class Intake:
         if result != self.result:
             if self.held_out:
                 raise OtherKind(result)
-            raise Undecided(f"the row would train as {result}, the rows before it as {self.result}")
+            raise Undecided(f"the row would be read as {result}, the rows before it as {self.result}")
 
     def reject(self, error: RejectedRow, name: str, place: int, row: object) -> None:
         """List a rejected row; where such rows are dropped, give up when there are too many.

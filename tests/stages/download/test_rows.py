@@ -224,8 +224,8 @@ TOKENS = {"input_ids": [1, 2], "labels": [-100, 2]}
 def test_a_mixture_ends_the_run_and_is_not_dropped(stage: Stage, first: dict[str, Any]) -> None:
     given = ("--uri", stage.file("a.jsonl", lines([first]) + CHAT), "--on-invalid=drop")
     sentence = stage.run(*given).failed(2)
-    assert "a.jsonl line 2: the row would train as messages, the rows before it as" in sentence
-    assert "set data.format (--format) to what is meant." in sentence
+    assert "a.jsonl line 2: the row would be read as messages, the rows before it as" in sentence
+    assert "set data.format (--format) to the right one." in sentence
     assert stage.good(*given, "--format=messages").record["metrics"]["rows_rejected"] == 1
 
 
