@@ -104,7 +104,10 @@ def parse(uri: str, known: Container[str] = SCHEMES, expected: str = WRITTEN) ->
     """
     uri = uri.strip()
     if not uri.isprintable():
-        raise UserError(f"'{printable(uri, 200)}' is not a supported address. Expected {expected}.")
+        raise UserError(
+            f"'{printable(uri, 200)}' is not a supported address: it holds a character that is not printable "
+            f"or is not UTF-8. Expected {expected}."
+        )
     scheme, found, rest = uri.partition("://")
     scheme = scheme.lower()
     if not found:
