@@ -398,7 +398,7 @@ S3 = [
         "S3 lists a size that is not a number",
         Reply(200, WHOLE.body.replace(b"<Size>", b"<Size>x")),
         2,
-        "something that S3 does not",
+        "did not answer as an S3 server does",
     ),
     s3(
         "S3 redirects to another host",
@@ -439,7 +439,7 @@ HUB = [
         2,
         "without names and sizes",
     ),
-    hub("hub lists nothing that is a list", repository({"a": 1}), 2, "cannot be understood"),
+    hub("hub lists nothing that is a list", repository({"a": 1}), 2, "the answer is not valid"),
     hub("hub refuses with a list", Reply(400, text_of([1])), 2, "answered 400"),
     hub(
         "hub asks to wait for years",

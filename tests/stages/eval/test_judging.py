@@ -202,10 +202,10 @@ def test_a_backend_that_is_not_installed_is_named(stage: Stage, base_model: Path
     make_trained_run(stage.workspace, "engine", base=base_model, tuned=base_model, rows=village_rows(4))
     code, printed = stage.run("engine", "--backend=vllm")
     assert code == 2, printed
-    assert "--backend vllm needs the package vllm" in printed
+    assert "eval.backend is vllm and the eval image does not contain vLLM" in printed
 
 
-def test_a_gpu_that_is_not_there_is_no_surprise(stage: Stage, base_model: Path) -> None:
+def test_a_missing_gpu_is_reported(stage: Stage, base_model: Path) -> None:
     make_trained_run(stage.workspace, "gpu", base=base_model, tuned=base_model, rows=village_rows(4))
     stage.env["CUDA_VISIBLE_DEVICES"] = ""
     code, printed = stage.run("gpu", "--gpus=1")

@@ -198,7 +198,7 @@ def test_a_name_in_other_capitals_is_reported_and_not_a_second_model(
         ("--version=two\nlines", "no line breaks"),
         (f"--name={'n' * 300}", "expected 1 to 200 characters"),
         ('--metadata={"eval_note": 1}', "register.metadata holds eval_note"),
-        ("--metadata=[1]", "is JSON of another kind"),
+        ("--metadata=[1]", "is JSON of another type"),
         ("--metadata={", "is not JSON"),
         ('--metadata={"ratio": NaN}', "is not JSON (Out of range float"),
         ('--metadata={"ratio": 1e999}', "is not JSON"),
@@ -262,7 +262,7 @@ def test_results_of_another_training_are_rejected(
     (run / "eval-of-the-first").rename(run / "eval")
     code, printed = stage.run()
     assert code == 2, printed
-    assert "judged another training" in printed
+    assert "evaluated a different training" in printed
     assert not registry.models(stage.name)
 
 
