@@ -420,7 +420,7 @@ FOLDERS: dict[str, tuple[Damage, str]] = {
     # files that are not regular files, and names
     "link to the environment": (
         link("vocab.txt", "/proc/self/environ"),
-        "vocab.txt of the model folder {folder} is a link to /proc/self/environ, which lies outside the "
+        "vocab.txt of the model folder {folder} is a link to /proc/self/environ, which is outside the "
         "folder",
     ),
     "config elsewhere": (
@@ -429,11 +429,11 @@ FOLDERS: dict[str, tuple[Damage, str]] = {
     ),
     "weights elsewhere": (
         link("model.safetensors", "../secret"),
-        "is a link to ../secret, which lies outside",
+        "is a link to ../secret, which is outside",
     ),
     "templates elsewhere": (
         link("additional_chat_templates", "/etc"),
-        "is a link to /etc, which lies outside",
+        "is a link to /etc, which is outside",
     ),
     "link to nothing": (link("merges.txt", "nowhere"), "is a broken link (nowhere)"),
     "link to itself": (link("merges.txt", "merges.txt"), "is a broken link (merges.txt)"),
