@@ -383,7 +383,7 @@ S3 = [
         "sent .* bytes of a file that is listed with",
     ),
     s3("S3 object is longer than listed", bucket(("rows.jsonl", 100)), 2, "listed with 100"),
-    s3("S3 object breaks off", WHOLE, 75, "broke", Reply(200, ROWS[:100], length=len(ROWS))),
+    s3("S3 object breaks off", WHOLE, 75, "closed the connection", Reply(200, ROWS[:100], length=len(ROWS))),
     s3(
         "S3 lists pages without end",
         lambda asked: bucket(more=str(asked.number)),

@@ -238,7 +238,7 @@ def test_columns_that_json_cannot_hold_fail_only_where_they_are_read(stage: Stag
     for name in ("price", "image", "day", "far", "nano", "took", "clock", "tags", "kind"):
         assert f"{name} (100 %)" in line
     assert inside.rows("train.jsonl")[1] == chat("Question 1?")
-    assert "the completion is Decimal, expected text" in stage.run("--uri", paths[2]).failed(2)
+    assert "the completion is Decimal, expected text" in stage.run("--uri", paths[2], run="run-2").failed(2)
 
 
 def test_integers_that_json_readers_round_are_kept_or_rejected(stage: Stage) -> None:

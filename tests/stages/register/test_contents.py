@@ -188,7 +188,7 @@ def test_a_name_in_other_capitals_is_reported_and_not_a_second_model(
     stage.name = "capital"
     code, printed = stage.run()
     assert code == 2, printed
-    assert "takes for the same as 'capital'" in printed
+    assert "it treats as equal to 'capital'" in printed
 
 
 @pytest.mark.parametrize(
