@@ -420,8 +420,7 @@ FOLDERS: dict[str, tuple[Damage, str]] = {
     # files that are not regular files, and names
     "link to the environment": (
         link("vocab.txt", "/proc/self/environ"),
-        "vocab.txt of the model folder {folder} is a link to /proc/self/environ, which is outside the "
-        "folder",
+        "vocab.txt of the model folder {folder} is a link to /proc/self/environ, which is outside the folder",
     ),
     "config elsewhere": (
         link("config.json", "/etc/hostname"),
