@@ -14,7 +14,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from osft_workspace import imports
 from osft_workspace.exits import UserError
 from osft_workspace.text import printable
 
@@ -94,8 +93,7 @@ class GuardingLoader(importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """Load the module, then guard it."""
-        with imports.listed_later(module.__name__):
-            self.usual.exec_module(module)
+        self.usual.exec_module(module)
         self.guard(module)
 
 
@@ -159,6 +157,5 @@ def guard_kernels(module: ModuleType) -> None:
 GUARDS: dict[str, Callable[[ModuleType], None]] = {
     "transformers.dynamic_module_utils": guard_dynamic,
     "transformers.integrations.hub_kernels": guard_kernels,
-    imports.READS: imports.read_once,
 }
-"""Modules through which code that comes with a model is loaded, and the one that makes imports slow."""
+"""Modules through which code that comes with a model is loaded."""
