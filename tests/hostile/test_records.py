@@ -12,6 +12,7 @@ import pytest
 from osft_workspace import tree_digest
 from tests.hostile.runs import again, changed, evaluate, record, register, train, verify
 from tests.hostile.table import RUN, Row, check
+from tests.support.nesting import nested
 from tests.support.sandbox import ROOT, executable
 from tests.support.tuned_run import make_tuned_run
 
@@ -78,14 +79,6 @@ def set_to(value: object, *way: str) -> Any:
         place[way[-1]] = value
 
     return edit
-
-
-def nested(levels: int) -> Any:
-    """Return lists within each other."""
-    value: Any = []
-    for _ in range(levels):
-        value = [value]
-    return value
 
 
 def detail(command: Any, stage: str, says: str, value: object, *way: str) -> Row:

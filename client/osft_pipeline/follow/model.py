@@ -114,7 +114,7 @@ class Stage:
     log: list[str] = field(default_factory=list)
     """Last lines of the pod's log, while it runs and if it failed."""
     owner: str = ""
-    """Object whose events say why there is no pod."""
+    """Object whose events say why the pod does not exist."""
 
     def seconds(self, now: datetime) -> float | None:
         """Return how long the stage took, or has taken so far."""

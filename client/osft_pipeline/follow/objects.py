@@ -67,7 +67,7 @@ def made(thing: Json) -> datetime:
 
 
 def newest(things: Iterable[Json]) -> Json | None:
-    """Return the newest object; one that is being deleted only if there is no other."""
+    """Return the newest object that is not being deleted, or else the newest of all."""
     return max(
         things, key=lambda thing: ("deletionTimestamp" not in thing["metadata"], made(thing)), default=None
     )

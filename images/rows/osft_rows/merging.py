@@ -7,7 +7,7 @@ from typing import Any
 def merged_system(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]] | None:
     """Return the chat with its system messages before the first user's words, a blank line between them.
 
-    None where there is no system message, or no message of the user to move it into.
+    None for a chat without a system message, or without a user message to move it into.
     """
     system = [message["content"] for message in messages if message["role"] == "system"]
     others = [dict(message) for message in messages if message["role"] != "system"]

@@ -76,7 +76,7 @@ TABLE = {
         Patch("mini_trainer.setup_model_for_training:MixedPrecisionPolicy", "float32 throughout"),
         Patch("mini_trainer.setup_model_for_training:ptd_checkpoint_wrapper", "keep activations"),
         Patch("mini_trainer.osft_utils:torch", "its CUDA devices are the CPU"),
-        Patch("torch.cuda:reset_peak_memory_stats", "there is no such memory"),
+        Patch("torch.cuda:reset_peak_memory_stats", "a CPU has no GPU memory to measure"),
         Patch("safetensors.torch:save_file", "tied weights share memory on the CPU"),
     )
 }

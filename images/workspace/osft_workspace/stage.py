@@ -167,8 +167,7 @@ def run_stage(
     Args:
         inputs: what decides the result, JSON-able; compared as asked, kept without secret parts of addresses.
         needs: stages whose records must be done and whole.
-        body: the work; it writes below `run.dir` and says what it left. Until all of it is there, an earlier
-            result stays where it is.
+        body: the work; it writes below `run.dir` and says what it left. An earlier result stays until then.
         keep: names in the stage's folder that starts leave for each other, such as checkpoints.
         overwrite: whether other inputs may replace a result that a registered version comes from.
 
@@ -188,8 +187,6 @@ def run_stage(
         if record is None:
             if not overwrite:
                 check_replaceable(workspace, run_id, stage)
-            aside.begin(folder, keep)
-            run.event("start", run=run_id)
             record = work(run, body, asked, keep)
     if record.status == "refused":
         raise Refused(record.message)
@@ -198,7 +195,9 @@ def run_stage(
 
 
 def work(run: Run, body: Callable[[Run], Outcome], inputs: Inputs, keep: tuple[str, ...]) -> Record:
-    """Do the work and publish its result."""
+    """Do the work aside and publish its result."""
+    aside.begin(run.home, keep)
+    run.event("start", run=run.run_id)
     started, clock = datetime.now(UTC), time.monotonic()
     with PeakMemory() as memory:
         outcome = body(run)

@@ -8,6 +8,7 @@ import pytest
 from osft_workspace import Outcome, Record, Run, UserError, digest_json, run_stage
 from osft_workspace.asked import asked_query, asked_value
 from osft_workspace.redact import redact_value
+from tests.support.nesting import nested
 
 SIGNED = [
     "X-Amz-Algorithm=AWS4&X-Amz-Date=1&X-Amz-Credential=c&X-Amz-Signature=s&x-amz-security-token=t",
@@ -106,13 +107,6 @@ def test_a_renewed_signature_is_already_done(
     capsys.readouterr()
     start(tmp_path, uri=other)
     assert "already done" in capsys.readouterr().out
-
-
-def nested(depth: int) -> Any:
-    value: Any = 1
-    for _ in range(depth):
-        value = [value]
-    return value
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from osft_workspace import excerpt, printable
 from osft_workspace.text import LONGEST_SENTENCE, sentence
+from tests.support.nesting import nested
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # surrogates, too
 ACTING = {"Cc", "Cs", "Zl", "Zp", "Co", "Cn"}
@@ -74,13 +75,6 @@ def test_a_message_of_several_lines_becomes_one() -> None:
         sentence("No such option.\n\n  Did you mean\r\n\t--uri?\n") == "No such option. Did you mean --uri?"
     )
     assert len(sentence("x" * 10_000)) == LONGEST_SENTENCE
-
-
-def nested(depth: int) -> Any:
-    value: Any = 1
-    for _ in range(depth):
-        value = [value]
-    return value
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def wait_trainjob(api: Api, name: str, poll_seconds: float, timeout_seconds: flo
             event("wait", "asking again", seen=error.message)
             job = {}
         if job is None and waited > NOT_THERE_YET_SECONDS:
-            raise UserError(f"there is no TrainJob {name} in namespace {api.namespace}: it was deleted.")
+            raise UserError(f"TrainJob {name} does not exist in namespace {api.namespace}: it was deleted.")
         job = job or {}
         if condition(job, "Complete"):
             event("wait", "complete", trainjob=name, seconds=round(waited))
