@@ -32,5 +32,6 @@ def test_the_notebook_runs_and_shows_what_the_model_learned(
     NotebookClient(notebook, timeout=540, resources={"metadata": {"path": str(tmp_path)}}).execute()
     *_, run, figures, report = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert run.outputs[-1].data["text/plain"] == "'done'"
-    assert "held-out loss: " in figures.outputs[0].text and "Retention suite: " in figures.outputs[0].text
+    printed = "".join(output.text for output in figures.outputs)  # a slow kernel sends a cell's text in parts
+    assert "held-out loss: " in printed and "Retention suite: " in printed
     assert report.outputs[-1].data["text/html"].startswith("<iframe srcdoc=")
