@@ -28,7 +28,7 @@ NOT_BY_FLAG = {
 
 def command(stage: str) -> click.Command:
     """Return the click command of a stage or helper."""
-    module = "osft_workspace.ops.cli" if stage in HELPERS else f"osft_{stage}.cli"
+    module = "osft_ops.cli" if stage in HELPERS else f"osft_{stage}.cli"
     main: click.Command = importlib.import_module(module).main
     return main
 

@@ -246,6 +246,7 @@ def test_the_bill_of_materials_lists_what_is_locked_and_what_debian_brought(stag
     assert set(wanted(stage)) - listed == set()
     own = {"pkg:pypi/osft-workspace", f"pkg:pypi/osft-{stage}"}
     assert own <= {address.partition("@")[0] for address in listed}
+    assert any(address.startswith("pkg:pypi/osft-ops@") for address in listed) == (stage == "download")
     debian = {address.partition("@")[0] for address in listed if address.startswith("pkg:deb/")}
     assert "pkg:deb/debian/libc6" in debian
     assert ("pkg:deb/debian/gcc" in debian) == (stage in ("train", "eval"))

@@ -53,7 +53,7 @@ def register(bench: Bench) -> list[str]:
 
 
 def verify(bench: Bench) -> list[str]:
-    ops = executable("register", "osft-ops")
+    ops = executable("download", "osft-ops")
     return [ops, "verify", "--workspace", str(bench.workspace), "--run-id", RUN, "--stage=train"]
 
 

@@ -6,10 +6,10 @@
 import time
 from typing import Any
 
+from osft_ops.kube import Api
 from osft_workspace import exits
 from osft_workspace.exits import Refused, StageError, Transient, UserError
 from osft_workspace.log import event
-from osft_workspace.ops.kube import Api
 
 NOT_THERE_YET_SECONDS = 60.0
 ENDS: dict[int, type[StageError]] = {exits.USER: UserError, exits.REFUSED: Refused}

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
+from osft_ops.kube import Api
+from osft_ops.preflight import preflight_problems
+from osft_ops.wait import wait_trainjob
 from osft_workspace.command import StageCommand, StageGroup
 from osft_workspace.exits import UserError
 from osft_workspace.log import event
-from osft_workspace.ops.kube import Api
-from osft_workspace.ops.preflight import preflight_problems
-from osft_workspace.ops.wait import wait_trainjob
 from osft_workspace.paths import STAGES, Workspace
 from osft_workspace.predecessors import open_record
 from osft_workspace.termination import say_end

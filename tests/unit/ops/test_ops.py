@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 import pytest
 from click import Command
 
+from osft_ops.cli import main
+from osft_ops.kube import Api
+from osft_ops.wait import wait_trainjob
 from osft_workspace import Refused, Transient, UserError
 from osft_workspace.exits import StageError
-from osft_workspace.ops.cli import main
-from osft_workspace.ops.kube import Api
-from osft_workspace.ops.wait import wait_trainjob
 
 OPS = Path(sys.executable).with_name("osft-ops")
 PODS = "/api/v1/namespaces/team/pods"

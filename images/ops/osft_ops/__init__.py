@@ -1,0 +1,1 @@
+"""`osft-ops`: what the chart and `osft` run beside the stages."""

@@ -1,1 +1,0 @@
-"""`osft-ops`: what the chart runs beside the stages."""
