@@ -49,12 +49,12 @@ def of_download(base: Path, uri: Callable[[str], str]) -> Callable[[str], None]:
 def of_register(base: Path) -> Callable[[str], None]:
     """One version by the register stage."""
     from osft_register import api
+    from osft_register.options import Options
     from osft_register.registration import Wish, register
     from osft_register.stage import connect
 
     api.WAITS = (0.0,)
     run = Run("register", "run-1", Workspace(base), base, {})
-    fixed = {"port": 0, "ca_file": None, "insecure_skip_tls_verify": False, "token_file": None}
     wish = Wish(
         name="osft-model",
         version="run-1",
@@ -67,7 +67,7 @@ def of_register(base: Path) -> Callable[[str], None]:
     )
 
     def ask(url: str) -> None:
-        register(connect(run, {**fixed, "address": url, "timeout_seconds": TIMEOUT}), wish)
+        register(connect(run, Options(address=url, timeout_seconds=TIMEOUT)), wish)
 
     return ask
 

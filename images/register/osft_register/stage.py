@@ -1,9 +1,7 @@
 """The stage's work: gather the evidence, write card and provenance, register."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import httpx
 
@@ -11,6 +9,7 @@ from osft_register.address import check_token_may_travel, parse_address
 from osft_register.api import Registry
 from osft_register.card import model_card
 from osft_register.evidence import Evidence, gather
+from osft_register.options import Options
 from osft_register.properties import marks, typed, version_properties
 from osft_register.provenance import provenance
 from osft_register.registration import Registered, Wish, origin, register
@@ -24,17 +23,15 @@ OUTPUTS = ["model-card.md", "provenance.json"]
 TOKEN = "OSFT_REGISTRY_TOKEN"
 LARGEST_TOKEN = 64 << 10  # bytes
 
-Options = Mapping[str, Any]
-
 
 def register_run(run: Run, options: Options) -> Outcome:
     """Do the stage's work."""
-    evidence = gather(run, **{key: options[key] for key in ("release", "namespace", "claim")})
-    uri = redact_url(options["uri"]) or evidence.default_uri
-    card = model_card(evidence, name=options["name"], description=options["description"], uri=uri)
+    evidence = gather(run, release=options.release, namespace=options.namespace, claim=options.claim)
+    uri = redact_url(options.uri) or evidence.default_uri
+    card = model_card(evidence, name=options.name, description=options.description, uri=uri)
     write_atomic(run.dir / "model-card.md", card)
     write_atomic(run.dir / "provenance.json", provenance(evidence, uri))
-    if not options["address"].strip():
+    if not options.address.strip():
         return Outcome(
             outputs=OUTPUTS,
             status="skipped",
@@ -58,8 +55,8 @@ def connect(run: Run, options: Options) -> Registry:
         UserError: the address, the CA or the token cannot be used, or no registry is there.
         Transient: the registry is unavailable.
     """
-    ca_file, skip_verify = options["ca_file"], options["insecure_skip_tls_verify"]
-    address = parse_address(options["address"], options["port"], tls=bool(ca_file or skip_verify))
+    ca_file, skip_verify = options.ca_file, options.insecure_skip_tls_verify
+    address = parse_address(options.address, options.port, tls=bool(ca_file or skip_verify))
     if not address.explicit:
         run.choice("registry url", address.url, "the address has no scheme")
     if ca_file and not address.secure:
@@ -69,11 +66,11 @@ def connect(run: Run, options: Options) -> Registry:
         )
     if skip_verify:
         run.event("warning", seen="the registry's certificate is not checked (insecure-skip-tls-verify)")
-    token = read_token(options["token_file"])
+    token = read_token(options.token_file)
     if token:
         check_token_may_travel(address)
     tls = trust(ca_file, skip_verify) if address.secure else False
-    registry = Registry(address, token, tls, options["timeout_seconds"], run.event)
+    registry = Registry(address, token, tls, options.timeout_seconds, run.event)
     run.choice("registry api", registry.connect(), f"the newest version that {address.url} supports")
     return registry
 
@@ -107,8 +104,8 @@ def make_wish(evidence: Evidence, options: Options, uri: str) -> Wish:
     artifact = {
         "uri": uri,
         "state": "LIVE",
-        "modelFormatName": options["format_name"],
-        "modelFormatVersion": options["format_version"],
+        "modelFormatName": options.format_name,
+        "modelFormatVersion": options.format_version,
         "modelSourceKind": "osft-pipeline",
         "modelSourceClass": "run",
         "modelSourceGroup": evidence.namespace,
@@ -117,12 +114,12 @@ def make_wish(evidence: Evidence, options: Options, uri: str) -> Wish:
     }
     own = {**marks(evidence), "osft_evidence": evidence.digest}
     return Wish(
-        name=options["name"],
-        version=options["version"],
-        policy=options["on_conflict"],
-        model=filled(owner=options["owner"] or options["author"], description=options["description"]),
-        version_fields=filled(author=options["author"], description=options["version_description"]),
-        properties=version_properties(evidence, options["metadata"]),
+        name=options.name,
+        version=options.version,
+        policy=options.on_conflict,
+        model=filled(owner=options.owner or options.author, description=options.description),
+        version_fields=filled(author=options.author, description=options.version_description),
+        properties=version_properties(evidence, options.metadata),
         marks=marks(evidence),
         artifact=filled(**artifact) | {"customProperties": {key: typed(value) for key, value in own.items()}},
     )
