@@ -1,9 +1,10 @@
 """Rows of every kind to the lines that training and evaluation read."""
 
+import copyreg
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -217,9 +218,10 @@ def load_tokenizer(settings: Settings) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(
-            settings.model, trust_remote_code=settings.trust_remote_code, local_files_only=True
-        )
+        with one_backend():
+            return AutoTokenizer.from_pretrained(
+                settings.model, trust_remote_code=settings.trust_remote_code, local_files_only=True
+            )
     except MemoryError:
         raise
     except Exception as error:  # transformers and tokenizers raise anything for files that they cannot read
@@ -228,6 +230,23 @@ def load_tokenizer(settings: Settings) -> Any:
             f"{' '.join(str(error).split())[:300]}). Name a model with a tokenizer that transformers reads "
             "(model.uri), or save it again with save_pretrained."
         ) from error
+
+
+@contextmanager
+def one_backend() -> Iterator[None]:
+    """Let transformers use the backend that it has read, inside.
+
+    It copies it, in case a caller keeps the original: by way of JSON text, which takes three times the memory
+    of the tokenizer, and as long as reading it.
+    """
+    from tokenizers import Tokenizer
+
+    # A reduction that is a text means the object itself, for copy as for pickle.
+    copyreg.dispatch_table[Tokenizer] = lambda backend: "Tokenizer"
+    try:
+        yield
+    finally:
+        del copyreg.dispatch_table[Tokenizer]
 
 
 def preview(tokenizer: Any, row: Mapping[str, Any], longest: int) -> list[dict[str, Any]]:

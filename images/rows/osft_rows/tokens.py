@@ -1,5 +1,6 @@
 """Texts to token ids, and where in a text each token stands."""
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ SPACE = "▁"
 """What SentencePiece writes for a space."""
 MOST_TOKENS = 1 << 18
 """Of one text; each takes up to 300 bytes while it is encoded."""
+SPARSE = 4
+"""Ids of a vocabulary for each token of it, at most."""
 NOT_COUNTED, PIECE = MOST_TOKENS // 4, 1 << 15
 """Characters of texts that cannot have more, as none is more than four bytes; of the pieces of others."""
 
@@ -123,8 +126,10 @@ def ids_of(tokenizer: Any, texts: list[str], *, add_special_tokens: bool = True)
     return [row.ids for row in backend.encode_batch_fast(texts, add_special_tokens=add_special_tokens)]
 
 
-def byte_lengths(tokenizer: Any) -> list[int] | None:
+def byte_lengths(tokenizer: Any) -> Sequence[int] | None:
     """How many bytes each token stands for, by its id; None for a tokenizer that does not work on bytes.
+
+    None also for ids that are far apart, which nobody makes.
 
     In byte-level BPE a token has a character for each of its bytes. Counting them takes a part of the time
     that the offsets of the tokenizers library take.
@@ -132,12 +137,17 @@ def byte_lengths(tokenizer: Any) -> list[int] | None:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None or not works_on_bytes(backend):
         return None
-    vocabulary = backend.get_vocab(with_added_tokens=True)
     added = {token.content for token in backend.get_added_tokens_decoder().values()}
-    lengths = [0] * (max(vocabulary.values(), default=-1) + 1)
-    for token, number in vocabulary.items():
-        lengths[number] = len(token.encode()) if token in added else len(token)
-    return lengths
+    lengths = array("I")
+    known = backend.get_vocab_size(with_added_tokens=True)
+    for number in range(SPARSE * known):
+        # One by one: all of them as a dict take as much memory as the tokenizer.
+        token = backend.id_to_token(number)
+        known -= token is not None
+        lengths.append(0 if token is None else len(token.encode()) if token in added else len(token))
+        if not known:
+            return lengths
+    return None
 
 
 def works_on_bytes(backend: Any) -> bool:
