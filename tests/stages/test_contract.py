@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from tests.support import stages
 from tests.support.sandbox import (
@@ -29,6 +30,7 @@ from tests.support.sandbox import (
     start,
 )
 
+ROOT = Path(__file__).parents[2]
 RUN = "story-0a1b2c3d"
 SANDBOX = can_sandbox()
 HEAVY = {
@@ -138,6 +140,22 @@ def test_a_killed_start_leaves_no_record(story: Story) -> None:
 def test_two_starts_at_once_do_the_work_once(story: Story) -> None:
     assert [code for code, _ in story.ends] == [0, 0], "\n".join(text for _, text in story.ends)
     assert sorted("already done" in text for _, text in story.ends) == [False, True]
+
+
+def test_the_record_fits_the_published_schema_and_holds_no_detail_that_it_does_not_name(story: Story) -> None:
+    schema = json.loads((ROOT / "images" / "record.schema.json").read_text())
+    assert [error.message for error in Draft202012Validator(schema).iter_errors(story.record)] == []
+    named = set(schema["$defs"][story.stage]["properties"])
+    assert set(json.loads(story.record_bytes)["details"]) - named == set()
+
+
+def test_the_schema_of_records_refuses_a_detail_of_another_type(story: Story) -> None:
+    schema = json.loads((ROOT / "images" / "record.schema.json").read_text())
+    record = json.loads(story.record_bytes)
+    for name in record["details"]:
+        if schema["$defs"][story.stage]["properties"][name]:
+            wrong = {**record, "details": {**record["details"], name: [["wrong"]]}}
+            assert not Draft202012Validator(schema).is_valid(wrong), name
 
 
 def test_the_record_names_every_output_with_size_and_sha256(story: Story) -> None:

@@ -16,11 +16,12 @@ from osft_download.prepared import FACTS, ROWS, Prepared, Sets
 from osft_rows.settings import Settings
 from osft_workspace import Run, digest_json, printable, publish_dir, sha256_file, tree_digest, write_atomic
 from osft_workspace.answers import Misfit, parse_json
+from osft_workspace.contents import ENCODED
 from osft_workspace.details import details_of
 from osft_workspace.files import check_plain, is_folder, read_digest, read_regular
 from osft_workspace.lock import exclusive
 from osft_workspace.record import LARGEST, MOST_VALUES
-from osft_workspace.shapes import ENCODED, Whole, misfit
+from osft_workspace.shapes import Whole, misfit
 
 
 def prepare(run: Run, sets: Sets, settings: Settings) -> Prepared:

@@ -37,7 +37,7 @@ class Details(dict[str, Any]):
         """Raise AssertionError for a key that no shape names: a stage would read it unchecked."""
         if self.known is not None and key not in self.known:
             raise AssertionError(
-                f"{key} of {self.record} is read and has no shape in osft_workspace/shapes.py"
+                f"{key} of {self.record} is read and has no type in osft_workspace/contents.py"
             )
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from osft_workspace import shapes
+from osft_workspace import contents, shapes
 from osft_workspace.answers import Misfit, parse_json
 from osft_workspace.details import details_of
 from osft_workspace.digests import digest_json, sha256_file, tree_digest, tree_entries, tree_files
@@ -86,7 +86,7 @@ class Record:
                 f"{printable(path)} is not a complete record ({error}). Remove {printable(folder)} and start "
                 "again."
             ) from error
-        shape = shapes.DETAILS.get(record.stage, shapes.ANY)
+        shape = contents.DETAILS.get(record.stage, shapes.ANY)
         record.details = details_of(record.details, f"the record {printable(path)}", shape)
         return record
 
@@ -177,7 +177,7 @@ class Record:
 
 def check_shape(values: dict[str, Any]) -> None:
     """Look at the types of a record that anybody may have written. Raises TypeError with what is wrong."""
-    details = shapes.DETAILS.get(str(values.get("stage")), shapes.ANY)
+    details = contents.DETAILS.get(str(values.get("stage")), shapes.ANY)
     problem = shapes.misfit(values, shapes.FIELDS)
     problem = problem or shapes.misfit(values.get("details", {}), details, "details")
     if problem:

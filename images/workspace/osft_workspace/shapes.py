@@ -1,12 +1,13 @@
-"""What another stage reads of a record, each detail with its type.
+"""Shapes of JSON values: what a value from a file that anybody may have edited is held to.
 
-Anybody may have edited a record. A detail of another type is a sentence when the record is opened, and a
-detail that stands in no shape cannot be read, so that none is read unchecked.
+A detail of another type is a sentence when a record is opened, and a detail that stands in no shape cannot
+be read, so that none is read unchecked.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from types import NoneType
+from typing import Annotated, Any, get_args, get_origin, get_type_hints, is_typeddict
 
 from osft_workspace.text import excerpt
 
@@ -68,50 +69,32 @@ NUMBER = Leaf("a number", is_number)
 COUNT = Leaf("a count", is_count)
 FLAG = Leaf("true or false", lambda value: isinstance(value, bool))
 ANY = Leaf("anything", lambda value: True)
+STATUS = Leaf("done, refused or skipped", {"done", "refused", "skipped"}.__contains__)
+COUNT_AND_ROW = Leaf("a count and a row", is_first)
 OBJECT: Shape = {"*": ANY}
+LEAVES: dict[Any, Leaf] = {str: TEXT, float: NUMBER, int: COUNT, bool: FLAG, Any: ANY}
 
-MODEL: Shape = {"path": TEXT, "digest": TEXT, "architecture": ANY}
-BASE: Shape = {
-    "uri": TEXT, "revision": Maybe(TEXT), "path": TEXT, "digest": TEXT, "license": Maybe(TEXT),
-    "model_type": TEXT, "bytes": COUNT, "trust_remote_code": FLAG,
-}  # fmt: skip
-ENCODED: dict[str, Shape] = {
-    "tokenizer": {
-        "kind": TEXT, "tokens": COUNT, "template_digest": TEXT, "end_of_turn": TEXT, "end_of_turn_ids": ANY,
-        "eos_token": ANY, "eos_token_id": ANY,
-    },
-    "settings": {
-        "unmask": FLAG, "document": TEXT, "shortest": COUNT, "longest": COUNT, "vocabulary": COUNT,
-        "trust_remote_code": FLAG, "system_role": TEXT,
-    },
-    "sets": {"*": {"rows": COUNT, "tokens": COUNT, "learned": COUNT, "longest": COUNT}},
-    "preview": [[{"text": TEXT, "learned": FLAG}]],
-    "rows_repeated": COUNT,
-    "rows_overlap": COUNT,
-    "overlap_first": [COUNT],
-    "answers_unclosed": COUNT,
-    "rows_system_merged": COUNT,
-    "left_out": {"*": Leaf("a count and a row", is_first)},
-}  # fmt: skip
-"""What download says of encoded rows."""
-DETAILS: dict[str, Shape] = {
-    "download": {
-        "rows": {"*": COUNT},
-        "format": Maybe(TEXT),
-        "sources": [{"uri": TEXT, "revision": Maybe(TEXT), "rows": COUNT}],
-        "tokens": {"path": TEXT, **ENCODED},
-        "no_held_out": TEXT,
-        "model": BASE,
-        "seed": ANY,
-        "train_fraction": NUMBER,
-    },
-    "train": {"model": MODEL, "base": BASE, "arguments": OBJECT, "work_digest": TEXT},
-    "eval": {"model": MODEL, "primary_metric": Maybe(TEXT)},
-    "register": {"uri": TEXT, "version": TEXT},
-}
-"""Stage -> the details of its record. Keys that are not here are kept, and no stage reads them."""
+
+def shape_of(kind: Any) -> Shape:
+    """Return the shape of a type: a TypedDict, a list, a dict of texts, one of `LEAVES`; also each or None.
+
+    A leaf in an annotation (`Annotated[list[int], COUNT_AND_ROW]`) is the shape.
+    """
+    if kind in LEAVES:
+        return LEAVES[kind]
+    if is_typeddict(kind):
+        hints = get_type_hints(kind, include_extras=True)
+        return {name: shape_of(item) for name, item in hints.items()}
+    parts = get_args(kind)
+    if get_origin(kind) is Annotated:
+        return parts[1]  # type: ignore[no-any-return]
+    if NoneType in parts:
+        return Maybe(shape_of(next(part for part in parts if part is not NoneType)))
+    return [shape_of(parts[0])] if get_origin(kind) is list else {"*": shape_of(parts[1])}
+
+
 FIELDS: dict[str, Shape] = {
-    "stage": TEXT, "status": Leaf("done, refused or skipped", {"done", "refused", "skipped"}.__contains__),
+    "stage": TEXT, "status": STATUS,
     "run_id": TEXT, "message": TEXT, "inputs": OBJECT, "inputs_digest": TEXT, "needs": {"*": TEXT},
     "outputs": [OBJECT], "shared": {"*": TEXT}, "metrics": {"*": NUMBER}, "details": OBJECT,
     "choices": [{"name": TEXT, "reason": TEXT}], "versions": {"*": TEXT}, "timings": OBJECT,
