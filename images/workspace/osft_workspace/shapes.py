@@ -76,9 +76,10 @@ LEAVES: dict[Any, Leaf] = {str: TEXT, float: NUMBER, int: COUNT, bool: FLAG, Any
 
 
 def shape_of(kind: Any) -> Shape:
-    """Return the shape of a type: a TypedDict, a list, a dict of texts, one of `LEAVES`; also each or None.
+    """Return the shape of a type.
 
-    A leaf in an annotation (`Annotated[list[int], COUNT_AND_ROW]`) is the shape.
+    It is a TypedDict, a list, a dict with texts as keys, one of `LEAVES`, or one of these or None. A leaf in an
+    annotation (`Annotated[list[int], COUNT_AND_ROW]`) is the shape.
     """
     if kind in LEAVES:
         return LEAVES[kind]
