@@ -2,9 +2,11 @@
 
 import math
 import random
-import time
+from bisect import bisect_left
+from functools import partial
 
 import pytest
+from scipy.stats import binom
 
 from osft_eval import stats
 
@@ -12,23 +14,12 @@ ITEMS = 724  # of the retention suite
 
 
 def test_mcnemar_agrees_with_the_binomial_distribution() -> None:
-    assert stats.mcnemar(0, 0) == (1, "mcnemar exact")
-    assert stats.mcnemar(0, 6)[0] == pytest.approx(2 / 64)
-    assert stats.mcnemar(5, 7)[0] == pytest.approx(0.774414, abs=1e-6)
+    assert stats.mcnemar(0, 0) == 1
+    assert stats.mcnemar(0, 6) == pytest.approx(2 / 64)
+    assert stats.mcnemar(5, 7) == pytest.approx(0.774414, abs=1e-6)
     assert stats.mcnemar(7, 5) == stats.mcnemar(5, 7)
-
-
-def test_mcnemar_changes_smoothly_to_its_approximation_and_says_so() -> None:
-    exact, approximate = stats.mcnemar(460, 540), stats.mcnemar(460, 541)
-    assert (exact[1], approximate[1]) == ("mcnemar exact", "mcnemar")
-    assert approximate[0] == pytest.approx(exact[0], rel=0.12)
-
-
-def test_many_flips_are_tested_at_once() -> None:
-    """Summed exactly they would take most of a minute."""
-    began = time.process_time()
-    assert stats.mcnemar(10_000, 10_000)[0] == pytest.approx(1)
-    assert time.process_time() - began < 1
+    assert stats.mcnemar(460, 541) == pytest.approx(0.0114, abs=1e-4)
+    assert stats.mcnemar(10_000, 10_000) == 1
 
 
 def test_newcombes_interval_is_the_one_he_published() -> None:
@@ -40,15 +31,6 @@ def test_the_interval_stays_between_minus_one_and_one_at_the_ends() -> None:
     for cells in ((12, 0, 0, 0), (0, 12, 0, 0), (0, 0, 12, 0), (0, 0, 0, 12)):
         low, high = stats.newcombe_paired(*cells, 0.95)
         assert -1 - 1e-9 <= low <= high <= 1 + 1e-9
-
-
-@pytest.mark.parametrize(
-    ("freedom", "t"), [(1, 12.7062), (2, 4.3027), (3, 3.1824), (10, 2.2281), (199, 1.9720)]
-)
-def test_students_t_has_the_tables_quantiles(freedom: int, t: float) -> None:
-    assert stats.t_quantile(0.975, freedom) == pytest.approx(t, abs=1e-4)
-    assert stats.t_cdf(t, freedom) == pytest.approx(0.975, abs=1e-5)
-    assert stats.t_cdf(-t, freedom) == pytest.approx(0.025, abs=1e-5)
 
 
 def test_a_loss_per_token_is_compared_over_rows() -> None:
@@ -130,19 +112,16 @@ def power(n: int, changed: float, drop: float) -> float:
     """Return how often exact McNemar finds a true drop, summed over all counts of items that turn."""
     chance = 0.0
     for flips in range(n + 1):
-        here = binomial(n, flips, changed)
+        here = binom.pmf(flips, n, changed)
         if here > 1e-10:
             gained = (changed - drop) / 2 / changed
-            found = (k for k in range(flips // 2 + 1) if stats.mcnemar(k, flips - k)[0] < 0.05)
-            chance += here * sum(binomial(flips, k, gained) for k in found)
-    return chance
+            found = bisect_left(range(flips // 2 + 1), 0.05, key=partial(chance_alone, flips))
+            chance += here * binom.cdf(found - 1, flips, gained)
+    return float(chance)
 
 
-def binomial(n: int, k: int, share: float) -> float:
-    if share <= 0 or share >= 1:
-        return float(k == round(n * share))
-    logs = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
-    return math.exp(logs + k * math.log(share) + (n - k) * math.log1p(-share))
+def chance_alone(flips: int, gained: int) -> float:
+    return stats.mcnemar(gained, flips - gained)
 
 
 @pytest.mark.parametrize(("n", "flips"), [(8, 0), (20, 0), (20, 10), (ITEMS, 0), (ITEMS, 9), (ITEMS, 58)])
