@@ -16,7 +16,7 @@ COMMANDS = {
     "report": "Show what a run learned and what it kept.",
     "ask": "Ask the base model and the tuned model the same question.",
     "fetch": "Copy the tuned model, or any file of a run, out of the workspace.",
-    "prune": "Remove old runs and cached models from a workspace of this machine.",
+    "prune": "Remove old runs and cached models that nothing needs.",
     "migrate": "Turn settings of another system into a values file.",
     "secrets": "Create the Secrets that the chart reads.",
 }

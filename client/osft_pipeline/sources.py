@@ -10,19 +10,18 @@ from typing import Protocol
 import click
 from click.core import ParameterSource
 
-from osft_pipeline import reader_pod
+from osft_pipeline import claim_pod
+from osft_pipeline.claim import ClaimPod
 from osft_pipeline.follow.follower import no_run
 from osft_pipeline.follow.look import Look
-from osft_pipeline.follow.objects import RUN, label, made, runs_of
+from osft_pipeline.follow.objects import INSTANCE, RUN, label, made, runs_of
 from osft_pipeline.kubectl import Json, Kubectl
 from osft_pipeline.local import summary
 from osft_pipeline.local.workspaces import called
-from osft_pipeline.reader import Reader
 from osft_workspace import Transient, UserError
 
 PAGE = "eval/report.html"
 RESULTS = "eval/results.json"
-INSTANCE = "app.kubernetes.io/instance"
 KINDS = ("trainjobs.trainer.kubeflow.org", "trainingruntimes.trainer.kubeflow.org", "jobs.batch")
 
 
@@ -67,28 +66,28 @@ class LocalSource:
 class ClaimSource:
     """A run in a claim of the cluster. What is small is copied to a folder here when it is asked for."""
 
-    def __init__(self, reader: Reader, run_id: str, folder: Path) -> None:
-        self.reader, self.run_dir = reader, folder / run_id
+    def __init__(self, pod: ClaimPod, run_id: str, folder: Path) -> None:
+        self.pod, self.run_dir = pod, folder / run_id
         for stage in summary.STAGES:
             self.bring(f"{stage}/record.json")
 
     def shown(self, path: Path) -> str:
         below = PurePosixPath("runs", self.run_dir.name, path.relative_to(self.run_dir))
-        return f"pvc://{self.reader.claim}/{below}"
+        return f"pvc://{self.pod.claim}/{below}"
 
     def bring(self, name: str) -> Path:
         target = self.run_dir / name
-        content = None if target.is_file() else self.reader.read(f"runs/{self.run_dir.name}/{name}")
+        content = None if target.is_file() else self.pod.read(f"runs/{self.run_dir.name}/{name}")
         if content is not None:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
         return target
 
     def copy(self, name: str, part: Path, size: int) -> None:
-        self.reader.fetch(f"runs/{self.run_dir.name}/{name}", part, size)
+        self.pod.fetch(f"runs/{self.run_dir.name}/{name}", part, size)
 
     def next_step(self) -> str:
-        return summary.fetch_line(self.run_dir, self.reader.kubectl.flags)
+        return summary.fetch_line(self.run_dir, self.pod.kubectl.flags)
 
 
 @contextmanager
@@ -100,10 +99,7 @@ def opened(name: str | None, workspace: Path, kubectl: Kubectl) -> Iterator[Sour
     """
     only_here = is_given("workspace")
     if only_here and kubectl.flags:
-        raise click.UsageError(
-            "--workspace names a folder of this machine, and -n, --context and --kubeconfig a cluster. "
-            "Leave out one of them."
-        )
+        raise two_places("-n, --context and --kubeconfig")
     here: LocalSource | None = None
     nowhere = ""
     if not kubectl.flags:
@@ -130,8 +126,15 @@ def on_cluster(name: str | None, kubectl: Kubectl, nowhere: str = "") -> Iterato
         run_id, release, template = find(name, kubectl)
     except (UserError, Transient) as error:
         raise type(error)(f"{nowhere}{error.message}") from error
-    with Reader(kubectl, release, template) as reader, tempfile.TemporaryDirectory() as folder:
-        yield ClaimSource(reader, run_id, Path(folder))
+    with ClaimPod(kubectl, release, template) as pod, tempfile.TemporaryDirectory() as folder:
+        yield ClaimSource(pod, run_id, Path(folder))
+
+
+def two_places(options: str) -> click.UsageError:
+    """Return what to say where the command line names this machine and a cluster."""
+    return click.UsageError(
+        f"--workspace names a folder of this machine, and {options} a cluster. Leave out one of them."
+    )
 
 
 def is_given(option: str) -> bool:
@@ -153,7 +156,7 @@ def find(name: str | None, kubectl: Kubectl) -> tuple[str, str, Json]:
     newest = max(began, key=lambda run: began[run])
     release = next(label(thing, INSTANCE) for thing in mine if label(thing, RUN) == newest)
     own = [thing for thing in things if label(thing, INSTANCE) == release]
-    template = reader_pod.choose(sorted(own, key=lambda thing: label(thing, RUN) == newest))
+    template = claim_pod.choose(sorted(own, key=lambda thing: label(thing, RUN) == newest))
     if template is None:
         raise UserError(
             f"release {release} has no object left that describes its workspace. Install it again with the "

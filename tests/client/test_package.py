@@ -37,11 +37,13 @@ def test_the_wheel_carries_the_chart(osft: Path) -> None:
 @pytest.mark.parametrize("environment", ["client", "dev"])
 def test_a_checkouts_environment_uses_the_checkouts_own_files(environment: str) -> None:
     show = (
-        "import osft_pipeline.chart as client, osft_workspace;print(osft_workspace.__file__, client.chart())"
+        "import osft_pipeline.chart as client, osft_ops, osft_workspace;"
+        "print(osft_workspace.__file__, osft_ops.__file__, client.chart())"
     )
     python = ROOT / ".venvs" / environment / "bin" / "python"
     assert subprocess.check_output([python, "-c", show], text=True).split() == [
         str(ROOT / "images" / "workspace" / "osft_workspace" / "__init__.py"),
+        str(ROOT / "images" / "ops" / "osft_ops" / "__init__.py"),
         str(ROOT / "charts" / "osft-pipeline"),
     ]
 

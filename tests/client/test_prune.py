@@ -1,60 +1,22 @@
 """`osft prune` over a workspace of runs that share a base model."""
 
 import fcntl
-import json
-import os
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.client.local.support import OSFT, call
-
-OLD = time.time() - 40 * 86400
-
-
-def make_run(workspace: Path, name: str, *, registered: bool = False, old: bool = True) -> Path:
-    """A run that was prepared from model `model-<name>` and the shared one."""
-    for stage in ("download", "register"):
-        folder = workspace / "runs" / name / stage
-        folder.mkdir(parents=True)
-        record = {
-            "schema": "osft-pipeline/record/v1", "stage": stage, "status": "done", "run_id": name,
-            "message": "", "inputs": {}, "inputs_digest": "", "needs": {}, "outputs": [],
-            "shared": {}, "details": {},
-        }  # fmt: skip
-        if stage == "download":
-            record["shared"] = {"cache/models/shared": "d", f"cache/models/{name}": "d"}
-        if stage == "register" and registered:
-            record["details"] = {"url": "http://registry/model_versions/1"}
-        (folder / "record.json").write_text(json.dumps(record))
-        if old:
-            os.utime(folder / "record.json", (OLD, OLD))
-    for model in ("shared", name):
-        (workspace / "cache" / "models" / model).mkdir(parents=True, exist_ok=True)
-        (workspace / "cache" / "models" / model / "weights").write_text("x" * 2**20)
-    return workspace / "runs" / name
+from tests.support.prunable import fill, there
 
 
 def prune(workspace: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return call(OSFT, "prune", "--workspace", workspace, *words)
 
 
-def there(workspace: Path) -> tuple[list[str], list[str]]:
-    """Runs and cached models."""
-    folders = (workspace / "runs", workspace / "cache" / "models")
-    runs, models = (sorted(path.name for path in folder.iterdir()) for folder in folders)
-    return runs, models
-
-
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    make_run(tmp_path, "old-1")
-    make_run(tmp_path, "new-1", old=False)
-    make_run(tmp_path, "kept-1", registered=True)
-    (tmp_path / "cache" / "models" / ".staging").mkdir()
-    return tmp_path
+    return fill(tmp_path)
 
 
 def test_an_old_run_goes_with_what_only_it_needs(workspace: Path) -> None:

@@ -93,6 +93,28 @@ def test_report_and_model_of_a_run_are_read_from_its_claim(
     assert eventually(lambda: not space.get("pods", readers))
 
 
+def test_a_run_is_removed_from_its_claim_when_it_has_ended(space: Space, member: dict[str, str]) -> None:
+    release = space.release(eval={"enabled": False}, register={"enabled": False})
+    assert release.install().returncode == 0
+    assert eventually(lambda: release.pods("train"), 300), release.story()
+    words = (OSFT, "prune", release.run, "--release", release.name, "--yes")
+    early = call(*words, **member)
+    assert early.returncode == 2, early.stdout
+    assert f"run {release.run} is running, so it is not removed" in early.stderr
+    release.complete()
+    shown = call(*words, "--dry-run", **member)
+    assert shown.returncode == 0, shown.stderr
+    assert f"removes  pvc://{release.claim}/runs/{release.run}  run, " in shown.stdout
+    assert release.record("train")["status"] == "done"
+    done = call(*words, **member)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith("removed ")
+    left = space.pod_output("download", release.claim, "find", "/workspace/runs", "/workspace/cache/models")
+    assert release.run not in left and "safetensors" not in left
+    pruners = f"--selector=app.kubernetes.io/instance={release.name},app.kubernetes.io/component=prune"
+    assert eventually(lambda: not space.get("pods", pruners))
+
+
 def test_a_fetch_that_is_stopped_leaves_no_pod_and_the_next_one_continues(
     space: Space, tmp_path: Path
 ) -> None:

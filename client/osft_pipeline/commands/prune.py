@@ -1,4 +1,4 @@
-"""`osft prune`: removes what no registered version and no run needs from a workspace of this machine."""
+"""`osft prune`: removes what no registered version and no run needs from a workspace."""
 
 import sys
 from collections.abc import Sequence
@@ -7,15 +7,24 @@ from pathlib import Path
 
 import click
 
+from osft_ops.pruning import Item
 from osft_pipeline.commands import SETTINGS
-from osft_pipeline.local import pruning, summary
+from osft_pipeline.kubectl import Kubectl, cluster_options
+from osft_pipeline.local.summary import size
 from osft_pipeline.local.workspaces import workspace_option
+from osft_pipeline.pruner import ClaimPlace, LocalPlace, Place
+from osft_pipeline.sources import is_given, two_places
+from osft_pipeline.terminal import plain
 from osft_workspace import UserError
 from osft_workspace.text import counted
 
 
 @click.command(context_settings=SETTINGS)
 @click.argument("runs", nargs=-1)
+@cluster_options
+@click.option(
+    "--release", help="Release on the cluster whose claim is meant; not needed where all use the same claim."
+)
 @workspace_option
 @click.option(
     "--older-than",
@@ -27,29 +36,55 @@ from osft_workspace.text import counted
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
-def main(runs: Sequence[str], workspace: Path, days: float, yes: bool, dry_run: bool) -> None:
+def main(
+    runs: Sequence[str],
+    kubectl: Kubectl,
+    release: str | None,
+    workspace: Path,
+    days: float,
+    yes: bool,
+    dry_run: bool,
+) -> None:
     """Remove RUNS, or old ones, and the cached models and tokens that no remaining run needs.
 
-    What would be removed is shown first, with its size. A run that is running, or to whose model a
-    registered version points, is never removed.
+    RUNS are run ids. What would be removed is shown first, with its size. A run that is running, or to whose
+    model a registered version points, is never removed.
+
+    With --release, -n, --context or --kubeconfig the claim of a release on the cluster is meant; without them
+    a workspace of this machine. In a claim a pod lists the folders, and another one, which alone mounts the
+    claim writable, removes what was shown and has not changed since.
+
+    \b
+    osft prune                              old runs of this machine
+    osft prune --release mine -n team       old runs in the claim of release mine, and of all that share it
+    osft prune mine-1a2b3c4d -n team        one run on the cluster
     """
-    plan = pruning.plan(workspace, runs, timedelta(days=days))
+    in_claim = release or kubectl.flags
+    if in_claim and is_given("workspace"):
+        raise two_places("--release, -n, --context and --kubeconfig")
+    place: Place = ClaimPlace(kubectl, release) if in_claim else LocalPlace(workspace)
+    plan = place.plan(runs, timedelta(days=days))
     for reason in plan.kept:
-        click.echo(f"keeps    {reason}")
+        click.echo(f"keeps    {plain(reason)}")
     for item in plan.items:
-        click.echo(f"removes  {summary.near(item.path)}  {item.what}, {summary.size(item.bytes)}")
-    total = summary.size(sum(item.bytes for item in plan.items))
+        click.echo(f"removes  {place.shown(item)}  {item.what}, {size(item.bytes)}")
     if not plan.items:
         click.echo("Nothing to remove.")
     elif dry_run:
-        click.echo(f"{counted(len(plan.items), 'folder')}, {total}; nothing was removed (--dry-run).")
-    elif allowed(yes, len(plan.items), total):
-        for item in plan.items:
-            pruning.remove(item)
-        click.echo(f"removed {counted(len(plan.items), 'folder')}, {total}")
+        click.echo(f"{summed(plan.items)}; nothing was removed (--dry-run).")
+    elif allowed(yes, summed(plan.items)):
+        removed, changed = place.remove(plan.items)
+        for item in changed:
+            click.echo(f"keeps    {place.shown(item)}, which changed after it was shown")
+        click.echo(f"removed {summed(removed)}")
 
 
-def allowed(yes: bool, count: int, total: str) -> bool:
+def summed(items: Sequence[Item]) -> str:
+    """Return number and size of folders, in words."""
+    return f"{counted(len(items), 'folder')}, {size(sum(item.bytes for item in items))}"
+
+
+def allowed(yes: bool, what: str) -> bool:
     """Ask whether to remove. Raises UserError without a terminal."""
     if yes:
         return True
@@ -57,4 +92,4 @@ def allowed(yes: bool, count: int, total: str) -> bool:
         raise UserError(
             "stdin is not a terminal, so nothing was asked and nothing was removed. Add --yes, or --dry-run."
         )
-    return click.confirm(f"Remove {counted(count, 'folder')}, {total}?")
+    return click.confirm(f"Remove {what}?")

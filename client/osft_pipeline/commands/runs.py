@@ -12,9 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from osft_pipeline.commands import SETTINGS
-from osft_pipeline.follow.objects import label, runs_of
-from osft_pipeline.follow.runs import run_of
-from osft_pipeline.follow.stages import Said
+from osft_pipeline.follow.runs import runs_in
 from osft_pipeline.kubectl import Json, Kubectl, cluster_options
 from osft_pipeline.local import listing
 from osft_pipeline.local.summary import size
@@ -22,7 +20,6 @@ from osft_pipeline.local.workspaces import called, workspace_option
 from osft_pipeline.terminal import plain, plain_json
 from osft_workspace import Transient, UserError
 
-INSTANCE = "app.kubernetes.io/instance"
 COLUMNS = ("run", "where", "state", "stage", "held-out loss", "retention", "verdict", "size", "version")
 STYLES = {
     "done": "green",
@@ -72,15 +69,9 @@ def main(kubectl: Kubectl, workspace: Path, only_local: bool, as_json: bool) -> 
 
 def on_cluster(kubectl: Kubectl) -> list[Json]:
     """Return the runs of one namespace, newest first. Raises UserError or Transient."""
-    things = kubectl.objects()
-    found = []
-    for release in {label(thing, INSTANCE) for thing in things} - {""}:
-        mine = [thing for thing in things if label(thing, INSTANCE) == release]
-        found += [run_of(release, run, mine, Said(), datetime.now(UTC)) for run in runs_of(mine)]
-    return [
-        row_of(run.to_json(datetime.now(UTC)))
-        for run in sorted(found, key=lambda run: run.started, reverse=True)
-    ]
+    now = datetime.now(UTC)
+    found = runs_in(kubectl.objects(), now)
+    return [row_of(run.to_json(now)) for run in sorted(found, key=lambda run: run.started, reverse=True)]
 
 
 def row_of(run: Json) -> Json:

@@ -9,6 +9,7 @@ from osft_pipeline.kubectl import Json
 
 STAGES = ("download", "train", "eval", "register")
 RUN = "osft-pipeline/run"
+INSTANCE = "app.kubernetes.io/instance"
 COMPONENT = "app.kubernetes.io/component"
 JOBSET = "jobset.sigs.k8s.io/jobset-name"
 

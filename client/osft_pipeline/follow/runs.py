@@ -4,7 +4,17 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from osft_pipeline.follow.model import BUG, ENDED, USER, Run, Stage
-from osft_pipeline.follow.objects import COMPONENT, RUN, STAGES, Objects, label, made, newest
+from osft_pipeline.follow.objects import (
+    COMPONENT,
+    INSTANCE,
+    RUN,
+    STAGES,
+    Objects,
+    label,
+    made,
+    newest,
+    runs_of,
+)
 from osft_pipeline.follow.ordering import below_trainjob, by_helm
 from osft_pipeline.follow.stages import Said, stage_of
 from osft_pipeline.kubectl import Json
@@ -13,6 +23,15 @@ from osft_workspace.log import duration
 LATE = timedelta(seconds=30)
 GONE = timedelta(minutes=5)
 """After this time helm, which needs seconds to start the next stage, counts as ended."""
+
+
+def runs_in(things: Sequence[Json], now: datetime) -> list[Run]:
+    """Return every run of every release, from the objects alone."""
+    found = []
+    for release in {label(thing, INSTANCE) for thing in things} - {""}:
+        mine = [thing for thing in things if label(thing, INSTANCE) == release]
+        found += [run_of(release, run, mine, Said(), now) for run in runs_of(mine)]
+    return found
 
 
 def run_of(release: str, run_id: str, things: Sequence[Json], said: Said, now: datetime) -> Run:

@@ -1,10 +1,10 @@
 """The runs in a workspace of this machine, from their records."""
 
-import fcntl
 from pathlib import Path
 
 from osft_pipeline.local.records import Json, read
 from osft_pipeline.local.summary import STAGES
+from osft_workspace.lock import is_held
 
 
 def runs(workspace: Path) -> list[Json]:
@@ -46,18 +46,6 @@ def last_end(records: Json) -> str | None:
     """Return when the last finished stage ended, as ISO 8601."""
     ends = [str(record["timings"].get("ended", "")) for record in records.values()]
     return max(ends, default="") or None
-
-
-def is_held(path: Path) -> bool:
-    """Return whether a stage holds its lock."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 def figures(results: Json) -> Json:

@@ -1,10 +1,15 @@
-"""`osft-ops`, one command for each thing the chart runs beside the stages."""
+"""`osft-ops`, one command for each thing that the chart and `osft` run beside the stages."""
 
+import json
 import time
+from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
+from typing import IO
 
 import click
 
+from osft_ops import pruning
 from osft_ops.kube import Api
 from osft_ops.preflight import preflight_problems
 from osft_ops.wait import wait_trainjob
@@ -29,7 +34,7 @@ namespace_option = click.option("--namespace", help="Namespace; the pod's own by
 
 @click.group(cls=StageGroup)
 def main() -> None:
-    """What the chart runs beside the stages."""
+    """What the chart and osft run beside the stages."""
 
 
 @main.command(cls=StageCommand)
@@ -119,3 +124,44 @@ def delete(targets: tuple[str, ...], namespace: str | None, selector: str, timeo
                 kind=kind,
                 name=one,
             )
+
+
+@main.command(cls=StageCommand)
+@click.argument("runs", nargs=-1)
+@workspace_option
+@click.option(
+    "--older-than",
+    "days",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    help="Without RUNS: runs in which nothing was written for this many days.",
+)
+@click.option(
+    "--active",
+    multiple=True,
+    metavar="RUN",
+    help="Run that counts as running though no stage of it is, such as one that waits for a GPU.",
+)
+@click.option(
+    "--remove",
+    "shown",
+    type=click.File(),
+    help="File (- is stdin) with a JSON list of items that an earlier call printed: remove unchanged ones.",
+)
+def prune(
+    runs: tuple[str, ...], workspace: Path, days: float, active: tuple[str, ...], shown: IO[str] | None
+) -> None:
+    """Print as JSON which folders can be removed and what is kept; with --remove, remove them."""
+    if shown is None:
+        click.echo(json.dumps(asdict(pruning.plan(workspace, runs, timedelta(days=days), active))))
+        return
+    try:
+        items = [pruning.Item(**item) for item in json.load(shown)]
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"--remove holds something else than a JSON list of items ({error}). Give the items that an "
+            "earlier call printed."
+        ) from error
+    removed, changed = pruning.remove(workspace, items, active)
+    click.echo(json.dumps({"removed": [*map(asdict, removed)], "changed": [*map(asdict, changed)]}))

@@ -35,3 +35,15 @@ def exclusive(path: Path, waiting: Callable[[float], None]) -> Iterator[None]:
                     waiting(waited)
                 time.sleep(POLL_SECONDS)
         yield
+
+
+def is_held(path: Path) -> bool:
+    """Return whether a lock file is held; nothing is created where there is none."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -1,4 +1,4 @@
-"""Reads a claim of the cluster through a short-lived pod and `kubectl exec`."""
+"""Opens a claim of the cluster through a short-lived pod and `kubectl exec`."""
 
 import json
 import re
@@ -8,13 +8,14 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any, NoReturn, Self
 
 import click
 
-from osft_pipeline import reader_pod
+from osft_pipeline import claim_pod
 from osft_pipeline.follow.pods import view, waiting_words
 from osft_pipeline.kubectl import Json, Kubectl, failure, find
 from osft_pipeline.terminal import plain
@@ -34,7 +35,7 @@ RIGHTS = "get on persistentvolumeclaims, create and delete on pods, create on po
 def forbidden(words: str) -> UserError:
     """Return the sentence for a missing right."""
     return UserError(
-        f"you are not allowed to read files of the workspace ({words}). Ask for the Role of "
+        f"you are not allowed to start a pod that mounts the workspace ({words}). Ask for the Role of "
         f"docs/cluster.md#rights: it has {RIGHTS}."
     )
 
@@ -51,15 +52,19 @@ def handle(handler: Any, *signals: signal.Signals) -> None:
             signal.signal(number, handler)
 
 
-class Reader:
-    """A pod that mounts the claim of a release read-only; deleted at the end of the `with` block."""
+class ClaimPod:
+    """A pod that mounts the claim of a release, read-only by default; deleted at the end of the `with` block.
 
-    def __init__(self, kubectl: Kubectl, release: str, template: Json) -> None:
-        self.kubectl, self.template = kubectl, template
-        self.name = f"{release[:40]}-read-{secrets.token_hex(4)}"
-        volume = reader_pod.workspace_volume(template)
-        self.claim = str(volume["persistentVolumeClaim"]["claimName"])
-        self.root = str(reader_pod.workspace_mount(template)["mountPath"])
+    `use` is a part of its name, and says what it is for.
+    """
+
+    def __init__(
+        self, kubectl: Kubectl, release: str, template: Json, use: str = "read", writable: bool = False
+    ) -> None:
+        self.kubectl, self.template, self.use, self.writable = kubectl, template, use, writable
+        self.name = f"{release[:40]}-{use}-{secrets.token_hex(4)}"
+        self.claim = claim_pod.claim_name(template)
+        self.root = str(claim_pod.workspace_mount(template)["mountPath"])
 
     def __enter__(self) -> Self:
         node = self.check()
@@ -100,11 +105,11 @@ class Reader:
         _, answer, said = self.kubectl.call("auth", "can-i", "create", "pods", "--subresource=exec")
         if answer.strip() == "no":
             raise forbidden("create on pods/exec is denied")
-        return reader_pod.node_in_use(json.loads(text), self.kubectl.read("pods"))
+        return claim_pod.node_in_use(json.loads(text), self.kubectl.read("pods"))
 
     def create(self, node: str) -> None:
         """Create the pod. Raises UserError or Transient."""
-        text = json.dumps(reader_pod.manifest(self.name, self.template, node))
+        text = json.dumps(claim_pod.manifest(self.name, self.template, node, self.use, self.writable))
         code, _, said = self.kubectl.call("create", "--filename=-", stdin=text)
         if code != 0:
             raise forbidden(plain(said)) if "is forbidden: User" in said else failure(said)
@@ -121,7 +126,7 @@ class Reader:
             if pod.state == "running":
                 return
             why = ": ".join(filter(None, waiting_words(pod, self.kubectl.hindrance(self.name))))
-            held = f"the pod {self.name}, which reads the claim {self.claim}, does not start ({why})."
+            held = f"the pod {self.name}, which mounts the claim {self.claim}, does not start ({why})."
             if pod.state != "pending" or pod.reason in NEVER:
                 raise UserError(f"{held} Fix images.*, secrets.* or the limits of the namespace.")
             waited = time.monotonic() - began
@@ -154,34 +159,44 @@ class Reader:
                     "Run that stage again."
                 )
         if part.stat().st_size < size:  # kubectl reports some cuts as a good end
-            raise cut(path, "fewer bytes arrived than its record says")
+            raise cut(f"{path} was read", "fewer bytes arrived than its record says")
 
     def stream(self, path: str, into: IO[bytes], first: int = 1) -> bool:
         """Write a file of the claim, from byte `first`, counted from 1; False where it does not exist."""
-        remote = ["sh", "-c", READ, "sh", f"{self.root}/{path}", str(first)]
-        command = [find(), "exec", self.name, "--container=read", *self.kubectl.flags, "--", *remote]
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=into, stderr=subprocess.PIPE, check=False
-        )
-        if done.returncode == 0:
-            return True
-        said = done.stderr.decode(errors="replace").strip()
-        ended = COMMAND_ENDED.search(said)
-        if ended and int(ended[1]) == MISSING:
-            return False
-        words = plain((said or "no reason").splitlines()[-1])
+        code, said = self.run(["sh", "-c", READ, "sh", f"{self.root}/{path}", str(first)], into)
+        if code in (0, MISSING):
+            return code == 0
+        words = last_line(said)
         if "no space left" in said:
             raise UserError(f"the disk of this machine is full ({words}). Free space, then run it again.")
-        if ended:
+        if code is not None:
             raise UserError(
                 f"{path} of the claim {self.claim} cannot be read ({words}). Check its permissions."
             )
-        raise forbidden(words) if "forbidden" in said.lower() else cut(path, words)
+        raise forbidden(words) if "forbidden" in said.lower() else cut(f"{path} was read", words)
+
+    def run(self, remote: Sequence[str], into: IO[bytes], given: bytes = b"") -> tuple[int | None, str]:
+        """Run a command in the pod with `given` as its stdin and write its stdout to a file.
+
+        Return its exit code, None where kubectl could not run it to its end, and what stands on stderr.
+        """
+        stdin = ["--stdin"] if given else []
+        flags = (*stdin, f"--container={self.use}", *self.kubectl.flags)
+        command = [find(), "exec", self.name, *flags, "--", *remote]
+        done = subprocess.run(command, input=given, stdout=into, stderr=subprocess.PIPE, check=False)
+        said = done.stderr.decode(errors="replace").strip()
+        ended = COMMAND_ENDED.search(said)
+        return 0 if done.returncode == 0 else int(ended[1]) if ended else None, said
 
 
-def cut(path: str, words: str) -> Transient:
-    """Return what to say about a connection that ended in the middle."""
+def last_line(said: str) -> str:
+    """Return the last line of what kubectl said, for a terminal."""
+    return plain((said or "no reason").splitlines()[-1])
+
+
+def cut(what: str, words: str) -> Transient:
+    """Return what to say about a connection that ended while something was done."""
     return Transient(
-        f"the connection to the cluster was cut while {path} was read ({words}). "
+        f"the connection to the cluster was cut while {what} ({words}). "
         "Run the same command again: it continues where it stopped."
     )

@@ -1,4 +1,4 @@
-"""The pod that reads a run's workspace, made from what the release itself renders for its stages."""
+"""The pod that opens a run's workspace, made from what the release itself renders for its stages."""
 
 import copy
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,7 +8,8 @@ from osft_pipeline.kubectl import Json
 from osft_workspace import UserError
 
 PREFERRED = ("register", "download", "eval", "train")
-"""Stages whose image and security context a reader takes: the smallest image first."""
+"""Stages whose image and security context a pod that reads takes: the smallest image first."""
+DOWNLOAD = ["osft-download"]
 COMPONENT = "app.kubernetes.io/component"
 RUN = "osft-pipeline/run"
 # A pod with a Job's labels would be counted as one of its own.
@@ -16,7 +17,7 @@ CONTROLLED = ("k8s.io/", "batch.kubernetes.io/", "trainer.kubeflow.org/", "contr
 KEPT_RESOURCES = ("cpu", "memory", "ephemeral-storage")
 LONGEST_SECONDS = 6 * 3600
 IDLE_CHECKS = 30
-# The reader ends by itself when nothing was read for five minutes: a client that was killed deletes nothing.
+# It ends by itself when nothing was run in it for five minutes: a client that was killed deletes nothing.
 # While a file is read, /proc has the process that reads it besides this shell.
 WAIT = f"""\
 idle=0
@@ -38,9 +39,23 @@ def templates(things: Iterable[Json]) -> Iterator[Json]:
 
 
 def choose(things: Iterable[Json]) -> Json | None:
-    """Return the template of the stage that a reader is made from; None where there is none."""
+    """Return the template of the stage that a pod that reads is made from; None where there is none."""
     by_stage = {str(labels(template).get(COMPONENT)): template for template in templates(things)}
     return next((by_stage[stage] for stage in PREFERRED if stage in by_stage), None)
+
+
+def with_ops(things: Iterable[Json]) -> Json | None:
+    """Return the last template whose pod runs the image of the download stage, the one that has `osft-ops`.
+
+    The download is its only container. None where no pod of the release downloads.
+    """
+    found = [
+        template | {"spec": template["spec"] | {"containers": [container]}}
+        for template in templates(things)
+        for container in (*template["spec"]["containers"], *template["spec"].get("initContainers", []))
+        if container.get("command") == DOWNLOAD
+    ]
+    return found[-1] if found else None
 
 
 def labels(thing: Json) -> Json:
@@ -69,21 +84,27 @@ def workspace_volume(template: Json) -> Json:
     return found
 
 
-def manifest(name: str, template: Json, node: str) -> Json:
-    """Return the reader as an object.
+def claim_name(template: Json) -> str:
+    """Return the name of the claim that holds the workspace. Raises UserError where the stage has none."""
+    return str(workspace_volume(template)["persistentVolumeClaim"]["claimName"])
+
+
+def manifest(name: str, template: Json, node: str, use: str, writable: bool) -> Json:
+    """Return the pod as an object.
 
     Args:
         node: the only node it may run on; empty: any.
+        use: name of the container and the component.
     """
     spec: dict[str, Any] = copy.deepcopy(template["spec"])
     own = spec["containers"][0]
     spec.pop("initContainers", None)
     container = {key: own[key] for key in ("image", "imagePullPolicy", "securityContext") if key in own}
     container |= {
-        "name": "read",
+        "name": use,
         "command": ["sh", "-c", WAIT],
         "resources": without_devices(own.get("resources") or {}),
-        "volumeMounts": [workspace_mount(template) | {"readOnly": True}],
+        "volumeMounts": [workspace_mount(template) | {"readOnly": not writable}],
     }
     spec |= {
         "containers": [container],
@@ -96,7 +117,7 @@ def manifest(name: str, template: Json, node: str) -> Json:
         spec["affinity"] = on_node(node)
     kept = {key: value for key, value in labels(template).items() if not is_controlled(key)}
     annotations = template.get("metadata", {}).get("annotations") or {}
-    metadata = {"name": name, "labels": kept | {COMPONENT: "read"}, "annotations": annotations}
+    metadata = {"name": name, "labels": kept | {COMPONENT: use}, "annotations": annotations}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 

@@ -1,0 +1,171 @@
+"""What can be removed from a workspace: runs that no registered version points to, and unneeded caches."""
+
+import shutil
+import stat
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from osft_workspace import Record, UserError
+from osft_workspace.lock import is_held
+from osft_workspace.paths import STAGES
+
+RUN, CACHE, HALF = "run", "cache", "left by an earlier prune"
+CACHES = ("cache/models", "cache/tokens")
+REMOVED = ".removed-"
+"""Begins the name of a folder that is being removed: a killed prune leaves none that looks complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A folder that can be removed; `path` is below the workspace."""
+
+    path: str
+    what: str
+    bytes: int
+    written: float
+    """When anything in it was written last, in seconds since 1970: by it and the size a change is seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be removed, and why the rest is kept."""
+
+    items: Sequence[Item]
+    kept: Sequence[str]
+
+
+def plan(workspace: Path, names: Iterable[str], older: timedelta, active: Collection[str] = ()) -> Plan:
+    """Return what can be removed: the named runs, or all that ended before `older`; and unneeded caches.
+
+    `active` names runs that count as running though no stage of them is.
+    Raises UserError for a run that does not exist, or must stay though it was named.
+    """
+    runs = runs_of(workspace)
+    wanted = set(names)
+    if missing := sorted(wanted - set(runs)):
+        raise UserError(f"{workspace} has no run {', '.join(missing)}. It has: {', '.join(runs) or 'none'}.")
+    going, kept = [], []
+    for name, folder in runs.items():
+        if wanted and name not in wanted:
+            continue
+        reason = reason_to_keep(folder, active)
+        if reason and name in wanted:
+            raise UserError(f"run {name} {reason}, so it is not removed.")
+        if not reason and not wanted and datetime.now(UTC) - newest(folder) < older:
+            reason = "is younger than the limit"
+        if reason:
+            kept.append(f"{name} {reason}")
+        else:
+            going.append(item_of(workspace, folder, RUN))
+    left = left_of(runs, going)
+    if any(is_running(folder, active) for folder in left):
+        kept.append("caches are kept while a run is running")
+    return Plan([*going, *halves(workspace), *unneeded(workspace, left, active)], kept)
+
+
+def remove(
+    workspace: Path, shown: Collection[Item], active: Collection[str] = ()
+) -> tuple[list[Item], list[Item]]:
+    """Remove what a plan showed, as far as it can still be removed and is unchanged.
+
+    Return what was removed, and what was not because it has changed. Raises UserError for a bad record, or
+    where something cannot be removed.
+    """
+    runs = runs_of(workspace)
+    asked = {item.path for item in shown if item.what == RUN}
+    going = [
+        item
+        for name, folder in runs.items()
+        if f"runs/{name}" in asked and not reason_to_keep(folder, active)
+        if (item := item_of(workspace, folder, RUN)) in shown
+    ]
+    now = [*going, *halves(workspace), *unneeded(workspace, left_of(runs, going), active)]
+    gone = [item for item in shown if item in now]
+    for item in gone:
+        remove_folder(workspace / item.path)
+    return gone, [item for item in shown if item not in gone]
+
+
+def runs_of(workspace: Path) -> dict[str, Path]:
+    """Return the runs of a workspace by name."""
+    folders = sorted((workspace / "runs").glob("[!.]*"))
+    return {folder.name: folder for folder in folders if folder.is_dir()}
+
+
+def item_of(workspace: Path, folder: Path, what: str) -> Item:
+    """Return a folder as what can be removed."""
+    stats = [path.lstat() for path in (folder, *folder.rglob("*"))]
+    size = sum(one.st_size for one in stats if stat.S_ISREG(one.st_mode))
+    return Item(folder.relative_to(workspace).as_posix(), what, size, max(one.st_mtime for one in stats))
+
+
+def left_of(runs: Mapping[str, Path], going: Iterable[Item]) -> list[Path]:
+    """Return the runs that stay."""
+    paths = {item.path for item in going}
+    return [folder for name, folder in runs.items() if f"runs/{name}" not in paths]
+
+
+def reason_to_keep(folder: Path, active: Collection[str]) -> str:
+    """Return why a run is kept, in words that follow its name; empty if it can be removed."""
+    if folder.is_symlink():
+        return "is a link"
+    if is_running(folder, active):
+        return "is running"
+    record = Record.load(folder / "register")
+    return "is registered" if record and record.details.get("version") else ""
+
+
+def is_running(folder: Path, active: Collection[str]) -> bool:
+    """Return whether a stage of a run holds its lock, or the run counts as running."""
+    return folder.name in active or any(is_held(folder / stage / ".lock") for stage in STAGES)
+
+
+def newest(folder: Path) -> datetime:
+    """Return when anything in a run's stages was written last."""
+    times = [path.stat().st_mtime for stage in STAGES for path in (folder / stage).glob("*")]
+    return datetime.fromtimestamp(max(times, default=folder.stat().st_mtime), UTC)
+
+
+def halves(workspace: Path) -> Iterator[Item]:
+    """Yield what an earlier prune, which was killed, left of folders."""
+    for place in ("runs", *CACHES):
+        for path in sorted((workspace / place).glob(f"{REMOVED}*")):
+            yield item_of(workspace, path, HALF)
+
+
+def unneeded(workspace: Path, runs: Sequence[Path], active: Collection[str]) -> list[Item]:
+    """Return the cached folders on which no record of these runs relies; none while one of them is running.
+
+    Raises UserError for a bad record.
+    """
+    needed: set[str] = set()
+    for folder in runs:
+        if is_running(folder, active):
+            return []
+        for stage in STAGES:
+            record = Record.load(folder / stage)
+            needed |= set(record.shared) if record else set()
+    found = [path for cache in CACHES for path in sorted((workspace / cache).glob("[!.]*"))]
+    return [
+        item_of(workspace, path, CACHE)
+        for path in found
+        if path.is_dir() and not path.is_symlink() and path.relative_to(workspace).as_posix() not in needed
+    ]
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder; it is renamed first, so that a half removed one is not taken for complete.
+
+    Raises UserError where that is not allowed.
+    """
+    try:
+        if not path.name.startswith(REMOVED):
+            path = path.rename(path.with_name(f"{REMOVED}{path.name}"))
+        shutil.rmtree(path)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or path} cannot be removed ({error.strerror}). Check its permissions, then run "
+            "the same command again: it removes what is left."
+        ) from error
