@@ -40,7 +40,7 @@ def workspace_problems(root: Path, min_free_gib: float) -> list[str]:
     if free < min_free_gib:
         problems.append(
             f"the workspace {root} has {free:.1f} GiB free, expected at least {min_free_gib:g}: enlarge "
-            "its claim, remove old folders below runs/, or lower workspace.minFreeGiB."
+            "its claim, remove old runs with osft prune, or lower workspace.minFreeGiB."
         )
     return problems
 
