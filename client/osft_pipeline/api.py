@@ -15,7 +15,8 @@ run.results["summary"]["headline"]
 
 import difflib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ import yaml
 from osft_pipeline.install import install, refuse_problems
 from osft_pipeline.kubectl import Kubectl
 from osft_pipeline.local import inputs
-from osft_pipeline.local.run import Local
+from osft_pipeline.local.run import PROCESS, Local
 from osft_pipeline.local.workspaces import default_workspace
 from osft_pipeline.migrate.convert import resolved, schema, value_of
 from osft_pipeline.migrate.sources import HUB
@@ -126,62 +127,63 @@ def train(
     check: bool = True,
     local: bool = False,
     workspace: Path | None = None,
+    engine: str = PROCESS,
 ) -> ClusterRun | LocalRun:
     """Start a run on the cluster of the kubeconfig, or on this machine; the same values continue it.
 
     Args:
-        name: release name.
         model: base model: an address (hf://..., pvc://...) as a string, or a folder here as a Path.
         dataset: rows: an address as a string, or with `local` a file or folder here as a Path.
-        num_workers: nodes. `num_procs_per_worker`: processes on each; one for each GPU if left out.
-        resources_per_worker: "gpu", "cpu", "memory" of each node.
-        parameters: of training, by the names of training_hub.osft() (`learning_rate`) or of the values'
-            section `train` (`learningRate`).
+        num_workers: nodes, each with `resources_per_worker` ("gpu", "cpu", "memory") and
+            `num_procs_per_worker` processes, one for each GPU if left out.
+        parameters: of training, by the names of training_hub.osft() or of the values' section `train`.
         values: further values of the chart, which override all others.
         check: raise for what `osft check` finds, before anything is created.
-        local: run the stages as processes of this machine; returns when they are done.
-        workspace: with `local`, the folder that holds the runs.
+        local: run the stages here, in `workspace`, as `osft run --local --engine` does, to their end.
 
-    Raises:
-        click.ClickException: problems of the values, or what the check found, in `.message`.
-        RunFailed: with `local`, a stage failed; `.exit_code` is its code.
-        TypeError: an unknown parameter.
+    Raises click.ClickException for problems of values or cluster (`.message`), RunFailed for a failed stage
+    (`.exit_code`), TypeError for an unknown parameter.
     """
-    folders: dict[str, Path] = {}
-    given: Json = {"train": {"method": method, "nodes": num_workers}}
-    if num_procs_per_worker is not None:
-        place(given, "train.processesPerNode", num_procs_per_worker)
-    for more in (
-        source_values("data.uri", dataset, folders),
-        source_values("model.uri", model, folders),
-        resource_values(resources_per_worker or {}),
-        *(parameter_values(parameter, value) for parameter, value in (parameters or {}).items()),
-        values or {},
-    ):
-        lay(given, more)
+    sources, folders = source_values(model, dataset)
+    training = training_values(method, num_workers, num_procs_per_worker, resources_per_worker, parameters)
+    with values_flags(sources, training, values or {}) as given:
+        if local:
+            return run_here(name, given, folders, workspace, engine)
+        return run_there(name, given, folders, Kubectl.of(namespace, context, kubeconfig), check=check)
+
+
+@contextmanager
+def values_flags(*sections: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Lay values over each other and give helm's flags for them."""
+    given: Json = {}
+    for section in sections:
+        lay(given, section)
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         yaml.safe_dump(given, file)
         file.flush()
-        flags = [f"--values={file.name}"]
-        if local:
-            return run_here(name, flags, folders, workspace or default_workspace())
-        inputs.refuse_paths(folders)
-        kubectl = Kubectl.of(namespace, context, kubeconfig)
-        return run_there(name, [*flags, *kubectl.helm_flags()], kubectl, check=check)
+        yield [f"--values={file.name}"]
 
 
-def run_here(name: str, flags: Sequence[str], folders: Mapping[str, Path], workspace: Path) -> LocalRun:
+def run_here(
+    name: str, flags: Sequence[str], folders: dict[str, Path], workspace: Path | None, engine: str
+) -> LocalRun:
     """Run the stages on this machine. Raises RunFailed."""
-    here = Local(workspace.resolve(), folders, backoff=10.0)
-    code = here.run(name, flags, dry_run=False, ask=False)
-    run = LocalRun(workspace.resolve(), name)
+    folder = (workspace or default_workspace()).resolve()
+    code = Local(folder, folders, engine=engine).run(name, flags)
     if code != 0:
         raise RunFailed(f"run {name} ended with exit code {code}. The output above says why.", code)
-    return run
+    return LocalRun(folder, name)
 
 
-def run_there(name: str, flags: list[str], kubectl: Kubectl, *, check: bool) -> ClusterRun:
-    """Install the release. Raises click.ClickException for what a check finds, RunFailed if helm fails."""
+def run_there(
+    name: str, flags: Sequence[str], folders: Mapping[str, Path], kubectl: Kubectl, *, check: bool
+) -> ClusterRun:
+    """Install the release.
+
+    Raises click.ClickException for a path of this machine or what a check finds, RunFailed if helm fails.
+    """
+    inputs.refuse_paths(folders)
+    flags = [*flags, *kubectl.helm_flags()]
     if check:
         refuse_problems(name, flags, kubectl, autoscaler=False)
     code = install(name, flags, dry_run=False)
@@ -190,12 +192,33 @@ def run_there(name: str, flags: list[str], kubectl: Kubectl, *, check: bool) -> 
     return ClusterRun(kubectl, name)
 
 
-def source_values(key: str, source: Any, folders: dict[str, Path]) -> Json:
-    """Return the values of a model or a dataset; a path of this machine becomes a claim in `folders`."""
-    if isinstance(source, (HuggingFaceModel, HuggingFaceDataset, S3Dataset)):
-        return source.values()
-    section, name = key.split(".")
-    return {section: {name: inputs.address(key, str(source), folders)}}
+def source_values(model: Any, dataset: Any) -> tuple[Json, dict[str, Path]]:
+    """Return the values of model and dataset, and a folder for each claim in place of a path here."""
+    folders: dict[str, Path] = {}
+    found: Json = {}
+    for key, source in (("data.uri", dataset), ("model.uri", model)):
+        if isinstance(source, (HuggingFaceModel, HuggingFaceDataset, S3Dataset)):
+            lay(found, source.values())
+        else:
+            place(found, key, inputs.address(key, str(source), folders))
+    return found, folders
+
+
+def training_values(
+    method: str,
+    nodes: int,
+    processes: int | None,
+    resources: Mapping[str, Any] | None,
+    parameters: Mapping[str, Any] | None,
+) -> Json:
+    """Return the section `train` of the values. Raises TypeError for an unknown parameter."""
+    found: Json = {"train": {"method": method, "nodes": nodes}}
+    if processes is not None:
+        place(found, "train.processesPerNode", processes)
+    lay(found, resource_values(resources or {}))
+    for parameter, value in (parameters or {}).items():
+        lay(found, parameter_values(parameter, value))
+    return found
 
 
 def resource_values(resources: Mapping[str, Any]) -> Json:

@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
@@ -11,8 +10,9 @@ from osft_pipeline.commands import SETTINGS
 from osft_pipeline.install import install, refuse_problems
 from osft_pipeline.kubectl import Kubectl, cluster_options
 from osft_pipeline.local import inputs
+from osft_pipeline.local.options import local_options
 from osft_pipeline.local.run import Local
-from osft_pipeline.local.workspaces import called, workspace_option
+from osft_pipeline.local.workspaces import called
 
 
 @click.command(context_settings={**SETTINGS, "ignore_unknown_options": True})
@@ -38,27 +38,12 @@ from osft_pipeline.local.workspaces import called, workspace_option
 )
 @click.option("--no-check", is_flag=True, help="Start without the checks of osft check.")
 @click.option("--autoscaler", is_flag=True, help="Nodes are added on demand: do not compare pods with nodes.")
-@click.option("--local", is_flag=True, help="Run the stages as processes of this machine, without a cluster.")
+@click.option("--local", is_flag=True, help="Run the stages on this machine, without a cluster.")
 @cluster_options
-@workspace_option
-@click.option(
-    "--claim",
-    "claims",
-    multiple=True,
-    metavar="NAME=DIR",
-    help="With --local: folder in place of claim NAME (pvc://NAME/...) or of a mounted Secret of that name.",
-)
-@click.option(
-    "--backoff-seconds",
-    type=click.FloatRange(min=0),
-    default=10.0,
-    show_default=True,
-    help="With --local: wait before the first retry of a stage; doubles each time, at most 6 minutes.",
-)
+@local_options
 @click.option(
     "--dry-run", is_flag=True, help="Only show what would run: commands with --local, otherwise objects."
 )
-@click.option("--ask", is_flag=True, help="With --local: ask both models a held-out question at the end.")
 def main(
     name: str,
     helm: Sequence[str],
@@ -69,11 +54,8 @@ def main(
     no_check: bool,
     autoscaler: bool,
     kubectl: Kubectl,
-    workspace: Path,
-    claims: Sequence[str],
-    backoff_seconds: float,
+    here: Local,
     dry_run: bool,
-    ask: bool,
     **flags: Sequence[str],
 ) -> None:
     """Start a run of release NAME; the same values again continue the same run.
@@ -83,31 +65,48 @@ def main(
     before anything is created. The command ends when helm does: at once with `ordering: cluster`, when the
     model is registered with `ordering: hooks`.
 
-    With --local the rendered containers run in order as processes of this machine, with folders in place of
-    their volumes and variables of the same name in place of their Secrets. Exit codes: 0 done, 2 something
-    must be fixed, 3 the gate failed, 75 something was unavailable, 124 a deadline passed, 130 stopped; others
-    are the failed stage's own.
+    With --local the rendered containers run in order on this machine, with folders in place of their volumes
+    and variables of the same name in place of their Secrets: as processes, or with --engine podman or docker
+    as containers. Exit codes: 0 done, 2 something must be fixed, 3 the gate failed, 75 something was
+    unavailable, 124 a deadline passed, 130 stopped; others are the failed stage's own.
 
     \b
     osft run mine --data hf://org/dataset -f my-values.yaml -n team
     osft run mine --local --data ./chat.jsonl --model ./base-model --set train.gpus=0,eval.gpus=0
     """
-    given = [*flag_list(flags), *registry_flags(registry)]
-    folders = inputs.claims(claims)
-    for key, value in (("data.uri", data), ("model.uri", model)):
-        given += inputs.address_flags(key, value, folders) if value else []
+    given = [*flag_list(flags), *registry_flags(registry), *source_flags(data, model, here)]
     if local:
-        if helm:
-            raise click.UsageError(f"{helm[0]!r} is not an option of osft run --local.")
-        raise SystemExit(Local(workspace.resolve(), folders, backoff_seconds).run(name, given, dry_run, ask))
-    inputs.refuse_paths(folders)
+        refuse_options(helm)
+        raise SystemExit(here.run(name, given, dry_run=dry_run))
+    inputs.refuse_paths(here.claims)
     given += kubectl.helm_flags()
     if not (no_check or dry_run):
         refuse_problems(name, given, kubectl, autoscaler=autoscaler)
-    code = install(name, [*given, *helm], dry_run=dry_run)
+    raise SystemExit(run_there(name, [*given, *helm], kubectl, dry_run=dry_run))
+
+
+def run_there(name: str, flags: list[str], kubectl: Kubectl, *, dry_run: bool) -> int:
+    """Install the release and say how to watch it; return helm's exit code."""
+    code = install(name, flags, dry_run=dry_run)
     if code == 0 and not dry_run:
         click.echo(f"\nWatch it: {called()} {shlex.join(['follow', name, *kubectl.flags])}")
-    raise SystemExit(code)
+    return code
+
+
+def refuse_options(helm: Sequence[str]) -> None:
+    """Raise UsageError for a flag of helm's, which --local does not install with."""
+    if helm:
+        raise click.UsageError(f"{helm[0]!r} is not an option of osft run --local.")
+
+
+def source_flags(data: str | None, model: str | None, here: Local) -> list[str]:
+    """Return the values that --data and --model stand for; a path becomes a claim of `here`."""
+    return [
+        word
+        for key, value in (("data.uri", data), ("model.uri", model))
+        if value
+        for word in inputs.address_flags(key, value, here.claims)
+    ]
 
 
 def registry_flags(registry: str | None) -> list[str]:

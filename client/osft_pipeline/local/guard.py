@@ -4,9 +4,11 @@
 clean up. It adopts every orphan of the stage, stops the stage when asked, kills what is left when the
 stage's first process ends (as a container runtime does), measures memory and removes the scratch folder.
 
-    python guard.py REPORT_FD GRACE_SECONDS SCRATCH TERMINATION_LOG -- COMMAND...
+    python guard.py REPORT_FD GRACE_SECONDS SCRATCH TERMINATION_LOG CONTAINER_ID ENGINE -- COMMAND...
 
-SIGTERM stops the stage and gives it GRACE_SECONDS; SIGINT kills it at once. Death of the parent is a SIGINT.
+ENGINE is the program of a container engine if the command runs a container, whose id it writes to the file
+CONTAINER_ID; otherwise it is empty. SIGTERM stops the stage and gives it GRACE_SECONDS; SIGINT kills it at
+once. Death of the parent is a SIGINT.
 Only the standard library is imported: this must start in milliseconds.
 """
 
@@ -27,6 +29,9 @@ SAMPLE_SECONDS = 1.0
 PAGE = os.sysconf("SC_PAGE_SIZE")
 WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
 MESSAGE_BYTES = 4096  # what the kubelet keeps of a termination message
+ENGINE_SECONDS = 20.0  # an engine that does not answer for so long hangs
+ENGINE_FAILED = 125  # exit code of podman and docker where they, not the container, failed
+USER_ERROR = 2
 
 
 def prctl(option: int, value: int) -> None:
@@ -73,7 +78,7 @@ class Guard:
         mine = os.getpid()
 
         def in_child() -> None:
-            signal.pthread_sigmask(signal.SIG_SETMASK, [])
+            unblocked()
             die_with_parent(mine, signal.SIGKILL)
 
         self.main = subprocess.Popen(command, preexec_fn=in_child, close_fds=True).pid
@@ -126,15 +131,55 @@ class Guard:
             os.kill(pid, number)
 
 
+class ContainerGuard(Guard):
+    """Watches the client of a container engine, whose container need not be below us.
+
+    Memory is not measured: what a daemon starts is not below us either.
+    """
+
+    def __init__(self, command: list[str], grace: float, engine: str, container_id: Path) -> None:
+        super().__init__(command, grace)
+        self.engine, self.container_id = engine, container_id
+
+    def run(self) -> int:
+        """Wait for the container; what the engine itself could not do is for the user to fix."""
+        code = super().run()
+        self.peak = 0
+        return USER_ERROR if code == ENGINE_FAILED else code
+
+    def kill_all(self) -> None:
+        """Kill and remove our own container, never another one of its name."""
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            container = self.container_id.read_text().strip()
+            for verb in (("kill",), ("rm", "--force")):
+                subprocess.run(
+                    [self.engine, *verb, container],
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    timeout=ENGINE_SECONDS,
+                    check=False,
+                    preexec_fn=unblocked,
+                )
+        if self.kill_at is not None and time.monotonic() > self.kill_at + ENGINE_SECONDS:
+            super().kill_all()
+
+
+def unblocked() -> None:
+    """Let a child receive every signal."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
 def main() -> None:
-    """Run the guard; the report is one JSON object: code, peak (bytes), message."""
-    report, grace, scratch, log = int(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4])
+    """Run the guard; the report is one JSON object: code, peak (bytes; 0 if not known), message."""
+    report, grace = int(sys.argv[1]), float(sys.argv[2])
+    scratch, log, container_id = (Path(word) for word in sys.argv[3:6])
+    engine, command = sys.argv[6], sys.argv[8:]
     signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     die_with_parent(int(os.environ.pop("OSFT_LOCAL_PARENT")), signal.SIGINT)
     message = ""
     try:
-        guard = Guard(sys.argv[6:], grace)
+        guard = ContainerGuard(command, grace, engine, container_id) if engine else Guard(command, grace)
         code, peak = guard.run(), guard.peak
         guard.kill_all()
         if log.is_file():

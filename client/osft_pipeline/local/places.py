@@ -62,6 +62,11 @@ class Places:
         """Return where the stage writes its last message."""
         return self.scratch / "termination-log"
 
+    @property
+    def container_id(self) -> Path:
+        """Return where a container engine writes the id of the stage's container."""
+        return self.scratch / "container-id"
+
 
 def prepare(step: Step, machine: Machine) -> Places:
     """Make the folders of one attempt. Raises UserError for a mount that has no counterpart here."""

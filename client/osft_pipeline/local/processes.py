@@ -1,38 +1,37 @@
-"""One stage as one local process, started under the guard."""
+"""A step as a process of this machine, from the environments of a checkout."""
 
-import json
-import os
-import shlex
-import shutil
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from osft_pipeline.chart import checkout
-from osft_pipeline.local import guard
-from osft_pipeline.local.places import Machine, Places, prepare
+from osft_pipeline.local.children import Launch
+from osft_pipeline.local.places import Machine, Places
 from osft_pipeline.local.plan import Step
-from osft_pipeline.local.variables import environment, expand, is_secret
-from osft_workspace import UserError, printable
+from osft_pipeline.local.variables import environment, expand
+from osft_workspace import UserError
 
-GRACE_SECONDS = 30  # Kubernetes' own default
 IMAGES = ("download", "train", "eval", "register")
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How one attempt ended."""
+class Processes:
+    """Starts the command of a container as a process."""
 
-    code: int
-    peak: int
-    """Most bytes of memory that all its processes held together, sampled once a second."""
-    message: str
-    """The stage's own last sentence."""
-    late: bool = False
-    """Stopped because its deadline passed."""
+    def check(self, steps: Sequence[Step]) -> None:
+        """Raise UserError at once for a step that could not start later."""
+        for step in steps:
+            program(step)
+
+    def launch(self, step: Step, machine: Machine, places: Places) -> Launch:
+        """Return the command with the folders of this machine in place of the container's."""
+        path = program(step)
+        env = environment(step, machine, places, path.parent)
+        words = [*step.container["command"][1:], *(step.container.get("args") or [])]
+        return Launch(
+            command=[str(path), *(places.local(expand(str(word), env)) for word in words)],
+            env=env,
+            named=[entry["name"] for entry in step.container.get("env") or [] if entry["name"] in env],
+            folder=places.local(str(step.container.get("workingDir") or "/tmp")),
+        )
 
 
 def environment_of(step: Step) -> Path:
@@ -50,7 +49,8 @@ def environments() -> Path:
     if folder is None:
         raise UserError(
             "--local runs the stages from the environments of a checkout of osft-pipeline, and neither this "
-            "program nor the current folder is in one. Run it in a checkout, or use a cluster."
+            "program nor the current folder is in one. Add --engine podman (or docker), which runs them from "
+            "their images, or run it in a checkout."
         )
     return folder / ".venvs"
 
@@ -61,7 +61,7 @@ def program(step: Step) -> Path:
     if not command:
         raise UserError(
             f"the container of {step.stage} names no command, and what its image starts is unknown here. "
-            "Run it on a cluster."
+            "Run it with --engine podman or docker, or on a cluster."
         )
     path = environment_of(step) / str(command[0])
     if not path.exists():
@@ -70,86 +70,3 @@ def program(step: Step) -> Path:
             f"{command[0]} is missing in .venvs/{stage}. `scripts/setup demo` installs what runs need."
         )
     return path
-
-
-def command_line(step: Step, machine: Machine, places: Places) -> tuple[list[str], dict[str, str]]:
-    """Return the command line and the variables of one attempt on this machine."""
-    path = program(step)
-    env = environment(step, machine, places, path.parent)
-    words = [*step.container["command"][1:], *(step.container.get("args") or [])]
-    return [str(path), *(places.local(expand(str(word), env)) for word in words)], env
-
-
-def describe(step: Step, machine: Machine) -> str:
-    """Return what would be started, for people to read, without the values of Secrets."""
-    places = prepare(step, machine)
-    try:
-        command, env = command_line(step, machine, places)
-    finally:
-        shutil.rmtree(places.scratch, ignore_errors=True)
-    given = [entry["name"] for entry in step.container.get("env") or [] if entry["name"] in env]
-    shown = [f"{name}={'(secret)' if is_secret(step, name) else shlex.quote(env[name])}" for name in given]
-    lines = [printable(line) for line in (*shown, *(shlex.quote(word) for word in command))]
-    return " \\\n".join(f"  {line}" for line in lines).replace(str(places.scratch), "$SCRATCH")
-
-
-class Child:
-    """A running stage."""
-
-    def __init__(self, step: Step, machine: Machine) -> None:
-        places = prepare(step, machine)
-        command, env = command_line(step, machine, places)
-        grace = step.pod["spec"].get("terminationGracePeriodSeconds", GRACE_SECONDS)
-        self.pipe, report = os.pipe()
-        parent = str(os.getpid())
-        guarded = [sys.executable, "-I", guard.__file__, str(report), str(grace), str(places.scratch)]
-        try:
-            # A session of its own: Ctrl-C reaches only this process, which decides what to stop.
-            self.process = subprocess.Popen(
-                [*guarded, str(places.termination_log), "--", *command],
-                env=env | {"OSFT_LOCAL_PARENT": parent},
-                cwd=places.local(str(step.container.get("workingDir") or "/tmp")),
-                pass_fds=(report,),
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        finally:
-            os.close(report)
-
-    def stop(self) -> None:
-        """Ask the stage to stop; after its grace period it is killed."""
-        self.process.send_signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """Kill the stage and everything it started."""
-        self.process.send_signal(signal.SIGINT)
-
-    def wait(self, seconds: float | None) -> Ended:
-        """Wait for the end, at most `seconds`; then stop it and say so."""
-        late = False
-        try:
-            self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            late = True
-            self.stop()
-            self.process.wait()
-        with os.fdopen(self.pipe, "rb") as pipe:
-            text = pipe.read()
-        if not text:
-            return Ended(code=128 + signal.SIGKILL, peak=0, message="", late=late)
-        report = json.loads(text)
-        return Ended(code=report["code"], peak=report["peak"], message=report["message"], late=late)
-
-
-def run_once(step: Step, machine: Machine, seconds: float | None, started: Callable[[Child], None]) -> Ended:
-    """Run one attempt of a step; `started` gets the running child so that signals can reach it."""
-    machine.workspace.mkdir(parents=True, exist_ok=True)
-    child = Child(step, machine)
-    started(child)
-    return child.wait(seconds)
-
-
-def check_programs(steps: Sequence[Step]) -> None:
-    """Raise UserError at once for a step that could not start later."""
-    for step in steps:
-        program(step)

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,41 +11,57 @@ import click
 from osft_pipeline.chart import render_here
 from osft_pipeline.local import summary
 from osft_pipeline.local.asking import ask_models
+from osft_pipeline.local.children import Starter, describe
+from osft_pipeline.local.containers import Containers
 from osft_pipeline.local.places import Machine, missing_mounts
 from osft_pipeline.local.plan import Step, asked_gpus, plan
-from osft_pipeline.local.processes import check_programs, describe
+from osft_pipeline.local.processes import Processes, environments
 from osft_pipeline.local.runner import Runner, Stopped
 from osft_pipeline.local.variables import missing_variables
 from osft_pipeline.terminal import Problems
 
+PROCESS = "process"
+
 
 class Local:
-    """Runs releases on this machine."""
+    """Runs releases on this machine: as processes, or with a container engine."""
 
-    def __init__(self, workspace: Path, claims: Mapping[str, Path], backoff: float) -> None:
-        self.machine, self.backoff = Machine(workspace, claims), backoff
+    def __init__(
+        self,
+        workspace: Path,
+        claims: dict[str, Path],
+        backoff: float = 10.0,
+        *,
+        engine: str = PROCESS,
+        ask: bool = False,
+    ) -> None:
+        self.machine, self.claims = Machine(workspace, claims), claims
+        self.backoff, self.ask = backoff, ask
+        self.starter: Starter = Processes() if engine == PROCESS else Containers(engine)
 
-    def run(self, name: str, flags: Sequence[str], dry_run: bool, ask: bool) -> int:
+    def run(self, name: str, flags: Sequence[str], *, dry_run: bool = False) -> int:
         """Render, check and run a release, and show its screen; return the run's exit code."""
         objects = render_here(name, flags)
         steps = plan(objects)
         machine = replace(self.machine, objects=objects)
         if not dry_run:
-            check(steps, machine)
+            if self.ask:
+                environments()  # which load both models at the end
+            check(steps, machine, self.starter)
         run_id = next((step.run_id for step in steps if step.run_id), name)
         stages = ", ".join(step.stage for step in steps)
         click.echo(f"{summary.bold(run_id)}: {stages}\nworkspace {summary.near(machine.workspace)}")
         if dry_run:
             for step in steps:
-                click.echo(f"\n{summary.bold(step.stage)}\n{describe(step, machine)}")
+                click.echo(f"\n{summary.bold(step.stage)}\n{describe(step, machine, self.starter)}")
             return 0
-        return self.run_steps(steps, machine, run_id, ask)
+        return self.run_steps(steps, machine, run_id)
 
-    def run_steps(self, steps: list[Step], machine: Machine, run_id: str, ask: bool) -> int:
+    def run_steps(self, steps: list[Step], machine: Machine, run_id: str) -> int:
         """Run what was checked; returns the run's exit code."""
         began = time.time()
         try:
-            code = Runner(machine, self.backoff).run(steps)
+            code = Runner(machine, self.backoff, self.starter).run(steps)
         except Stopped as stopped:
             click.echo(
                 f"\nstopped in {stopped.stage}. The same command continues from there: "
@@ -56,14 +72,14 @@ class Local:
         if code in (0, 3):
             click.echo()
             summary.show(machine.workspace, run_id)
-        if code == 0 and ask and summary.changed_since(machine.workspace, run_id, began):
+        if code == 0 and self.ask and summary.changed_since(machine.workspace, run_id, began):
             click.echo(ask_models(machine.workspace, run_id))
         return code
 
 
-def check(steps: list[Step], machine: Machine) -> None:
+def check(steps: list[Step], machine: Machine, starter: Starter) -> None:
     """Gather everything that would stop the run later. Raises Problems with one line for each."""
-    check_programs(steps)
+    starter.check(steps)
     problems = [*missing_mounts(steps, machine), *missing_variables(steps, machine)]
     for stage, gpus in asked_gpus(steps).items():
         for resource, count in gpus.items():

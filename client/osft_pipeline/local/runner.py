@@ -10,9 +10,9 @@ from types import FrameType
 import click
 
 from osft_pipeline.chart import Object
+from osft_pipeline.local.children import Child, Ended, Starter, run_once
 from osft_pipeline.local.places import Machine
 from osft_pipeline.local.plan import Step
-from osft_pipeline.local.processes import Child, Ended, run_once
 from osft_pipeline.local.summary import size
 from osft_workspace.log import duration
 
@@ -48,11 +48,16 @@ def action(spec: Object, container: str, code: int) -> str:
     return "Count"
 
 
+def peak_memory(ended: Ended) -> str:
+    """Return the peak memory as the end of a sentence; nothing where it is not known."""
+    return f", peak memory {size(ended.peak)}" if ended.peak else ""
+
+
 class Runner:
     """Runs the steps of one install on this machine."""
 
-    def __init__(self, machine: Machine, backoff: float) -> None:
-        self.machine, self.backoff = machine, backoff
+    def __init__(self, machine: Machine, backoff: float, starter: Starter) -> None:
+        self.machine, self.backoff, self.starter = machine, backoff, starter
         self.child: Child | None = None
         self.stage = ""
         self.signal: int | None = None
@@ -82,7 +87,7 @@ class Runner:
             ended = self.attempt(step, began)
             took = duration(time.monotonic() - began)
             if ended.code == 0:
-                click.echo(f"{head} done in {took}, peak memory {size(ended.peak)}")
+                click.echo(f"{head} done in {took}{peak_memory(ended)}")
                 return 0
             act = "FailJob" if ended.late else action(step.job_spec, step.container["name"], ended.code)
             failed += act != "Ignore"
@@ -97,7 +102,7 @@ class Runner:
     def attempt(self, step: Step, began: float) -> Ended:
         """Run one attempt, within what is left of the step's deadline."""
         left = None if step.deadline is None else max(step.deadline - (time.monotonic() - began), 0.1)
-        ended = run_once(step, self.machine, left, self.now_running)
+        ended = run_once(step, self.machine, self.starter, left, self.now_running)
         self.child = None
         if self.signal is not None:
             raise Stopped(self.signal, self.stage)
@@ -135,6 +140,6 @@ class Runner:
     def report(head: str, ended: Ended, took: str, attempts: int) -> None:
         """Say how a step failed and what to do; its own sentence stands right above."""
         code = LATE if ended.late else ended.code
-        cost = f"{took}{f' in {attempts} attempts' if attempts > 1 else ''}, peak memory {size(ended.peak)}"
+        cost = f"{took}{f' in {attempts} attempts' if attempts > 1 else ''}{peak_memory(ended)}"
         click.echo(f"{head} failed with code {ended.code} after {cost}", err=True)
         click.echo(f"  {ADVICE.get(code, BUG)}", err=True)

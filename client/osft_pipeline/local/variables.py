@@ -11,11 +11,14 @@ from osft_pipeline.chart import Object
 from osft_pipeline.local.places import Machine, Places
 from osft_pipeline.local.plan import Step, annotations, labels
 
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+WAIT_POLICY = ("OMP_WAIT_POLICY", "passive")  # threads that spin would slow down the machine
+
 # What a process needs on this machine. A stage gets nothing else of the caller's environment, so that what
 # works here works in the cluster.
 INHERITED = (
     "PATH", "LANG", "LC_ALL", "TERM", "COLUMNS", "LINES", "COLORTERM", "NO_COLOR", "TZ", "USER", "LOGNAME",
-    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+    *PROXIES,
     "SSL_CERT_FILE", "SSL_CERT_DIR", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_HOME",
 )  # fmt: skip
 
@@ -24,17 +27,22 @@ def environment(step: Step, machine: Machine, places: Places, bin_dir: Path) -> 
     """Return the variables of one attempt: the container's own, and what the machine needs."""
     env = {name: machine.env[name] for name in INHERITED if name in machine.env}
     env["PATH"] = f"{bin_dir}{os.pathsep}{env.get('PATH', os.defpath)}"
-    env["OMP_WAIT_POLICY"] = "passive"  # threads that spin would slow down the machine
+    env[WAIT_POLICY[0]] = WAIT_POLICY[1]
     env["TMPDIR"] = str(places.mounts.get("/tmp", places.scratch))
+    for name, value in declared(step, machine).items():
+        env[name] = value if is_secret(step, name) else places.local(value)
+    env["OSFT_TERMINATION_LOG"] = str(places.termination_log)
+    return env
+
+
+def declared(step: Step, machine: Machine) -> dict[str, str]:
+    """Return the variables that the container declares, with the paths of the container."""
     given: dict[str, str] = {}
     for entry in step.container.get("env") or []:
         value = variable(entry, step, machine)
         if value is not None:
             given[entry["name"]] = value
-    for name, value in given.items():
-        env[name] = value if is_secret(step, name) else places.local(expand(value, given))
-    env["OSFT_TERMINATION_LOG"] = str(places.termination_log)
-    return env
+    return {name: value if is_secret(step, name) else expand(value, given) for name, value in given.items()}
 
 
 def is_secret(step: Step, name: str) -> bool:
