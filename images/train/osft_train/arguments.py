@@ -7,11 +7,12 @@ or misread is rejected here, before anything is loaded.
 import inspect
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from osft_train.extra import check_extra
+from osft_train.options import Options
 from osft_workspace import Run, UserError
 
 OWN = ("method", "gpus", "extra", "checkpoint_minutes", "max_steps", "tensorboard_log_dir")
@@ -19,14 +20,6 @@ OWN = ("method", "gpus", "extra", "checkpoint_minutes", "max_steps", "tensorboar
 
 ADAMW = ("beta1", "beta2", "eps", "weight_decay")
 """In the signature of osft(), yet never put on the worker's command line; the launcher adds them."""
-
-NOT_DECIDING = (
-    *("node_rank", "master_addr", "master_port", "data_output_dir"),
-    *("checkpoint_storage", "checkpoint_minutes", "enable_jit_checkpoint"),
-    *("wandb_project", "wandb_entity", "wandb_run_name"),
-    *("mlflow_tracking_uri", "mlflow_experiment_name", "mlflow_run_name", "tensorboard_log_dir"),
-)
-"""Options that decide where and how, not what: other values make the same model."""
 
 MANY_RANKS = 0.5
 NEED_A_METRIC = ("reduce_lr_on_plateau", "greedy")
@@ -51,7 +44,7 @@ class Call:
         return {name: value for name, value in self.arguments.items() if name not in names}
 
 
-def check_options(options: Mapping[str, Any]) -> None:
+def check_options(options: Options) -> None:
     """Return what can be known from the options alone, in no time.
 
     Raises:
@@ -62,43 +55,43 @@ def check_options(options: Mapping[str, Any]) -> None:
         raise UserError(" ".join(problems))
 
 
-def range_problems(options: Mapping[str, Any]) -> list[str]:
+def range_problems(options: Options) -> list[str]:
     """Values that the backend would misread."""
     found = []
-    if options["unfreeze_rank_ratio"] >= 1:
+    if options.unfreeze_rank_ratio >= 1:
         found.append(
             "--unfreeze-rank-ratio (train.unfreezeRankRatio) is 1: the backend reads that as 0.5. OSFT keeps "
             "a part frozen: give a share below 1, or train everything with --extra '{\"osft\": false}'."
         )
-    if options["max_seq_len"] > options["max_tokens_per_gpu"]:
+    if options.max_seq_len > options.max_tokens_per_gpu:
         found.append(
-            f"--max-seq-len (train.maxSequenceLength) is {options['max_seq_len']} and --max-tokens-per-gpu "
-            f"(train.maxTokensPerGpu) {options['max_tokens_per_gpu']}: a row in between fits no GPU and "
+            f"--max-seq-len (train.maxSequenceLength) is {options.max_seq_len} and --max-tokens-per-gpu "
+            f"(train.maxTokensPerGpu) {options.max_tokens_per_gpu}: a row in between fits no GPU and "
             "would be dropped in every batch. Raise the second or lower the first."
         )
-    if (options["block_size"] or 0) > options["max_tokens_per_gpu"]:
+    if (options.block_size or 0) > options.max_tokens_per_gpu:
         found.append(
-            f"--block-size (train.pretraining.blockSize) is {options['block_size']} and --max-tokens-per-gpu "
-            f"(train.maxTokensPerGpu) {options['max_tokens_per_gpu']}: no block fits a GPU, and nothing "
+            f"--block-size (train.pretraining.blockSize) is {options.block_size} and --max-tokens-per-gpu "
+            f"(train.maxTokensPerGpu) {options.max_tokens_per_gpu}: no block fits a GPU, and nothing "
             "would be learned. Raise the second or lower the first."
         )
-    if options["max_steps"] and options["extra"].get("training_mode") == "token":
+    if options.max_steps and options.extra.get("training_mode") == "token":
         found.append(
-            f"--max-steps (train.maxSteps) is {options['max_steps']} and --extra (train.extraArgs) gives "
+            f"--max-steps (train.maxSteps) is {options.max_steps} and --extra (train.extraArgs) gives "
             "training_mode as 'token': training ends after steps or after tokens. Leave one of them out."
         )
     return found
 
 
-def saving_problems(options: Mapping[str, Any]) -> list[str]:
+def saving_problems(options: Options) -> list[str]:
     """Options that would leave no model, or full states in no place."""
     found = []
-    if not options["save_final_checkpoint"] and not options["checkpoint_at_epoch"]:
+    if not options.save_final_checkpoint and not options.checkpoint_at_epoch:
         found.append(
             "--save-final-checkpoint (train.checkpoints.final) and --checkpoint-at-epoch (everyEpoch) are "
             "both off: training would leave no model. Switch one on."
         )
-    storage = options["checkpoint_storage"]
+    storage = options.checkpoint_storage
     if storage and "://" not in storage:
         found.append(
             f"--checkpoint-storage (train.checkpoints.storage) is {storage!r}, expected an fsspec address "
@@ -107,32 +100,30 @@ def saving_problems(options: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def conflicts(options: Mapping[str, Any]) -> list[str]:
+def conflicts(options: Options) -> list[str]:
     """Options that exclude or need each other."""
     found = []
-    if options["is_pretraining"] and not options["block_size"]:
+    if options.is_pretraining and not options.block_size:
         found.append("--is-pretraining needs --block-size (train.pretraining.blockSize), such as 2048.")
-    if options["block_size"] and not options["is_pretraining"]:
+    if options.block_size and not options.is_pretraining:
         found.append("--block-size is for --is-pretraining only: leave it empty.")
-    if options["is_pretraining"] and options["unmask_messages"]:
+    if options.is_pretraining and options.unmask_messages:
         found.append("--is-pretraining has no messages to unmask: leave out --unmask-messages.")
-    if "@" in urlsplit(options["mlflow_tracking_uri"]).netloc:
+    if "@" in urlsplit(options.mlflow_tracking_uri).netloc:
         found.append(
             "--mlflow-tracking-uri (train.tracking.mlflow.uri) holds a user or password, which would be "
             "logged: give them in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
         )
-    if options["wandb_project"] and not os.environ.get("WANDB_API_KEY"):
+    if options.wandb_project and not os.environ.get("WANDB_API_KEY"):
         found.append(
             "--wandb-project (train.tracking.wandb.project) is set and WANDB_API_KEY is empty: give the key "
             "(secrets.wandb), or leave the project empty."
         )
-    if options["node_rank"] >= options["nnodes"]:
-        found.append(
-            f"--node-rank {options['node_rank']} does not exist: {options['nnodes']} nodes count from 0."
-        )
-    if not str(options["nproc_per_node"]).isdigit() and options["nproc_per_node"] != "auto":
-        found.append(f"--nproc-per-node is {options['nproc_per_node']!r}: expected auto or a number.")
-    elif options["nproc_per_node"] == "0":
+    if options.node_rank >= options.nnodes:
+        found.append(f"--node-rank {options.node_rank} does not exist: {options.nnodes} nodes count from 0.")
+    if not options.nproc_per_node.isdigit() and options.nproc_per_node != "auto":
+        found.append(f"--nproc-per-node is {options.nproc_per_node!r}: expected auto or a number.")
+    elif options.nproc_per_node == "0":
         found.append("--nproc-per-node is 0: expected auto or at least 1.")
     return found
 
@@ -152,9 +143,7 @@ def scheduler_problems(name: str) -> list[str]:
     return [f"--lr-scheduler (train.scheduler.name) is {name!r}, expected one of {', '.join(known)}."]
 
 
-def collect(
-    run: Run, function: Callable[..., Any], options: Mapping[str, Any], fixed: Mapping[str, Any]
-) -> Call:
+def collect(run: Run, function: Callable[..., Any], options: Options, fixed: Mapping[str, Any]) -> Call:
     """Return all arguments of the backend's function.
 
     Args:
@@ -166,10 +155,10 @@ def collect(
     arguments, problems = checked_arguments(function, options, fixed)
     if problems:
         raise UserError(" ".join(problems))
-    if options["unfreeze_rank_ratio"] > MANY_RANKS:
+    if options.unfreeze_rank_ratio > MANY_RANKS:
         run.event(
             "unfreeze_rank_ratio is high: little of the model stays protected",
-            seen=options["unfreeze_rank_ratio"],
+            seen=options.unfreeze_rank_ratio,
             usual=f"0.1 to {MANY_RANKS}",
         )
     worker = {name: arguments[name] for name in ADAMW if name in arguments}
@@ -177,14 +166,14 @@ def collect(
 
 
 def checked_arguments(
-    function: Callable[..., Any], options: Mapping[str, Any], fixed: Mapping[str, Any]
+    function: Callable[..., Any], options: Options, fixed: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
     """Return all arguments of the backend's function, and what is wrong with any of them."""
     signature = inspect.signature(function)
-    given = {name: value for name, value in options.items() if name not in OWN and value not in ("", None)}
-    arguments = {**given, **fixed}
-    extra, problems = check_extra(options["extra"], signature)
-    problems += scheduler_problems(options["lr_scheduler"])
+    known = {name: value for name, value in asdict(options).items() if name not in OWN}
+    arguments = {**{name: value for name, value in known.items() if value not in ("", None)}, **fixed}
+    extra, problems = check_extra(options.extra, signature)
+    problems += scheduler_problems(options.lr_scheduler)
     lost = sorted(name for name in arguments if name not in signature.parameters)
     if lost:
         problems.append(

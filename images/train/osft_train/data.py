@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from osft_rows.files import TokenFiles
+from osft_train.options import Options
 from osft_workspace import Run, UserError, sha256_file, write_atomic
 from osft_workspace.files import read_regular
 from osft_workspace.shapes import COUNT, TEXT, Whole, misfit
@@ -66,10 +67,10 @@ class Rows:
         run.event("rows chosen before are damaged, choosing again", path=target.name)
         return None
 
-    def units(self, options: Mapping[str, Any]) -> int:
+    def units(self, options: Options) -> int:
         """Return what batches are made of: rows, or blocks of plain text."""
-        if options["is_pretraining"]:
-            return math.ceil(self.tokens / int(options["block_size"]))
+        if options.block_size:  # of pretraining only
+            return math.ceil(self.tokens / options.block_size)
         return self.kept
 
 
@@ -83,7 +84,7 @@ def digest_of(path: Path) -> str:
     return sha256_file(path) if path.is_file() and not path.is_symlink() else "none"
 
 
-def check(run: Run, options: Mapping[str, Any]) -> None:
+def check(run: Run, options: Options) -> None:
     """Check the options against how the rows were encoded.
 
     Raises:
@@ -92,27 +93,27 @@ def check(run: Run, options: Mapping[str, Any]) -> None:
     download = run.predecessors["download"]
     settings, kind = TokenFiles.of(download, run.workspace.root).settings, download.details["format"]
     again = "Give the same to download and to train; the chart does."
-    if options["unmask_messages"] != settings["unmask"]:
-        here, there = (str(value).lower() for value in (options["unmask_messages"], settings["unmask"]))
+    if options.unmask_messages != settings["unmask"]:
+        here, there = (str(value).lower() for value in (options.unmask_messages, settings["unmask"]))
         raise UserError(
             f"--unmask-messages (train.unmaskMessages) is {here}, and download encoded the rows with "
             f"{there}. {again}"
         )
-    column = options["document_column_name"]
+    column = options.document_column_name
     if column and column != settings["document"]:
         raise UserError(
             f"--document-column-name (train.pretraining.documentColumn) is {column!r}, and download read "
             f"{settings['document']!r}. {again}"
         )
-    if options["is_pretraining"] != (kind == "document"):
-        wanted = "documents" if options["is_pretraining"] else "chats or token ids"
+    if options.is_pretraining != (kind == "document"):
+        wanted = "documents" if options.is_pretraining else "chats or token ids"
         raise UserError(
-            f"--is-pretraining (train.pretraining.enabled) is {str(options['is_pretraining']).lower()}, "
+            f"--is-pretraining (train.pretraining.enabled) is {str(options.is_pretraining).lower()}, "
             f"which trains on {wanted}, and the rows of download are of the kind {kind}. {again}"
         )
 
 
-def choose(run: Run, options: Mapping[str, Any], target: Path) -> Rows:
+def choose(run: Run, options: Options, target: Path) -> Rows:
     """Return the rows to train on: download's file as it is, or those short enough, in a file of their own.
 
     Args:
@@ -127,17 +128,17 @@ def choose(run: Run, options: Mapping[str, Any], target: Path) -> Rows:
         whole = files.sets["train"]
         target.parent.mkdir(parents=True, exist_ok=True)
         # Documents are cut into blocks, however long they are.
-        if whole["longest"] >= options["max_seq_len"] and not options["is_pretraining"]:
-            rows = shorter(files.train, target, options["max_seq_len"])
+        if whole["longest"] >= options.max_seq_len and not options.is_pretraining:
+            rows = shorter(files.train, target, options.max_seq_len)
         else:
-            given = options["data_output_dir"]
+            given = options.data_output_dir
             path = copied(files.train, target) if given else files.train
             rows = Rows(str(path), whole["rows"], whole["tokens"], whole["learned"])
         rows = set_apart(rows, options)
         if rows.path == str(target):
             rows = replace(rows, sha256=sha256_file(target))
         write_atomic(note_of(target), json.dumps(asdict(rows)))
-    report(run, rows, options["max_seq_len"])
+    report(run, rows, options.max_seq_len)
     return rows
 
 
@@ -179,13 +180,13 @@ def shorter(source: Path, target: Path, longest: int) -> Rows:
     return Rows(str(target), kept, tokens, learned, dropped)
 
 
-def set_apart(rows: Rows, options: Mapping[str, Any]) -> Rows:
+def set_apart(rows: Rows, options: Options) -> Rows:
     """Count without the rows that mini-trainer sets apart for validation, by its own draw.
 
     Raises:
         UserError: none is left to train on.
     """
-    share = options["extra"].get("validation_split", 0.0)
+    share = options.extra.get("validation_split", 0.0)
     if not share or not rows.kept:
         return rows
     from datasets import Dataset
@@ -195,7 +196,7 @@ def set_apart(rows: Rows, options: Mapping[str, Any]) -> Rows:
         sizes = [(row["len"], row.get("num_loss_counted_tokens", row["len"])) for row in found]
     numbers = Dataset.from_dict({"row": range(len(sizes))})
     try:
-        kept = numbers.train_test_split(test_size=share, seed=options["seed"])["train"]["row"]
+        kept = numbers.train_test_split(test_size=share, seed=options.seed)["train"]["row"]
     except ValueError as error:
         raise UserError(
             f"validation_split (train.extraArgs, --extra) is {share} and leaves none of {rows.kept} rows to "

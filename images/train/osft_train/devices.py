@@ -6,12 +6,11 @@ Flags decide what they can; every other choice is said with its reason.
 import importlib.util
 import logging
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from osft_train import trackers
 from osft_train.base import Base
+from osft_train.options import Options
 from osft_workspace import Run, UserError, trust
 from osft_workspace.cpus import set_torch_defaults, usable_cpus
 
@@ -39,27 +38,27 @@ class Device:
         return f"mini-trainer-{self.name}"
 
 
-def choose(run: Run, base: Base, options: Mapping[str, Any]) -> Device:
+def choose(run: Run, base: Base, options: Options) -> Device:
     """Decide everything about the device.
 
     Raises:
         UserError: GPUs are requested and not available.
     """
-    gpus = options["gpus"]
-    wanted = options["nproc_per_node"]
+    gpus = options.gpus
+    wanted = options.nproc_per_node
     processes = max(gpus, 1) if wanted == "auto" else int(wanted)
     if gpus:
         check_gpus(gpus, processes)
         run.choice("backend", "mini-trainer-cuda", f"{gpus} GPU a node asked for")
-        liger = options["use_liger"]
+        liger = options.use_liger
         if liger and importlib.util.find_spec("liger_kernel") is None:
             liger = False
             run.choice("use_liger", False, "this image has no liger-kernel")
         return Device("cuda", processes, "bfloat16", attention(run), liger, False)
     run.choice("backend", "mini-trainer-cpu", "train.gpus is 0")
-    if options["use_liger"]:
+    if options.use_liger:
         run.choice("use_liger", False, "Liger's kernels need a GPU")
-    kept = keeps_activations(run, base, options["max_tokens_per_gpu"])
+    kept = keeps_activations(run, base, options.max_tokens_per_gpu)
     return Device("cpu", processes, compute_on_cpu(run), "sdpa", False, kept)
 
 
@@ -112,17 +111,17 @@ def keeps_activations(run: Run, base: Base, tokens: int) -> bool:
     return kept
 
 
-def prepare_process(options: Mapping[str, Any]) -> None:
+def prepare_process(options: Options) -> None:
     """Set what libraries read from the environment when they are imported, and what may run."""
-    trust.enforce(trusted=options["trust_remote_code"])
-    asked = {"mlflow": options["mlflow_tracking_uri"], "wandb": options["wandb_project"]}
+    trust.enforce(trusted=options.trust_remote_code)
+    asked = {"mlflow": options.mlflow_tracking_uri, "wandb": options.wandb_project}
     trackers.hide_unused([name for name, value in asked.items() if value])
     logging.basicConfig(level=logging.WARNING)  # before mini-trainer, which would log its whole command line
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     set_torch_defaults(os.environ)
     # The request to stop goes through a file in /dev/shm, which all runs on a machine would share.
     os.environ["CHECKPOINT_TRIGGER_FILENAME"] = f"osft-train-{os.getpid()}"
-    if options["nnodes"] == 1:
+    if options.nnodes == 1:
         for name in ("MASTER_ADDR", "MASTER_PORT"):
             os.environ.pop(f"PET_{name}", None)  # one node needs no name service
             os.environ.pop(name, None)

@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -12,6 +11,7 @@ from osft_train import learns, weights
 from osft_train.base import Base
 from osft_train.data import Rows
 from osft_train.devices import Device
+from osft_train.options import Options
 from osft_workspace import Run
 
 SIDE = 1024
@@ -32,22 +32,22 @@ class Plan:
     seconds: float | None
 
 
-def plan_steps(rows: Rows, options: Mapping[str, Any]) -> tuple[int, int | None]:
+def plan_steps(rows: Rows, options: Options) -> tuple[int, int | None]:
     """Steps of an epoch and of the run, as mini-trainer will count them."""
-    extra = options["extra"]
-    each = math.ceil(rows.units(options) / options["effective_batch_size"])
+    extra = options.extra
+    each = math.ceil(rows.units(options) / options.effective_batch_size)
     if extra.get("training_mode") == "token":
         return each, None
-    steps = each * options["num_epochs"]
-    return each, min(steps, options["max_steps"] or steps)
+    steps = each * options.num_epochs
+    return each, min(steps, options.max_steps or steps)
 
 
-def limits(plan: Plan, options: Mapping[str, Any]) -> dict[str, Any]:
+def limits(plan: Plan, options: Options) -> dict[str, Any]:
     """Return the backend's arguments for a run that ends before its last epoch does; none for another.
 
     The model at the end is saved in any case: a resume after the last step saves no model of an epoch.
     """
-    if plan.steps is None or plan.steps >= plan.steps_per_epoch * options["num_epochs"]:
+    if plan.steps is None or plan.steps >= plan.steps_per_epoch * options.num_epochs:
         return {}
     return {"training_mode": "step", "max_steps": plan.steps, "save_final_checkpoint": True}
 
@@ -79,7 +79,7 @@ def measure(device: Device) -> float:
     return rounds * 2 * SIDE**3 / (time.perf_counter() - started)
 
 
-def plan(run: Run, base: Base, device: Device, rows: Rows, options: Mapping[str, Any]) -> Plan:
+def plan(run: Run, base: Base, device: Device, rows: Rows, options: Options) -> Plan:
     """Count steps, estimate time, and say both."""
     each, steps = plan_steps(rows, options)
     learns.check(rows, device, (each, steps), options)
@@ -89,14 +89,14 @@ def plan(run: Run, base: Base, device: Device, rows: Rows, options: Mapping[str,
         passes = 6 if device.keep_activations else 8  # forward 2, backward 4, and forward again
         work = rows.tokens * steps / each * parameters * passes * FACTORS
         processes = device.processes if device.name == "cuda" else 1
-        seconds = work / (flops_per_second(device) * REACHED * processes * options["nnodes"])
+        seconds = work / (flops_per_second(device) * REACHED * processes * options.nnodes)
     run.event(
         "plan",
         steps=steps,
         steps_per_epoch=each,
         rows=rows.kept,
-        epochs=options["num_epochs"],
-        max_steps=options["max_steps"] or None,
+        epochs=options.num_epochs,
+        max_steps=options.max_steps or None,
         about_minutes=max(round(seconds / 60, 1), 0.1) if seconds is not None else None,
     )
     return Plan(each, steps, seconds)

@@ -1,20 +1,21 @@
 """Orthogonal subspace fine-tuning, from the options to a published model."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from osft_train import boards, chart, data, devices, engine, estimate, metrics, nodes, outcome
-from osft_train.arguments import NOT_DECIDING, Call, collect
+from osft_train.arguments import Call, collect
 from osft_train.base import Base, count_targets, target_patterns
 from osft_train.devices import Device
 from osft_train.failures import StateLost
+from osft_train.options import Options
 from osft_train.work import Work
 from osft_workspace import Outcome, Run, digest_json, tree_digest
 from osft_workspace.exits import StageError
+from osft_workspace.options import inputs_of
 from osft_workspace.text import counted
 
 VERSIONS = ("torch", "transformers", "training-hub", "rhai-innovation-mini-trainer")
@@ -27,7 +28,7 @@ class Setup:
     """What every node settles for itself, equal on all of them."""
 
     run: Run
-    options: Mapping[str, Any]
+    options: Options
     base: Base
     device: Device
     call: Call
@@ -37,7 +38,7 @@ class Setup:
     @property
     def rows_file(self) -> Path:
         """Where the rows lie when they are not download's file itself."""
-        given = self.options["data_output_dir"]
+        given = self.options.data_output_dir
         # Other inputs make other rows, which a folder of the user's own must not mix up.
         folder = (
             Path(given) / self.work.digest.removeprefix("sha256:")[:16] if given else self.work.dir / "rows"
@@ -47,12 +48,12 @@ class Setup:
     @property
     def board(self) -> Path:
         """Where TensorBoard's event files lie."""
-        root, given = self.run.workspace.root, self.options["tensorboard_log_dir"]
+        root, given = self.run.workspace.root, self.options.tensorboard_log_dir
         return boards.place(root, given, self.run.run_id) or self.run.dir / boards.FOLDER
 
     def job(self, plan: estimate.Plan, rows: data.Rows, done: int) -> engine.Job:
         """Return the call of the backend."""
-        rank = self.options["node_rank"]
+        rank = self.options.node_rank
         return engine.Job(
             run=self.run,
             function=backend_function(),
@@ -63,7 +64,7 @@ class Setup:
             total=plan.steps,
             done=done,
             matrices=self.matrices,
-            checkpoint_seconds=60 * self.options["checkpoint_minutes"],
+            checkpoint_seconds=60 * self.options.checkpoint_minutes,
             owner=self.work.digest,
             node_rank=rank,
             board=None if rank else self.board,
@@ -77,7 +78,7 @@ def backend_function() -> Any:
     return osft
 
 
-def settle(run: Run, options: Mapping[str, Any]) -> Setup:
+def settle(run: Run, options: Options) -> Setup:
     """Look at the base model and the device, and collect the arguments.
 
     Raises:
@@ -85,13 +86,13 @@ def settle(run: Run, options: Mapping[str, Any]) -> Setup:
     """
     data.check(run, options)
     devices.prepare_process(options)
-    base = Base.load(run, trust_remote_code=options["trust_remote_code"])
+    base = Base.load(run, trust_remote_code=options.trust_remote_code)
     device = devices.choose(run, base, options)
-    protects = options["extra"].get("osft", True)
-    patterns = target_patterns(run, base, options["target_patterns"])
+    protects = options.extra.get("osft", True)
+    patterns = target_patterns(run, base, options.target_patterns)
     matrices = count_targets(run, base, patterns) if protects else 0
-    deciding = {name: value for name, value in options.items() if name not in NOT_DECIDING}
-    work = Work(run.home / "checkpoints", digest_json([deciding, run.predecessors["download"].digest]))
+    digest = digest_json([inputs_of(options), run.predecessors["download"].digest])
+    work = Work(run.home / "checkpoints", digest)
     own = {
         "model_path": str(base.path),
         "ckpt_output_dir": str(work.dir),
@@ -101,19 +102,18 @@ def settle(run: Run, options: Mapping[str, Any]) -> Setup:
         "use_liger": device.liger,
         "nproc_per_node": device.processes,
     }
-    alone = ("master_addr", "master_port") if options["nnodes"] == 1 else ()
-    given = {name: value for name, value in options.items() if name not in alone}
+    given = replace(options, master_addr="", master_port=None) if options.nnodes == 1 else options
     setup = Setup(run, options, base, device, Call({}), work, matrices)
     own |= {"data_path": "", "data_output_dir": str(setup.rows_file.parent)}
     call = collect(run, backend_function(), given, own)
     return Setup(run, options, base, device, call, work, matrices)
 
 
-def train(run: Run, options: Mapping[str, Any]) -> Outcome:
+def train(run: Run, options: Options) -> Outcome:
     """Return the whole stage on the first node."""
     setup = settle(run, options)
     work = setup.work
-    done = work.open(run, resume=options["enable_jit_checkpoint"])
+    done = work.open(run, resume=options.enable_jit_checkpoint)
     rows = data.choose(run, options, setup.rows_file)
     plan = estimate.plan(run, setup.base, setup.device, rows, options)
     work.offer()
@@ -141,7 +141,7 @@ def train(run: Run, options: Mapping[str, Any]) -> Outcome:
     )
 
 
-def help_train(run: Run, options: Mapping[str, Any]) -> None:
+def help_train(run: Run, options: Options) -> None:
     """The work of any other node: train along, publish nothing."""
     setup = settle(run, options)
     if nodes.is_over(run, setup.work):
@@ -159,7 +159,7 @@ def help_train(run: Run, options: Mapping[str, Any]) -> None:
     if not nodes.is_over(run, setup.work):  # node 0 clears up after it
         outcome.check_steps(run, setup.work, plan, options)
     nodes.wait_for_finish(run, setup.work)
-    run.event("done", node=options["node_rank"])
+    run.event("done", node=options.node_rank)
 
 
 def run_backend(setup: Setup, plan: estimate.Plan, rows: data.Rows, done: int) -> None:
@@ -168,8 +168,8 @@ def run_backend(setup: Setup, plan: estimate.Plan, rows: data.Rows, done: int) -
     Raises:
         StateLost: the full state of that step cannot be loaded.
     """
-    if setup.options["nnodes"] > 1:
-        nodes.wait_for_master(setup.run, setup.options["master_addr"])
+    if setup.options.nnodes > 1:
+        nodes.wait_for_master(setup.run, setup.options.master_addr)
     engine.train(setup.job(plan, rows, done))
 
 
@@ -183,7 +183,7 @@ def run_resumable(setup: Setup, plan: estimate.Plan, rows: data.Rows, done: int)
         run_backend(setup, plan, rows, done)
     except StateLost as lost:
         setup.work.give_up(setup.run, done, lost.message)
-        if setup.options["nnodes"] > 1:
+        if setup.options.nnodes > 1:
             raise
         run_resumable(setup, plan, rows, setup.work.open(setup.run, resume=True))
 
@@ -200,11 +200,11 @@ def details(setup: Setup, plan: estimate.Plan, model: dict[str, Any]) -> dict[st
         "attention": device.attention,
         "compute": device.compute,
         "processes": device.processes,
-        "nodes": setup.options["nnodes"],
+        "nodes": setup.options.nnodes,
         "cpus": os.cpu_count(),
         "matrices": setup.matrices,
         "arguments": setup.call.with_(**estimate.limits(plan, setup.options)).without(*PATHS),
-        "max_steps": setup.options["max_steps"] or None,
+        "max_steps": setup.options.max_steps or None,
         "estimate": {"steps": plan.steps, "steps_per_epoch": plan.steps_per_epoch, "seconds": plan.seconds},
         "work_digest": setup.work.digest,
     }

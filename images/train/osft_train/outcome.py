@@ -7,13 +7,14 @@ from typing import Any
 from osft_train import changes, checkpoint, metrics
 from osft_train.base import Base
 from osft_train.estimate import Plan
+from osft_train.options import Options
 from osft_train.work import Work
 from osft_workspace import Run, Transient, UserError
 from osft_workspace.exits import StageError
 from osft_workspace.text import counted
 
 
-def check_steps(run: Run, work: Work, plan: Plan, options: Mapping[str, Any]) -> int:
+def check_steps(run: Run, work: Work, plan: Plan, options: Options) -> int:
     """Return the last step trained, once it is the last one planned.
 
     The backend says success also when it was stopped by SIGTERM, or when it skipped every step.
@@ -22,7 +23,7 @@ def check_steps(run: Run, work: Work, plan: Plan, options: Mapping[str, Any]) ->
         Transient: it was stopped; the state is saved.
         StageError: it ended early without a reason.
     """
-    steps = metrics.read_steps(work.dir, options["node_rank"])
+    steps = metrics.read_steps(work.dir, options.node_rank)
     metrics.check_finite(steps)
     last = steps[-1]["step"] if steps else 0
     if steps and trained_all(steps[-1], plan, options) and saved(steps[-1], work, options):
@@ -39,21 +40,21 @@ def check_steps(run: Run, work: Work, plan: Plan, options: Mapping[str, Any]) ->
     )
 
 
-def trained_all(last: Mapping[str, Any], plan: Plan, options: Mapping[str, Any]) -> bool:
+def trained_all(last: Mapping[str, Any], plan: Plan, options: Options) -> bool:
     """Return whether this is the last step of the run."""
     if plan.steps is None:
-        return bool(last["total_tokens_accumulated"] >= options["extra"]["max_tokens"])
+        return bool(last["total_tokens_accumulated"] >= options.extra["max_tokens"])
     return bool(last["step"] >= plan.steps)
 
 
-def saved(last: Mapping[str, Any], work: Work, options: Mapping[str, Any]) -> bool:
+def saved(last: Mapping[str, Any], work: Work, options: Options) -> bool:
     """Return whether node 0 saved the model of the last step.
 
     A stop in that step ends before it is saved, and models of earlier epochs may lie there.
     """
-    if options["node_rank"]:
+    if options.node_rank:
         return True
-    at_end = options["save_final_checkpoint"] or options["extra"].get("training_mode", "epoch") == "epoch"
+    at_end = options.save_final_checkpoint or options.extra.get("training_mode", "epoch") == "epoch"
     return checkpoint.samples(work.dir) >= (round(last["total_samples_accumulated"]) if at_end else 1)
 
 

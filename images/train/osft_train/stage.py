@@ -1,31 +1,31 @@
 """The train stage: choose the method, keep the contract."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from osft_train import boards, devices, nodes, osft
-from osft_train.arguments import NOT_DECIDING, check_options, checked_arguments
+from osft_train.arguments import check_options, checked_arguments
+from osft_train.options import Options
 from osft_workspace import Outcome, Run, UserError, run_stage
-from osft_workspace.options import say_checked
+from osft_workspace.options import inputs_of, say_checked
 
-METHODS: dict[str, Callable[[Run, Mapping[str, Any]], Outcome]] = {"osft": osft.train}
+METHODS: dict[str, Callable[[Run, Options], Outcome]] = {"osft": osft.train}
 """How to tune, one module for each way."""
 
-HELPERS: dict[str, Callable[[Run, Mapping[str, Any]], None]] = {"osft": osft.help_train}
+HELPERS: dict[str, Callable[[Run, Options], None]] = {"osft": osft.help_train}
 """What nodes other than the first do."""
 
 
-def settled(workspace: Path, run_id: str, options: Mapping[str, Any]) -> None:
+def settled(workspace: Path, run_id: str, options: Options) -> None:
     """Check what the options alone can tell, in no time. Raises UserError."""
-    method = options["method"]
+    method = options.method
     if method not in METHODS:
         raise UserError(f"--method (train.method) is {method!r}, expected {', '.join(METHODS)}.")
-    boards.place(workspace.resolve(), options["tensorboard_log_dir"], run_id)
+    boards.place(workspace.resolve(), options.tensorboard_log_dir, run_id)
     check_options(options)
 
 
-def check(workspace: Path, run_id: str, options: Mapping[str, Any]) -> None:
+def check(workspace: Path, run_id: str, options: Options) -> None:
     """Check the options against what is installed, without a run, a model or a GPU.
 
     Raises:
@@ -39,7 +39,7 @@ def check(workspace: Path, run_id: str, options: Mapping[str, Any]) -> None:
     say_checked("train")
 
 
-def start(workspace: Path, run_id: str, options: dict[str, Any], *, overwrite: bool) -> None:
+def start(workspace: Path, run_id: str, options: Options, *, overwrite: bool) -> None:
     """Run the stage on this node.
 
     Args:
@@ -48,17 +48,16 @@ def start(workspace: Path, run_id: str, options: dict[str, Any], *, overwrite: b
     Raises:
         UserError: an unknown method, or options that would be misread.
     """
-    method = options["method"]
+    method = options.method
     settled(workspace, run_id, options)
-    if options["node_rank"]:
-        HELPERS[method](nodes.helper_run(workspace, run_id, options["node_rank"]), options)
+    if options.node_rank:
+        HELPERS[method](nodes.helper_run(workspace, run_id, options.node_rank), options)
         return
-    inputs = {name: value for name, value in options.items() if name not in NOT_DECIDING}
     run_stage(
         "train",
         workspace,
         run_id,
-        inputs=inputs,
+        inputs=inputs_of(options),
         needs=("download",),
         body=lambda run: METHODS[method](run, options),
         keep=("checkpoints",),

@@ -12,6 +12,7 @@ COLLECT = """
 import contextlib, json, sys
 import click
 from osft_train import arguments, cli
+from osft_train.options import Options
 from training_hub import osft
 
 numbers = iter(range(2, 99))
@@ -35,7 +36,7 @@ skipped = {"help", "workspace", "run_id", "check", "run_overwrite"}
 options = {option.name: other(option) for option in cli.main.params if option.name not in skipped}
 options["extra"] = {"validation_split": 0.25, "validate_at_epoch": True}
 with contextlib.redirect_stdout(sys.stderr):
-    call = arguments.collect(Run(), osft, options, {})
+    call = arguments.collect(Run(), osft, Options(**options), {})
 expected = {k: v for k, v in options.items() if k not in arguments.OWN} | options["extra"]
 print(json.dumps({"expected": expected, "call": call.arguments, "worker": call.worker}))
 """

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from osft_train.arguments import NOT_DECIDING, OWN
+from osft_train.arguments import OWN
 from osft_train.cli import main
 from osft_train.data import Rows
 from osft_train.estimate import plan_steps
 from osft_train.extra import name_problem, of_type
+from osft_train.options import Options
 
 
 class Mode(StrEnum):
@@ -65,8 +66,7 @@ def test_values_have_the_type_of_their_field(value: Any, wanted: Any, kept: Any,
 
 def test_every_flag_has_its_variable_and_kubeflow_trainers_where_there_is_one() -> None:
     help_text = " ".join(CliRunner().invoke(main, ["--help"]).output.split())
-    names = {option.name for option in main.params}
-    assert set(OWN) | set(NOT_DECIDING) <= names
+    assert set(OWN) <= {option.name for option in main.params}
     for name in ("PET_NNODES", "PET_NODE_RANK", "PET_MASTER_ADDR", "PET_MASTER_PORT"):
         assert name in help_text
 
@@ -85,8 +85,5 @@ def test_every_flag_has_its_variable_and_kubeflow_trainers_where_there_is_one() 
 def test_steps_are_counted_as_the_engine_counts_them(
     rows: int, more: dict[str, Any], steps: tuple[int, int | None]
 ) -> None:
-    options = {
-        "effective_batch_size": 16, "num_epochs": 1, "max_steps": 0, "extra": {}, "is_pretraining": False,
-        "block_size": None,
-    }  # fmt: skip
-    assert plan_steps(Rows("", kept=rows, tokens=10050, learned=5000), {**options, **more}) == steps
+    options = Options(effective_batch_size=16, **more)
+    assert plan_steps(Rows("", kept=rows, tokens=10050, learned=5000), options) == steps

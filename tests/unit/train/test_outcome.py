@@ -7,6 +7,7 @@ import pytest
 
 from osft_train import outcome
 from osft_train.estimate import Plan
+from osft_train.options import Options
 from osft_train.work import Work
 from osft_workspace import Transient
 from osft_workspace.exits import StageError
@@ -30,8 +31,7 @@ def ended(
     work.dir.mkdir(exist_ok=True)
     counts = {"total_samples_accumulated": float(samples), "total_tokens_accumulated": 100.0 * samples}
     write_raw(work.dir, *(line(step, 3.0, **counts) for step in (1, 2, 3)))
-    given = {"node_rank": 0, "save_final_checkpoint": True, "extra": {}, **options}
-    return outcome.check_steps(some_run(tmp_path), work, plan, given)
+    return outcome.check_steps(some_run(tmp_path), work, plan, Options(**options))
 
 
 def test_the_last_step_with_its_model_is_the_end(tmp_path: Path) -> None:
@@ -66,4 +66,4 @@ def test_another_node_saves_no_model(tmp_path: Path) -> None:
     counts = {"total_samples_accumulated": 96.0}
     write_raw(work.dir, line(3, 3.0, **counts))
     (work.dir / "training_metrics_0.jsonl").rename(work.dir / "training_metrics_1.jsonl")
-    assert outcome.check_steps(some_run(tmp_path), work, Plan(3, 3, None), {"node_rank": 1}) == 3
+    assert outcome.check_steps(some_run(tmp_path), work, Plan(3, 3, None), Options(node_rank=1)) == 3

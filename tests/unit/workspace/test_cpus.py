@@ -36,9 +36,8 @@ def test_torch_keeps_few_kernels_and_what_a_user_set_stays() -> None:
     }
 
 
-NO_TRACKERS = {"mlflow_tracking_uri": "", "wandb_project": "", "nnodes": 1, "trust_remote_code": False}
 PREPARE = {
-    "train": f"from osft_train.devices import prepare_process; prepare_process({NO_TRACKERS})",
+    "train": "from osft_train import devices, options; devices.prepare_process(options.Options())",
     "eval": "from osft_eval.backends import prepare_environment; prepare_environment()",
 }
 

@@ -1,0 +1,124 @@
+"""The options of `osft-train`."""
+# ruff: noqa: RUF009 (`option` makes fields)
+
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from osft_workspace.options import Json, Number, option
+
+COUNT = click.IntRange(min=1)
+POSITIVE = Number(min=0, min_open=True)
+SHARE = Number(min=0, max=1, max_open=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to tune. An option that does not decide says where and how: other values make the same model."""
+
+    # How and where
+    method: str = option("osft", "How to tune: osft.")
+    gpus: int = option(1, "GPUs of each node. 0: train on the CPU.", type=click.IntRange(min=0))
+    nproc_per_node: str = option("auto", "Processes of each node. auto: one for each GPU, at least one.")
+    # What may change, and how much
+    unfreeze_rank_ratio: float = option(
+        0.25, "Share of each weight matrix that OSFT may change, below 1.", type=Number(0, 1)
+    )
+    target_patterns: list[Any] = option(
+        [],
+        "Matrices to decompose, a JSON list of name parts. Empty: by the model's type.",
+        type=Json(list, '["self_attn.q_proj"]'),
+    )
+    # Steps
+    effective_batch_size: int = option(128, "Rows of one optimizer step, over all nodes.", type=COUNT)
+    max_tokens_per_gpu: int = option(
+        64000, "Largest number of tokens on a GPU at a time; lower it if memory runs out.", type=COUNT
+    )
+    max_seq_len: int = option(8192, "Rows of this many tokens or more are dropped.", type=COUNT)
+    num_epochs: int = option(1, "Number of passes over the rows.", type=COUNT)
+    max_steps: int = option(
+        0,
+        "Largest number of optimizer steps; the learning rate schedule ends with them. 0: as many as the "
+        "epochs have.",
+        type=click.IntRange(min=0),
+    )
+    seed: int = option(42, "Seed of the order of rows and of every random number.")
+    use_liger: bool = option(True, "Use Liger's GPU kernels: less memory. Ignored on CPU.")
+    # Learning
+    learning_rate: float = option(5e-6, "Peak learning rate.", type=POSITIVE)
+    lr_scheduler: str = option("cosine", "Learning rate schedule, a name from transformers.")
+    warmup_steps: int = option(0, "Learning rate warmup, in optimizer steps.", type=click.IntRange(min=0))
+    lr_scheduler_kwargs: dict[str, Any] = option(
+        {}, "Further arguments of the schedule, a JSON object.", type=Json(dict, '{"num_cycles": 2}')
+    )
+    beta1: float | None = option(None, "AdamW beta1. Empty: 0.9.", type=SHARE)
+    beta2: float | None = option(None, "AdamW beta2. Empty: 0.95.", type=SHARE)
+    eps: float | None = option(None, "AdamW epsilon. Empty: 1e-8.", type=POSITIVE)
+    weight_decay: float | None = option(None, "AdamW weight decay. Empty: 0.", type=Number(min=0))
+    # Rows
+    unmask_messages: bool = option(
+        False, "Learn from all messages except the system's, as download encoded them."
+    )
+    is_pretraining: bool = option(False, "Learn plain text in blocks, without a chat template.")
+    block_size: int | None = option(None, "Tokens of one block of plain text.", type=COUNT)
+    document_column_name: str = option(
+        "", "Column that download must have read the plain text from. Empty: any."
+    )
+    data_output_dir: str = option(
+        "", "Folder for a copy of the encoded rows that training reads. Empty: no copy.", decides=False
+    )
+    # Saving
+    checkpoint_at_epoch: bool = option(False, "Keep a model of every epoch in checkpoints/.")
+    save_final_checkpoint: bool = option(True, "Save the model at the end.")
+    enable_jit_checkpoint: bool = option(
+        True, "Save a checkpoint of the full state on SIGTERM, and resume from it.", decides=False
+    )
+    checkpoint_minutes: float = option(
+        15.0,
+        "Minutes between checkpoints, for a kill without SIGTERM. 0: no checkpoints.",
+        type=Number(min=0),
+        decides=False,
+    )
+    checkpoint_storage: str = option(
+        "", "Address (fsspec) for copies of checkpoints. Empty: no copies.", decides=False
+    )
+    # Nodes, with further variables that Kubeflow Trainer sets
+    nnodes: int = option(1, "Nodes that train together.", also="PET_NNODES", type=COUNT)
+    node_rank: int = option(
+        0,
+        "Number of this node, from 0.",
+        also="PET_NODE_RANK",
+        type=click.IntRange(min=0),
+        decides=False,
+    )
+    master_addr: str = option(
+        "", "Address of node 0. Ignored with one node.", also="PET_MASTER_ADDR", decides=False
+    )
+    master_port: int | None = option(
+        None,
+        "Port on node 0. Ignored with one node.",
+        also="PET_MASTER_PORT",
+        type=click.IntRange(1, 65535),
+        decides=False,
+    )
+    # Experiment trackers
+    wandb_project: str = option("", "Weights & Biases project; needs WANDB_API_KEY.", decides=False)
+    wandb_entity: str = option("", "Weights & Biases entity.", decides=False)
+    wandb_run_name: str = option("", "Weights & Biases run name.", decides=False)
+    tensorboard_log_dir: str = option(
+        "",
+        "Folder in the workspace for TensorBoard event files, in a folder of the run's name. Empty: "
+        "tensorboard/ of this stage.",
+        decides=False,
+    )
+    mlflow_tracking_uri: str = option("", "Address of an MLflow server.", decides=False)
+    mlflow_experiment_name: str = option("", "MLflow experiment.", decides=False)
+    mlflow_run_name: str = option("", "MLflow run name.", decides=False)
+    # Anything else
+    trust_remote_code: bool = option(False, "Run code that comes with the model.")
+    extra: dict[str, Any] = option(
+        {},
+        "Further arguments of the engine, a JSON object; an unknown name is an error.",
+        type=Json(dict, '{"save_dtype": "bfloat16"}'),
+    )
