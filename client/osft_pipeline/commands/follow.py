@@ -79,8 +79,7 @@ def main(
     \b
     Exit codes:
       0    the run is done
-      2    something must be fixed: the stage's exit code 2, helm gave up, the run does not exist, a right
-           is missing
+      2    something must be fixed: the stage's exit code 2, helm gave up, no such run, a missing right
       3    the gate failed
       75   not done yet, or something was unavailable: --once while the run is running, --timeout passed,
            the cluster does not answer, the stage's exit code 75 after all retries, its deadline passed
@@ -98,21 +97,23 @@ def main(
       UTC. Keys are only added. What is not known is null.
 
     \b
-    osft follow run1
     osft follow run1 -n team --once --json | jq -r '.stages[] | [.name, .state, .message] | @tsv'
     helm install run1 charts/osft-pipeline -f my-values.yaml && osft follow run1 --timeout 12h
     """
+    raise SystemExit(shown(Look(kubectl, release, run_id), once, as_json, every, timeout))
+
+
+def shown(look: Look, once: bool, as_json: bool, every: float | None, timeout: float | None) -> int:
+    """Show a run, now or until its end; return the exit code, also where a signal ends the command."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    look = Look(kubectl, release, run_id)
     try:
-        code = show_once(look, as_json) if once else follow(look, as_json, every, timeout)
+        return show_once(look, as_json) if once else follow(look, as_json, every, timeout)
     except Stopped as stopped:
         click.echo("Only osft follow was stopped; the run goes on.", err=True)
-        code = 128 + int(stopped.args[0])
-    raise SystemExit(code)
+        return 128 + int(stopped.args[0])
 
 
 def show_once(look: Look, as_json: bool) -> int:
