@@ -51,7 +51,14 @@ def test_a_checkouts_environment_uses_the_checkouts_own_files(environment: str) 
 def test_a_local_run_outside_a_checkout_says_what_it_needs(osft: Path) -> None:
     done = call(osft, "run", "run1", "--local", *VALUES, "--set", "train.gpus=0,eval.gpus=0")
     assert done.returncode == 2
-    assert "--local runs the stages from the environments of a checkout" in done.stderr
+    assert "needs the environments of a checkout" in done.stderr and "--engine podman" in done.stderr
+
+
+def test_a_container_engine_needs_no_checkout(osft: Path) -> None:
+    cpu = ("--set", "train.gpus=0,eval.gpus=0")
+    done = call(osft, "run", "run1", "--local", "--engine", "podman", "--dry-run", *VALUES, *cpu)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(" --pull=never ") == 5
 
 
 def test_the_wheel_carries_the_tables_of_other_systems(osft: Path, tmp_path: Path) -> None:

@@ -211,3 +211,10 @@ def test_images_that_are_not_there_are_a_sentence(story: Story) -> None:
     assert "registry.example.com/osft-pipeline/train:3.2" in story.outputs["no image"]
     assert "podman pull registry.example.com/osft-pipeline/" in story.outputs["no image"]
     assert "preflight" not in story.outputs["no image"].partition("Error:")[0]
+
+
+def test_asking_both_models_needs_a_checkout_and_is_refused_before_the_run(story: Story) -> None:
+    story.whole("ask", "--ask")
+    assert story.codes["ask"] == 2
+    assert "needs the environments of a checkout" in story.outputs["ask"]
+    assert "[1/5]" not in story.outputs["ask"]

@@ -48,9 +48,9 @@ def environments() -> Path:
     folder = checkout()
     if folder is None:
         raise UserError(
-            "--local runs the stages from the environments of a checkout of osft-pipeline, and neither this "
-            "program nor the current folder is in one. Add --engine podman (or docker), which runs them from "
-            "their images, or run it in a checkout."
+            "this needs the environments of a checkout of osft-pipeline, and neither this program nor the "
+            "current folder is in one. Run it in a checkout; osft run --local can also start the stages from "
+            "their images (--engine podman or docker)."
         )
     return folder / ".venvs"
 
