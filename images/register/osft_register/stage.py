@@ -15,6 +15,7 @@ from osft_register.provenance import provenance
 from osft_register.registration import Registered, Wish, origin, register
 from osft_register.tls import trust
 from osft_workspace import Outcome, Run, UserError, redact_url, write_atomic
+from osft_workspace.contents import Register
 from osft_workspace.files import read_regular
 from osft_workspace.hosts import check_credential
 from osft_workspace.text import field
@@ -134,7 +135,7 @@ def outcome(run: Run, registry: Registry, wish: Wish, done: Registered, uri: str
     """Return what the record says about the registration."""
     url = registry.link("model_versions", done.version["id"])
     title = f"version {done.version['name']!r} of model {wish.name!r}"
-    details = {
+    details: Register = {
         "registered_model_id": done.model["id"],
         "model_version_id": done.version["id"],
         "model_artifact_id": done.artifact["id"] if done.artifact else None,

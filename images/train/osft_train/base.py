@@ -8,6 +8,7 @@ from typing import Any
 
 from osft_train import weights
 from osft_workspace import Run, UserError
+from osft_workspace.contents import BaseModel
 from osft_workspace.exits import StageError
 from osft_workspace.model_sizes import read_config
 from osft_workspace.text import sentence
@@ -19,8 +20,8 @@ class Base:
 
     path: Path
     config: dict[str, Any]
-    facts: dict[str, Any]
-    """What download recorded: uri, revision, digest, path and more."""
+    facts: BaseModel
+    """What download recorded."""
     trust_remote_code: bool
 
     @classmethod

@@ -12,6 +12,7 @@ from typing import Any
 from osft_train import weights
 from osft_train.base import Base, loading, named
 from osft_workspace import Run, UserError, write_atomic
+from osft_workspace.contents import Model
 from osft_workspace.exits import StageError
 
 CHECKPOINT = re.compile(r"samples_(\d+)(?:\.\d+)?(?:_\w+)?")
@@ -127,8 +128,8 @@ def take_from_base(folder: Path, base: Base) -> None:
             shutil.copyfile(path, folder / path.name)
 
 
-def check(folder: Path, base: Base) -> dict[str, Any]:
-    """Return what the model is, once it is known to be whole.
+def check(folder: Path, base: Base) -> Model:
+    """Return the size of the model, once it is known to be whole.
 
     Raises:
         UserError: a weight is not a number, or a file cannot be read.

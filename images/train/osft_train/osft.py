@@ -14,6 +14,7 @@ from osft_train.failures import StateLost
 from osft_train.options import Options
 from osft_train.work import Work
 from osft_workspace import Outcome, Run, digest_json, tree_digest
+from osft_workspace.contents import Model, Train
 from osft_workspace.exits import StageError
 from osft_workspace.options import inputs_of
 from osft_workspace.text import counted
@@ -188,11 +189,11 @@ def run_resumable(setup: Setup, plan: estimate.Plan, rows: data.Rows, done: int)
         run_resumable(setup, plan, rows, setup.work.open(setup.run, resume=True))
 
 
-def details(setup: Setup, plan: estimate.Plan, model: dict[str, Any]) -> dict[str, Any]:
+def details(setup: Setup, plan: estimate.Plan, model: Model) -> Train:
     """Return what later stages and people want to know."""
     device = setup.device
     return {
-        "model": {"path": "train/model", "digest": tree_digest(setup.run.dir / "model"), **model},
+        "model": {**model, "path": "train/model", "digest": tree_digest(setup.run.dir / "model")},
         "base": setup.base.facts,
         "method": "osft",
         "device": device.name,

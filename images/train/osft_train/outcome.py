@@ -10,6 +10,7 @@ from osft_train.estimate import Plan
 from osft_train.options import Options
 from osft_train.work import Work
 from osft_workspace import Run, Transient, UserError
+from osft_workspace.contents import Model
 from osft_workspace.exits import StageError
 from osft_workspace.text import counted
 
@@ -58,8 +59,8 @@ def saved(last: Mapping[str, Any], work: Work, options: Options) -> bool:
     return checkpoint.samples(work.dir) >= (round(last["total_samples_accumulated"]) if at_end else 1)
 
 
-def publish(run: Run, work: Work, base: Base) -> tuple[Path, dict[str, Any]]:
-    """Add the model, fixed and checked, to the result; return where it came from, and facts.
+def publish(run: Run, work: Work, base: Base) -> tuple[Path, Model]:
+    """Add the model, fixed and checked, to the result; return where it came from, and its size.
 
     Its checkpoint stays until the stage has its record.
 

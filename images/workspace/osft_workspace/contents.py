@@ -124,7 +124,9 @@ class Model(TypedDict, total=False):
     path: str
     """Below the run."""
     digest: str
-    architecture: Any
+    parameters: Count
+    dtype: str
+    bytes: Count
 
 
 class Train(TypedDict, total=False):
