@@ -81,7 +81,9 @@ class Guard:
             unblocked()
             die_with_parent(mine, signal.SIGKILL)
 
-        self.main = subprocess.Popen(command, preexec_fn=in_child, close_fds=True).pid
+        # Kept, because subprocess collects the exit code of a child whose object is gone at its next start.
+        self.process = subprocess.Popen(command, preexec_fn=in_child, close_fds=True)
+        self.main = self.process.pid
 
     def run(self) -> int:
         """Wait for the stage; returns its exit code, 128 + n for signal n as container runtimes do."""
