@@ -1,10 +1,17 @@
 """Puts locked packages into the environment of an image, /opt/osft, the same bytes every time.
 
-    install.py uv | lock FILE | own FOLDER...
+    install.py uv | lock FILE | compiler | own
 
-The Containerfiles run it in the base image's Python while they build; no image keeps uv or pip.
-A private certificate authority or index comes as a secret, `--secret id=ca.crt,src=...` or
-`--secret id=index-url,src=...`, so that nothing of it stays in a layer.
+The Containerfiles run it in the base image's Python while they build; no image keeps uv or pip. What they
+have in common:
+
+- `BASE_IMAGE` is any Debian-like image with Python >= 3.11 and venv.
+- What a step reads is copied, not mounted: podman's cache looks into copies only.
+- A private certificate authority or index comes as a secret, `--secret id=ca.crt,src=...` or
+  `--secret id=index-url,src=...`, so that nothing of it stays in a layer.
+- Our own packages are copied last: they change with every commit, what stands above does not.
+- Version, revision and source come by --label, or from scripts/build-images: podman's cache ignores build
+  arguments. For the same reason the name of the stage is not one.
 """
 
 import os
@@ -12,14 +19,19 @@ import py_compile
 import shutil
 import subprocess
 import sys
+import sysconfig
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 PREFIX = Path("/opt/osft")
 UV = Path("/opt/uv")
 RECIPE = Path(__file__).parent
 SECRETS = Path("/run/secrets")
+SOURCES = Path("/src")
 SCRATCH = Path("/tmp/install")
+WORKSPACE = Path("/workspace")
+APT_LEAVES = ("lib/apt/lists", "cache/apt", "cache/debconf", "cache/ldconfig", "log")
 
 
 def environment() -> dict[str, str]:
@@ -46,9 +58,9 @@ def environment() -> dict[str, str]:
     return variables
 
 
-def run(*command: str | Path) -> None:
+def run(*command: str | Path, variables: Mapping[str, str] | None = None) -> None:
     """Run a command; its failure is the build's."""
-    if status := subprocess.run(command, env=environment(), check=False).returncode:
+    if status := subprocess.run(command, env=variables or environment(), check=False).returncode:
         sys.exit(status)
 
 
@@ -65,15 +77,29 @@ def install_uv() -> None:
 
 def install_lock(lock: str) -> None:
     """Make the environment hold what the lock says; what an earlier layer installed of it stays untouched."""
-    constraints = RECIPE / "build.txt"
-    uv("pip", "sync", "--python", PREFIX, "--require-hashes", "--build-constraints", constraints, lock)
+    if not WORKSPACE.exists():  # any uid with group 0 may run the image; the chart mounts the workspace there
+        WORKSPACE.mkdir()
+        WORKSPACE.chmod(0o2775)
+    constraints = ("--build-constraints", RECIPE / "build.txt")
+    uv("pip", "sync", "--python", PREFIX, "--require-hashes", *constraints, RECIPE / lock)
     trim(site_packages())
 
 
-def install_own(*folders: str) -> None:
+def install_compiler() -> None:
+    """Install what Triton needs at run time to compile the launchers of its GPU kernels."""
+    header = Path(sysconfig.get_path("include"), "Python.h")  # Debian has it in a package of its own
+    packages = ["gcc", "libc6-dev", *([] if header.exists() else ["libpython3-dev"])]
+    run("apt-get", "update", variables=os.environ)
+    run("apt-get", *"install --yes --no-install-recommends".split(), *packages, variables=os.environ)
+    for folder in APT_LEAVES:
+        for path in Path("/var", folder).iterdir():
+            remove(path)
+
+
+def install_own() -> None:
     """Install packages of this repository; by pip, because uv records when a wheel was made here."""
     wheels = SCRATCH / "wheels"
-    for folder in folders:
+    for folder in SOURCES.iterdir():
         uv("build", "--quiet", "--offline", "--wheel", "--out-dir", wheels, folder)
     names = sorted(wheel.name.partition("-")[0] for wheel in wheels.glob("*.whl"))
     options = f"--quiet --no-compile --no-index --find-links {wheels} --no-deps".split()
@@ -123,6 +149,9 @@ def compile_all() -> None:
 
 def main(part: str, *names: str) -> None:
     """Do one part of a build and leave no more than its result."""
+    if part == "compiler":
+        install_compiler()
+        return
     left = [SCRATCH, PREFIX / ".lock"]
     SCRATCH.mkdir()
     if not UV.exists():
@@ -134,7 +163,7 @@ def main(part: str, *names: str) -> None:
         if part == "lock":
             install_lock(*names)
         else:
-            install_own(*names)
+            install_own()
         compile_all()
     for path in left:
         remove(path)

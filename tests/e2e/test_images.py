@@ -222,8 +222,8 @@ def test_a_node_pulls_little_of_the_images_without_torch(stage: str) -> None:
 def test_train_and_eval_share_the_layers_of_torch() -> None:
     train, evaluation = (described(stage)["rootfs"]["diff_ids"] for stage in ("train", "eval"))
     shared = [ours for ours, theirs in zip(train, evaluation, strict=False) if ours == theirs]
-    # The base, the workspace, what is copied, torch, the compiler.
-    assert len(shared) == 5
+    # The base, what is copied, torch, the compiler.
+    assert len(shared) == 4
     assert described("train")["history"][: len(shared)] == described("eval")["history"][: len(shared)]
 
 
