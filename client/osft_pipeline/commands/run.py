@@ -73,6 +73,7 @@ def main(
     \b
     osft run mine --data hf://org/dataset -f my-values.yaml -n team
     osft run mine --local --data ./chat.jsonl --model ./base-model --set train.gpus=0,eval.gpus=0
+    osft run mine --local --engine podman --data ./chat.jsonl --set images.registry=registry.example.com
     """
     given = [*flag_list(flags), *registry_flags(registry), *source_flags(data, model, here)]
     if local:

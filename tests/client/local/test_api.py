@@ -90,6 +90,8 @@ def test_a_run_that_fails_raises_with_the_stage_s_exit_code(tiny: Path, tmp_path
         ("parameters={'model_path': 'x'}", "'model_path' is not a parameter of training"),
         ("method='lora'", "method"),
         ("values={'trian': {}}", "trian"),
+        # No daemon, no images or no docker: each is a sentence.
+        ("engine='docker'", "UserError: docker "),
     ],
 )
 def test_a_mistake_is_raised_before_anything_starts(call_of: str, said: str, tmp_path: Path) -> None:
