@@ -34,14 +34,15 @@ TIMEOUT = 0.5  # seconds
 def of_download(base: Path, uri: Callable[[str], str]) -> Callable[[str], None]:
     """Rows by the download stage."""
     from osft_download import net, sources
+    from osft_download.options import Options
 
     net.FIRST_PAUSE_SECONDS = 0.0  # the number of tries stays
 
     def ask(url: str) -> None:
-        settings = sources.Settings(s3_endpoint=url, s3_region="eu-1", timeout_seconds=TIMEOUT)
+        options = Options(s3_endpoint=url, s3_region="eu-1", timeout_seconds=TIMEOUT)
         run = Run("download", "run-1", Workspace(base), base, {})
         with tempfile.TemporaryDirectory(dir=base) as work:
-            sources.fetch(sources.parse(uri(url)), sources.Order(run, Path(work), settings, "train"))
+            sources.fetch(sources.parse(uri(url)), sources.Order(run, Path(work), options, "train"))
 
     return ask
 

@@ -7,14 +7,16 @@ from typing import Any
 
 from osft_download.base_model import staging
 from osft_download.sources import Address, local
-from osft_download.stage import Options
+from osft_download.stage import Addresses
 from osft_workspace import UserError, Workspace
 from osft_workspace.asked import asked_digests
 from osft_workspace.predecessors import open_record
 from osft_workspace.text import excerpt
 
 
-def contents(workspace: Workspace, run_id: str, given: Mapping[str, Any], options: Options) -> dict[str, str]:
+def contents(
+    workspace: Workspace, run_id: str, inputs: Mapping[str, Any], addresses: Addresses
+) -> dict[str, str]:
     """Return the digest of every local source by its URI.
 
     A source that was removed after this very run finished counts as unchanged: its rows are in the workspace,
@@ -25,10 +27,10 @@ def contents(workspace: Workspace, run_id: str, given: Mapping[str, Any], option
     """
     try:
         record = open_record(workspace, run_id, "download")
-        asked, nothing = asked_digests(given), {"contents": ""}
+        asked, nothing = asked_digests(inputs), {"contents": ""}
         finished = record is not None and record.asked | nothing == asked | nothing
         before = record.inputs.get("contents") if record and finished else {}
-        return digests(workspace, options, before if isinstance(before, dict) else {})
+        return digests(workspace, addresses, before if isinstance(before, dict) else {})
     except PermissionError as error:
         raise UserError(
             f"uid {os.getuid()} may not read {excerpt(str(error.filename))}. Make it readable for group 0 or "
@@ -36,11 +38,11 @@ def contents(workspace: Workspace, run_id: str, given: Mapping[str, Any], option
         ) from error
 
 
-def digests(workspace: Workspace, options: Options, before: Mapping[str, str]) -> dict[str, str]:
+def digests(workspace: Workspace, addresses: Addresses, before: Mapping[str, str]) -> dict[str, str]:
     """As `contents`; `before` are the digests of a finished run with these very values."""
     todo: list[tuple[Address, Callable[[Path], str]]] = [
-        *((address, local.content_digest) for address in (*options.uri, *options.eval_uri)),
-        (options.model_uri, staging.content_digest),
+        *((address, local.content_digest) for address in (*addresses.train, *addresses.held_out)),
+        (addresses.model, staging.content_digest),
     ]
     result = {}
     for address, digest in todo:

@@ -1,8 +1,8 @@
 """The download stage from sources to checked rows, their tokens, and a base model in the cache."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
@@ -10,6 +10,7 @@ from typing import Any, Self
 from osft_download import published, sources, split
 from osft_download.base_model import small_files, staging
 from osft_download.formats import all_columns
+from osft_download.options import Options
 from osft_download.prepare import prepare
 from osft_download.prepared import Sets
 from osft_download.rows import Intake, Policy
@@ -21,87 +22,59 @@ LIBRARIES = ("huggingface_hub", "datasets", "pyarrow", "boto3", "httpx", "transf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What the command line says; see `cli` for each."""
+class Addresses:
+    """The options that are addresses, parsed."""
 
-    uri: tuple[sources.Address, ...]
-    eval_uri: tuple[sources.Address, ...]
-    settings: sources.Settings
-    format: str
-    columns: dict[str, str]
-    train_fraction: float
-    subset: int
-    shuffle: bool
-    seed: int
-    on_invalid: str
-    max_invalid: int
-    overlap: str
-    system_role: str
-    unmask_messages: bool
-    pretraining: bool | None
-    min_tokens: int
-    max_seq_len: int
-    show_rows: int
-    model_uri: sources.Address
-    model_revision: str
-    trust_remote_code: bool
-    resize_embeddings: bool
+    train: tuple[sources.Address, ...]
+    held_out: tuple[sources.Address, ...]
+    model: sources.Address
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Self:
-        """Return the options from click's flat names. Raises UserError with every address that is wrong."""
-        settings = {item.name: given[item.name] for item in fields(sources.Settings)}
-        own = {item.name: given[item.name] for item in fields(cls) if item.name != "settings"}
-        return cls(settings=sources.Settings(**settings), **{**own, **addresses(given)})
+    def of(cls, options: Options) -> Self:
+        """Parse the addresses without asking any server. Raises UserError with every one that is wrong."""
+        problems: list[str] = []
 
-    def encoding(self, folder: Path) -> Settings:
-        """Return how rows become tokens with the tokenizer in a folder."""
-        vocabulary = small_files.vocabulary(folder)
-        return Settings(
-            model=str(folder),
-            # Grown embeddings hold whatever the tokenizer writes.
-            vocabulary=1 << 31 if self.resize_embeddings else vocabulary,
-            trust_remote_code=self.trust_remote_code,
-            unmask=self.unmask_messages,
-            system_role=self.system_role,
-            longest=self.max_seq_len,
-            shortest=self.min_tokens,
-            document=all_columns(self.columns)["document"],
-        )
+        def parsed(parse: Callable[[str], sources.Address], *uris: str) -> Iterator[sources.Address]:
+            for uri in uris:
+                try:
+                    yield parse(uri)
+                except UserError as error:
+                    problems.append(error.message)
+
+        train = tuple(parsed(sources.parse, *options.uri))
+        held_out = tuple(parsed(sources.parse, *options.eval_uri))
+        model = tuple(parsed(staging.parse, options.model_uri))
+        if problems:
+            raise UserError(" ".join(problems))
+        return cls(train=train, held_out=held_out, model=model[0])
 
 
-def addresses(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that are addresses, parsed, without asking any server.
-
-    Raises:
-        UserError: with all problems.
-    """
-    problems: list[str] = []
-
-    def parsed(parse: Callable[[str], sources.Address], uri: str) -> sources.Address | None:
-        try:
-            return parse(uri)
-        except UserError as error:
-            problems.append(error.message)
-            return None
-
-    rows = {name: tuple(parsed(sources.parse, uri) for uri in given[name]) for name in ("uri", "eval_uri")}
-    model = parsed(staging.parse, given["model_uri"])
-    if problems:
-        raise UserError(" ".join(problems))
-    return {**rows, "model_uri": model}
+def encoding(options: Options, folder: Path) -> Settings:
+    """Return how rows become tokens with the tokenizer in a folder."""
+    vocabulary = small_files.vocabulary(folder)
+    return Settings(
+        model=str(folder),
+        # Grown embeddings hold whatever the tokenizer writes.
+        vocabulary=1 << 31 if options.resize_embeddings else vocabulary,
+        trust_remote_code=options.trust_remote_code,
+        unmask=options.unmask_messages,
+        system_role=options.system_role,
+        longest=options.max_seq_len,
+        shortest=options.min_tokens,
+        document=all_columns(options.columns)["document"],
+    )
 
 
-def download(run: Run, options: Options) -> Outcome:
+def download(run: Run, options: Options, addresses: Addresses) -> Outcome:
     """Check and stage everything; the work folder goes whatever happens, `rejected.jsonl` stays."""
     work = run.dir / "work"
     work.mkdir()
     try:
         plan = staging.plan(
             run,
-            options.model_uri,
+            addresses.model,
             options.model_revision,
-            options.settings.timeout_seconds,
+            options.timeout_seconds,
             work,
             trust=options.trust_remote_code,
             resize=options.resize_embeddings,
@@ -109,12 +82,12 @@ def download(run: Run, options: Options) -> Outcome:
         with (run.dir / "rejected.jsonl").open("wb") as rejected:
             policy = Policy(options.on_invalid == "drop", options.max_invalid)
             intake = Intake(run, policy, options.format, all_columns(options.columns), rejected)
-            train_rows, train_told = gather(run, options, intake, options.uri, work, "train")
-            eval_rows, eval_told = gather(run, options, intake, options.eval_uri, work, "eval")
+            train_rows, train_told = gather(run, options, intake, addresses.train, work, "train")
+            eval_rows, eval_told = gather(run, options, intake, addresses.held_out, work, "eval")
             check_apart(train_told, eval_told)
             published.check_kind(intake.result, options.pretraining)
-            sets = sets_of(run, options, train_rows, eval_rows if options.eval_uri else None)
-            settings = options.encoding(small_files.fetch(run, plan, work / "tokenizer"))
+            sets = sets_of(run, options, train_rows, eval_rows if addresses.held_out else None)
+            settings = encoding(options, small_files.fetch(run, plan, work / "tokenizer"))
             prepared = prepare(run, sets, settings)
             rows = published.Rows(run, intake, sets, prepared)
             rows.publish()
@@ -146,7 +119,7 @@ def gather(
     with Spool(work / f"{part}.spool") as spool:
         for number, address in enumerate(places):
             place = work / f"{part}-{number}"
-            fetched = sources.fetch(address, sources.Order(run, place, options.settings, part))
+            fetched = sources.fetch(address, sources.Order(run, place, options, part))
             rows = intake.take(fetched, spool, held_out=part == "eval")
             told.append({"part": part, "rows": rows, **manifest(fetched)})
             shutil.rmtree(place, ignore_errors=True)  # its rows are in the spool; the room may be needed

@@ -1,40 +1,39 @@
 """Options that only some addresses use, checked against the addresses that are given."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from osft_download import hub, sources
-from osft_download.stage import Options
+from osft_download.options import Options
+from osft_download.stage import Addresses
 from osft_workspace import UserError
 
 
-def unused(given: Mapping[str, Any], options: Options) -> list[str]:
+def unused(options: Options, addresses: Addresses) -> list[str]:
     """Sentences about options that change nothing.
 
     Raises:
         UserError: an option and the address itself say different things.
     """
-    references = [hub.split_reference(rest) for rest in hub_names([*options.uri, *options.eval_uri])]
-    base = [hub.split_reference(rest) for rest in hub_names([options.model_uri])]
+    references = [hub.split_reference(rest) for rest in hub_names([*addresses.train, *addresses.held_out])]
+    base = [hub.split_reference(rest) for rest in hub_names([addresses.model])]
     own = {
-        "config": [config for _, config, _ in references],
-        "revision": [revision for _, _, revision in references],
-        "model_revision": [revision for _, _, revision in base],
+        "config": (options.config, [config for _, config, _ in references]),
+        "revision": (options.revision, [revision for _, _, revision in references]),
+        "model-revision": (options.model_revision, [revision for _, _, revision in base]),
         # Folders and prefixes have splits too; whether an address is one shows when it is read.
-        "split": [""] * sum(address.scheme not in ("http", "https") for address in options.uri),
+        "split": (
+            options.split,
+            [""] * sum(not address.scheme.startswith("http") for address in addresses.train),
+        ),
     }
     found = []
-    for option, said in own.items():
-        wanted = given[option]
+    for name, (wanted, said) in own.items():
         if not wanted or "" in said or wanted in said:
             continue
-        flag = f"--{option.replace('_', '-')}"
         if said:
             raise UserError(
-                f"{flag} is {wanted!r}, and the address says {said[0]!r} itself. Leave one of them out."
+                f"--{name} is {wanted!r}, and the address says {said[0]!r} itself. Leave one of them out."
             )
-        where = "the hub, folders and prefixes" if option == "split" else "the hub"
-        found.append(f"{flag} is for {where}, and no address is of that kind")
+        where = "the hub, folders and prefixes" if name == "split" else "the hub"
+        found.append(f"--{name} is for {where}, and no address is of that kind")
     return found
 
 

@@ -12,6 +12,7 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from osft_download import net
+from osft_download.options import Options
 from osft_workspace import Run, UserError, printable, redact_url
 from osft_workspace.addresses import find_hub
 from osft_workspace.paths import CLAIM
@@ -48,25 +49,13 @@ class Address:
         return self.uri if self.scheme in ("path", "pvc") else redact_url(self.uri)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What fetchers may need beside the address; each takes what it knows."""
-
-    config: str = ""
-    revision: str = ""
-    split: str = ""
-    s3_endpoint: str = ""
-    s3_region: str = ""
-    timeout_seconds: float = 60.0
-
-
 @dataclass(frozen=True, slots=True)
 class Order:
     """One fetch: where temporary files may go, what is set, and the run that wants to hear of it."""
 
     run: Run
     work: Path
-    settings: Settings
+    options: Options
     part: str
     """The set that the rows are for: `train` or `eval`."""
 

@@ -50,13 +50,13 @@ def fetch(address: Address, order: Order) -> Fetched:
         UserError: no such dataset, revision, config or split, no access, or files of another kind.
         Transient: the hub cannot be reached.
     """
-    settings = order.settings
+    options = order.options
     name, config, revision = hub.split_reference(address.rest.removeprefix("datasets/"))
-    repo = hub.Repo(order.run, "dataset", name, revision or settings.revision, settings.timeout_seconds)
+    repo = hub.Repo(order.run, "dataset", name, revision or options.revision, options.timeout_seconds)
     sizes = repo.files()
     if sizes:
         repo.enter(next(iter(sizes)))
-    found = builder(repo, config or settings.config)
+    found = builder(repo, config or options.config)
     separator = card_separator(repo, found.config)
     split = choose_split(order, address.shown, [str(split) for split in found.config.data_files or {}])
     names = [name_in_repo(repo, url) for url in found.config.data_files[split]]

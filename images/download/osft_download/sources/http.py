@@ -45,7 +45,7 @@ def check_user(address: Address) -> None:
 def load(address: Address, target: Path, name: str, order: Order) -> dict[str, str]:
     """One try. A body that ends before its Content-Length is an error of httpx's own."""
     meter = Meter(order.run, f"loading {name}", None)
-    timeout = order.settings.timeout_seconds
+    timeout = order.options.timeout_seconds
     guard = Guard(httpx, timeout, lambda answer: net.room(target.parent, address.shown, length_of(answer)))
     try:
         with (

@@ -90,7 +90,7 @@ def fetch(address: Address, order: Order) -> Fetched:
     root, shown = locate(address, order.run.workspace.root), printable(address.uri)
     check_root(root)
     if root.is_file():
-        if order.settings.split and order.part == "train":
+        if order.options.split and order.part == "train":
             order.run.event("data.split has no effect", source=shown, seen="the source is a single file")
         return Fetched(uri=address.uri, files=[DataFile(regular(root), root.name)])
     found = listing(root)

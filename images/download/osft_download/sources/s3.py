@@ -9,7 +9,8 @@ from typing import Any
 from osft_download import net
 from osft_download.meter import Meter
 from osft_download.names import is_data, is_quiet, splits_of
-from osft_download.sources import Address, DataFile, Fetched, Order, Settings, s3_http
+from osft_download.options import Options
+from osft_download.sources import Address, DataFile, Fetched, Order, s3_http
 from osft_download.sources.s3_listing import Object, list_objects, neighbours
 from osft_download.sources.splits import files_of_split
 from osft_workspace import UserError, excerpt, printable
@@ -43,14 +44,14 @@ def fetch(address: Address, order: Order) -> Fetched:
         Transient: the server cannot be reached or has a problem.
     """
     bucket, _, key = address.rest.partition("/")
-    client, wire = connect(order.settings)
+    client, wire = connect(order.options)
     where = f"{address.uri} at {client.meta.endpoint_url}"
 
     meter = Meter(order.run, f"loading {address.uri}", None)
 
     def ask(call: Any) -> Any:
         def bounded() -> Any:
-            with net.limited(order.run, where, order.settings.timeout_seconds, lambda: meter.done):
+            with net.limited(order.run, where, order.options.timeout_seconds, lambda: meter.done):
                 return call()
 
         return net.with_retries(order.run, lambda: translated(where, bounded))
@@ -94,7 +95,7 @@ def of_split(order: Order, address: Address, key: str, listed: list[Object]) -> 
     return (split if len(names) < len(data) else ""), [below[name] for name in names]
 
 
-def connect(settings: Settings) -> tuple[Any, s3_http.Wire]:
+def connect(options: Options) -> tuple[Any, s3_http.Wire]:
     """Return a client for the endpoint, with the keys of the environment or the pod's own role, and its wire.
 
     Raises:
@@ -113,17 +114,17 @@ def connect(settings: Settings) -> tuple[Any, s3_http.Wire]:
         )
     config = Config(
         connect_timeout=CONNECT_SECONDS,
-        read_timeout=settings.timeout_seconds,
+        read_timeout=options.timeout_seconds,
         retries={"total_max_attempts": 1},  # net.with_retries retries, and logs it
         response_checksum_validation="when_required",  # servers other than AWS may not know the new checksums
-        s3={"addressing_style": "path"} if settings.s3_endpoint else {},
+        s3={"addressing_style": "path"} if options.s3_endpoint else {},
     )
     verify = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
     try:
         client = boto3.client(
             "s3",
-            endpoint_url=settings.s3_endpoint or None,
-            region_name=settings.s3_region or None,
+            endpoint_url=options.s3_endpoint or None,
+            region_name=options.s3_region or None,
             config=config,
             verify=verify,
         )
@@ -132,7 +133,7 @@ def connect(settings: Settings) -> tuple[Any, s3_http.Wire]:
         raise UserError(
             f"S3 cannot be used: {why}. Check data.s3.endpoint, data.s3.region and the AWS_* variables."
         ) from error
-    return client, s3_http.bound(client, settings.timeout_seconds, verify)
+    return client, s3_http.bound(client, options.timeout_seconds, verify)
 
 
 def translated(where: str, call: Any) -> Any:

@@ -19,7 +19,7 @@ def choose_split(order: Order, shown: str, splits: Sequence[str], what: str = "t
     Raises:
         UserError: it is not there.
     """
-    wanted = order.settings.split if order.part == "train" else ""
+    wanted = order.options.split if order.part == "train" else ""
     if wanted in splits:
         return wanted
     listed = printable(", ".join(splits), LONGEST_NAMES)
