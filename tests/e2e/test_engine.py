@@ -69,6 +69,11 @@ class Story:
     def containers(self) -> str:
         return self.podman("ps", "--all", "--quiet").stdout
 
+    def remains(self) -> str:
+        """Containers and processes of this run."""
+        own = [line for line in command_lines().splitlines() if str(self.folder) in line]
+        return "\n".join([*self.containers().splitlines(), *own])
+
     def whole(self, name: str, *more: str) -> None:
         """Start and wait for the end."""
         done = call(*self.words, *more, **self.env)
@@ -83,8 +88,8 @@ class Story:
         self.seen += command_lines()
         process.send_signal(number)
         self.codes[name] = process.wait()
-        eventually(lambda: not self.containers(), 30)
-        self.outputs[name], self.left[name] = log.read_text(), self.containers()
+        eventually(lambda: not self.remains(), 30)
+        self.outputs[name], self.left[name] = log.read_text(), self.remains()
 
 
 def command_lines() -> str:
