@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from osft_eval import compare, gates
+from osft_eval.options import RESULTS_SCHEMA
 from osft_eval.report.summary import summarize
-from osft_eval.settings import RESULTS_SCHEMA, read_gates
 
 
 class Task(NamedTuple):
@@ -73,5 +73,5 @@ def eval_results(
         "skipped": list(skipped),
         "engine": {"backend": "hf"},
     }
-    found["gates"] = gates.apply(read_gates(dict(rules)), {**groups, **single}, holdout, "")
+    found["gates"] = gates.apply(gates.read_gates(dict(rules)), {**groups, **single}, holdout, "")
     return {**found, "summary": summarize(found)}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from osft_eval.causes import named
-from osft_eval.settings import Settings
+from osft_eval.options import Options
 from osft_workspace import Run, UserError, printable, trust
 from osft_workspace.cpus import set_torch_defaults, usable_cpus
 
@@ -20,37 +20,37 @@ FAST_HALF = ("avx512_bf16", "amx_bf16", "bf16")
 """CPU flags (x86, x86, Arm) of hardware that multiplies bfloat16; without it, float32 is much faster."""
 
 
-def require(settings: Settings) -> None:
+def require(options: Options) -> None:
     """Check that the backend can run here. Raise UserError with the remedy otherwise."""
-    trust.enforce(trusted=settings.trust_remote_code)
-    require_installed(settings)
-    if settings.backend == "hf" and settings.gpus > 0:
+    trust.enforce(trusted=options.trust_remote_code)
+    require_installed(options)
+    if options.backend == "hf" and options.gpus > 0:
         import torch
 
         if not torch.cuda.is_available():
             raise UserError(
-                f"--gpus {settings.gpus} asks for a GPU and no CUDA device is visible. "
+                f"--gpus {options.gpus} asks for a GPU and no CUDA device is visible. "
                 "Set eval.gpus to 0 to evaluate on the CPU, or give the pod a GPU."
             )
 
 
-def require_installed(settings: Settings) -> None:
+def require_installed(options: Options) -> None:
     """Raise UserError when the asked backend is not in this image."""
-    if settings.backend == "vllm" and importlib.util.find_spec("vllm") is None:
+    if options.backend == "vllm" and importlib.util.find_spec("vllm") is None:
         raise UserError(
             "eval.backend is vllm and the eval image does not contain vLLM. Build one that does "
             "(images/eval/README.md) and name it in images.evalVllm, or set eval.backend to hf."
         )
 
 
-def choose_dtype(run: Run, settings: Settings) -> str:
+def choose_dtype(run: Run, options: Options) -> str:
     """One precision for both models, so that only the weights differ."""
-    given = settings.model_args.get("dtype")
+    given = options.model_args.get("dtype")
     if given:
         return str(given)
-    if settings.backend == "openai":
+    if options.backend == "openai":
         return "as served"
-    if settings.gpus > 0:
+    if options.gpus > 0:
         import torch
 
         native = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -75,39 +75,39 @@ def cpu_flags() -> set[str]:
 
 
 @contextmanager
-def opened(run: Run, settings: Settings, which: str, folder: Path, dtype: str) -> Iterator[Any]:
+def opened(run: Run, options: Options, which: str, folder: Path, dtype: str) -> Iterator[Any]:
     """Load a model; give its memory back at the end."""
-    run.event("loading", model=which, backend=settings.backend)
+    run.event("loading", model=which, backend=options.backend)
     with named(
         f"the {which} model cannot be loaded",
         f"Check eval.modelArgs and the files in {printable(folder)}. A model that is too large for its GPU "
         "needs more of them (eval.gpus).",
     ):
-        model = OPEN[settings.backend](settings, which, folder, dtype)
+        model = OPEN[options.backend](options, which, folder, dtype)
     try:
         yield model
     finally:
         release(model)
 
 
-def open_hf(settings: Settings, which: str, folder: Path, dtype: str) -> Any:
+def open_hf(options: Options, which: str, folder: Path, dtype: str) -> Any:
     """Return a transformers model on the CPU or on GPUs of this machine."""
     from osft_eval.scoring import SharedContextLM
 
-    cpu = settings.gpus == 0
+    cpu = options.gpus == 0
     if cpu and "OMP_NUM_THREADS" not in os.environ:
         import torch
 
         torch.set_num_threads(usable_cpus())
-    auto = settings.batch_size == "auto"
-    rows = (CPU_ROWS if cpu else GPU_ROWS) if auto else int(settings.batch_size)
+    auto = options.batch_size == "auto"
+    rows = (CPU_ROWS if cpu else GPU_ROWS) if auto else int(options.batch_size)
     arguments = {
         "pretrained": str(folder),
         "dtype": dtype,
         "softmax_dtype": "float32",
-        **({"parallelize": True} if settings.gpus > 1 else {}),
-        **settings.args_for(which),
-        "trust_remote_code": settings.trust_remote_code,
+        **({"parallelize": True} if options.gpus > 1 else {}),
+        **options.args_for(which),
+        "trust_remote_code": options.trust_remote_code,
     }
     extra = {"batch_size": rows, "device": "cpu" if cpu else "cuda"}
     model: Any = SharedContextLM.create_from_arg_obj(arguments, extra)
@@ -115,31 +115,31 @@ def open_hf(settings: Settings, which: str, folder: Path, dtype: str) -> Any:
     return model
 
 
-def open_vllm(settings: Settings, which: str, folder: Path, dtype: str) -> Any:
+def open_vllm(options: Options, which: str, folder: Path, dtype: str) -> Any:
     """Return a vLLM engine in this container, one GPU or tensor-parallel over several."""
     from lm_eval.models.vllm_causallms import VLLM
 
     arguments = {
         "pretrained": str(folder),
         "dtype": dtype,
-        "tensor_parallel_size": max(1, settings.gpus),
+        "tensor_parallel_size": max(1, options.gpus),
         "gpu_memory_utilization": 0.8,
-        "seed": settings.seed,
-        **settings.args_for(which),
-        "trust_remote_code": settings.trust_remote_code,
+        "seed": options.seed,
+        **options.args_for(which),
+        "trust_remote_code": options.trust_remote_code,
     }
-    return VLLM.create_from_arg_obj(arguments, {"batch_size": settings.batch_size})
+    return VLLM.create_from_arg_obj(arguments, {"batch_size": options.batch_size})
 
 
-def open_openai(settings: Settings, which: str, folder: Path, dtype: str) -> Any:
+def open_openai(options: Options, which: str, folder: Path, dtype: str) -> Any:
     """A model behind a server, by default named after its folder, as `vllm serve <folder>` names it."""
     from lm_eval.models.openai_completions import LocalChatCompletion, LocalCompletionsAPI
 
-    given = settings.args_for(which)
-    url = str(given.pop("base_url", settings.base_url)).rstrip("/")
-    longest, _ = sizes(folder, trust_remote_code=settings.trust_remote_code)
-    arguments = {"model": str(folder), "seed": settings.seed, "max_length": longest, **given}
-    batch = 1 if settings.batch_size == "auto" else int(settings.batch_size)
+    given = options.args_for(which)
+    url = str(given.pop("base_url", options.base_url)).rstrip("/")
+    longest, _ = sizes(folder, trust_remote_code=options.trust_remote_code)
+    arguments = {"model": str(folder), "seed": options.seed, "max_length": longest, **given}
+    batch = 1 if options.batch_size == "auto" else int(options.batch_size)
     if url.endswith("/chat/completions"):
         return LocalChatCompletion.create_from_arg_obj({"base_url": url, **arguments}, {"batch_size": 1})
     tokens = {
@@ -147,11 +147,11 @@ def open_openai(settings: Settings, which: str, folder: Path, dtype: str) -> Any
         "tokenizer_backend": "huggingface",
         "tokenizer": str(folder),
     }
-    trusted = {"trust_remote_code": settings.trust_remote_code}
+    trusted = {"trust_remote_code": options.trust_remote_code}
     return LocalCompletionsAPI.create_from_arg_obj({**tokens, **arguments, **trusted}, {"batch_size": batch})
 
 
-OPEN: dict[str, Callable[[Settings, str, Path, str], Any]] = {
+OPEN: dict[str, Callable[[Options, str, Path, str], Any]] = {
     "hf": open_hf,
     "vllm": open_vllm,
     "openai": open_openai,

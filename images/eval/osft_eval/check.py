@@ -10,26 +10,26 @@ from typing import Any
 from osft_eval import backends, gates
 from osft_eval.catalogue import OFF, HubIsOff, find, is_off, load, open_manager, outline_of
 from osft_eval.harness import prepare
+from osft_eval.options import Options
 from osft_eval.outline import Outline
-from osft_eval.settings import Settings, gate_problems, parse, refuse, setting_problems
+from osft_eval.problems import option_problems, refuse
 from osft_eval.wanted import measured, need_scores, primary_metric
 from osft_workspace import UserError, event, excerpt
 from osft_workspace.options import say_checked
 
 
-def check(options: Mapping[str, Any], verbosity: str) -> None:
+def check(options: Options) -> None:
     """Look at the options of an evaluation. Raises UserError with every problem."""
     downloads = not is_off()
     os.environ.update(dict.fromkeys(OFF, "1"))  # before the libraries are imported, which read it then
     backends.prepare_environment()
-    settings = parse(options)
-    problems = [*setting_problems(settings), *gate_problems(options["gates"])]
-    problems += said(backends.require_installed, settings)
-    backends.quiet(verbosity)
-    names, found = task_problems(settings, downloads=downloads)
+    problems = [*option_problems(options)]
+    problems += said(backends.require_installed, options)
+    backends.quiet(options.verbosity)
+    names, found = task_problems(options, downloads=downloads)
     problems += found
     if names is not None:
-        problems += name_problems(settings, options["gates"], names)
+        problems += name_problems(options, names)
     refuse(problems)
     say_checked("eval")
 
@@ -43,7 +43,7 @@ def said(function: Any, *arguments: Any) -> list[str]:
     return []
 
 
-def task_problems(settings: Settings, *, downloads: bool) -> tuple[Outline | None, list[str]]:
+def task_problems(options: Options, *, downloads: bool) -> tuple[Outline | None, list[str]]:
     """Look up and load every task.
 
     Args:
@@ -53,18 +53,18 @@ def task_problems(settings: Settings, *, downloads: bool) -> tuple[Outline | Non
         What was found, or None where nothing could be looked up; a sentence for each problem.
     """
     try:
-        manager = open_manager(settings.tasks, settings.include_path) if settings.tasks else None
+        manager = open_manager(options.task_names, options.include_path) if options.task_names else None
     except UserError as error:
         return None, [error.message]
     outline, problems, unchecked = Outline(manager.task_index if manager else {}), [], []
-    for name in settings.tasks:
+    for name in options.task_names:
         try:
-            for match in find(manager, name, settings.include_path):
+            for match in find(manager, name, options.include_path):
                 found = outline_of(manager, [match])
                 outline.tasks |= found.tasks
                 outline.groups |= found.groups
                 found.refuse_unsafe()
-                if not load_and_ask(manager, match, found, settings, downloads=downloads):
+                if not load_and_ask(manager, match, found, options, downloads=downloads):
                     unchecked.append(match)
         except UserError as error:
             problems.append(error.message)
@@ -73,7 +73,7 @@ def task_problems(settings: Settings, *, downloads: bool) -> tuple[Outline | Non
     return outline, problems
 
 
-def load_and_ask(manager: Any, name: str, found: Outline, settings: Settings, *, downloads: bool) -> bool:
+def load_and_ask(manager: Any, name: str, found: Outline, options: Options, *, downloads: bool) -> bool:
     """Load a task or group and write its first prompts; returns whether its items were here."""
     if any(task.fetches for task in found.tasks.values()):
         return False
@@ -84,26 +84,26 @@ def load_and_ask(manager: Any, name: str, found: Outline, settings: Settings, *,
             return False
         raise
     for key, task in loaded["tasks"].items():
-        prepare(key, task, settings)
+        prepare(key, task, options)
     return True
 
 
-def name_problems(settings: Settings, rules: Mapping[str, Any], outline: Outline) -> Iterator[str]:
+def name_problems(options: Options, outline: Outline) -> Iterator[str]:
     """Return problems of gates, primary metric and endpoint with tasks that are missing or not suited."""
     names = [*outline.groups, *outline.tasks]
-    gated = rules.get("tasks")
+    gated = options.gates.get("tasks")
     yield from gates.name_problems(gated if isinstance(gated, Mapping) else (), names)
     loss, answers = (
-        settings.holdout and settings.can_score,
-        settings.holdout and settings.holdout_generate > 0,
+        options.holdout and options.can_score,
+        options.holdout and options.holdout_generate > 0,
     )
-    if rules.get("holdoutMustImprove") is True and not loss:
+    if options.gates.get("holdoutMustImprove") is True and not loss:
         yield (
             "eval.gates.holdoutMustImprove needs the held-out loss, and it is not measured: set "
             "eval.holdout.enabled to true, and point eval.baseUrl at the server's /v1 (completions), or "
             "remove this gate."
         )
-    yield from said(need_scores, settings, {name: task.output_type for name, task in outline.tasks.items()})
+    yield from said(need_scores, options, {name: task.output_type for name, task in outline.tasks.items()})
     known = measured(names, loss=loss, answers=answers)
-    if settings.tasks or settings.holdout:
-        yield from said(primary_metric, settings, known)
+    if options.task_names or options.holdout:
+        yield from said(primary_metric, options, known)

@@ -2,13 +2,47 @@
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from osft_eval import stats
 from osft_eval.compare import DECIMALS, is_share
 from osft_eval.report.words import equals
-from osft_eval.settings import Gates
 from osft_workspace import UserError, excerpt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gates:
+    """Rules that the tuned model must pass to go on."""
+
+    max_task_drop: float | None = None
+    """Points (hundredths) that any task or group may fall."""
+    tasks: Mapping[str, float] = field(default_factory=dict)
+    """Points for single tasks or groups, instead of `max_task_drop`."""
+    holdout_must_improve: bool = False
+    significance: float | None = None
+    """With it, a fall counts only when the paired test over all gated tasks finds it at this level."""
+
+    @property
+    def rules(self) -> dict[str, Any]:
+        """As written in the values."""
+        return {
+            "maxTaskDrop": self.max_task_drop,
+            "tasks": dict(self.tasks),
+            "holdoutMustImprove": self.holdout_must_improve,
+            "significance": self.significance,
+        }
+
+
+def read_gates(rules: Mapping[str, Any]) -> Gates:
+    """Return the gates of rules that have no problem."""
+    tasks = rules.get("tasks") or {}
+    return Gates(
+        max_task_drop=rules.get("maxTaskDrop"),
+        tasks={name: points for name, points in tasks.items() if points is not None},
+        holdout_must_improve=bool(rules.get("holdoutMustImprove")),
+        significance=rules.get("significance"),
+    )
 
 
 def check_names(gates: Gates, names: Sequence[str]) -> None:

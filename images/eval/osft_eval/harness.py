@@ -7,24 +7,24 @@ from typing import Any, SupportsFloat
 
 from osft_eval.catalogue import REMEDY
 from osft_eval.causes import named
-from osft_eval.settings import Settings
+from osft_eval.options import Options
 from osft_workspace import UserError, excerpt
 
 SHOWN = 2000
 """Characters of a question or an answer that are kept."""
 
 
-def prepare(name: str, task: Any, settings: Settings) -> None:
+def prepare(name: str, task: Any, options: Options) -> None:
     """Apply the run's shots, seed and generation arguments to a task, as lm-eval's own command line does.
 
     Raises:
         UserError: its first prompt cannot be written: too few shots, or a template that fits no item.
     """
     config = task.config
-    if config.output_type == "generate_until" and settings.generation:
-        task.set_config("generation_kwargs", settings.generation, update=True)
-    if settings.num_fewshot is not None and config.num_fewshot != 0:
-        task.set_config("num_fewshot", settings.num_fewshot)
+    if config.output_type == "generate_until" and options.generation:
+        task.set_config("generation_kwargs", options.generation, update=True)
+    if options.num_fewshot is not None and config.num_fewshot != 0:
+        task.set_config("num_fewshot", options.num_fewshot)
     elif config.num_fewshot is None:
         task.set_config("num_fewshot", 0)
     shots = int(config.num_fewshot)
@@ -34,10 +34,10 @@ def prepare(name: str, task: Any, settings: Settings) -> None:
     ):
         first = task.eval_docs[0]
         task.construct_requests(doc=first, ctx=task.fewshot_context(first, num_fewshot=shots))
-    task.set_fewshot_seed(settings.seed)  # the prompt above has drawn shots
+    task.set_fewshot_seed(options.seed)  # the prompt above has drawn shots
 
 
-def run_task(lm: Any, name: str, task: Any, settings: Settings) -> dict[str, Any]:
+def run_task(lm: Any, name: str, task: Any, options: Options) -> dict[str, Any]:
     """Evaluate one task.
 
     Returns:
@@ -48,18 +48,18 @@ def run_task(lm: Any, name: str, task: Any, settings: Settings) -> dict[str, Any
     import torch
     from lm_eval.evaluator import evaluate
 
-    random.seed(settings.seed)
-    numpy.random.seed(settings.seed)
-    torch.manual_seed(settings.seed)
+    random.seed(options.seed)
+    numpy.random.seed(options.seed)
+    torch.manual_seed(options.seed)
     with named(f"task {name!r} cannot be evaluated", REMEDY):
         found = evaluate(
             lm,
             {"tasks": {name: task}},
-            limit=settings.limit or None,
+            limit=options.limit or None,
             bootstrap_iters=0,
             log_samples=True,
-            apply_chat_template=settings.chat_template,
-            fewshot_as_multiturn=settings.chat_template,
+            apply_chat_template=options.chat_template,
+            fewshot_as_multiturn=options.chat_template,
         )
         return of_task(name, task, found)
 

@@ -7,7 +7,7 @@ from typing import Any
 from osft_eval import figures, report, samples
 from osft_eval.catalogue import Catalogue
 from osft_eval.holdout import Holdout
-from osft_eval.settings import Settings
+from osft_eval.options import Options
 from osft_workspace import Outcome, Record, Run, write_atomic
 from osft_workspace.text import json_text
 
@@ -16,7 +16,7 @@ UNSAFE = re.compile(r"[^\w.-]+")
 
 def leave(
     run: Run,
-    settings: Settings,
+    options: Options,
     catalogue: Catalogue,
     rows: Holdout | None,
     results: dict[str, Any],
@@ -29,13 +29,13 @@ def leave(
         kept["holdout"] = list(samples.holdout_samples(rows, base, tuned))
     write_atomic(run.dir / "results.json", json_text(results, indent=1) + "\n")
     data = report.data_view(run.predecessors["download"].details, run.predecessors["train"].metrics)
-    if not settings.log_samples:
+    if not options.log_samples:
         kept, data = {}, {**data, "rows": []}
     view = report.make_view(results, kept, training_facts(run), data)
     write_atomic(run.dir / "report.html", report.render_html(view))
     write_atomic(run.dir / "report.md", report.render_markdown(view))
     outputs = ["results.json", "report.html", "report.md"]
-    if settings.log_samples:
+    if options.log_samples:
         for name, items in kept.items():
             write_atomic(run.dir / "samples" / f"{UNSAFE.sub('_', name)}.jsonl", samples.lines(items))
         outputs.append("samples")

@@ -12,7 +12,7 @@ from osft_eval.backends import opened
 from osft_eval.cache import Cache
 from osft_eval.catalogue import Catalogue, content_digest
 from osft_eval.holdout import Holdout
-from osft_eval.settings import Settings
+from osft_eval.options import Options
 from osft_eval.watched import Meter, refuse, watched
 from osft_workspace import Run
 from osft_workspace.shapes import NUMBER, TASK_RESULT, TEXT, Shape
@@ -34,32 +34,32 @@ class Part:
     measure: Callable[[Any], Any]
 
 
-def parts_of(settings: Settings, catalogue: Catalogue, rows: Holdout | None) -> list[Part]:
+def parts_of(options: Options, catalogue: Catalogue, rows: Holdout | None) -> list[Part]:
     """Everything that this evaluation measures."""
-    parts = [task_part(name, task, settings) for name, task in catalogue.tasks.items()]
-    if rows and settings.can_score:
+    parts = [task_part(name, task, options) for name, task in catalogue.tasks.items()]
+    if rows and options.can_score:
         losses = partial(holdout.losses, rows=rows.rows)
         parts.append(Part(LOSS, rows.loss_digest, len(rows.rows), [NUMBER], losses))
     if rows and rows.generated:
-        greedy = {"until": [], "do_sample": False, "max_gen_toks": settings.holdout_max_new_tokens}
-        arguments = {**greedy, **settings.generation}
+        greedy = {"until": [], "do_sample": False, "max_gen_toks": options.holdout_max_new_tokens}
+        arguments = {**greedy, **options.generation}
         parts.append(
             Part(
                 ANSWERS,
                 rows.answers_digest,
                 len(rows.generated),
                 [TEXT],
-                lambda lm: holdout.answers(lm, rows.generated, arguments, chat=not settings.can_score),
+                lambda lm: holdout.answers(lm, rows.generated, arguments, chat=not options.can_score),
             )
         )
     return parts
 
 
-def task_part(name: str, task: Any, settings: Settings) -> Part:
+def task_part(name: str, task: Any, options: Options) -> Part:
     """One lm-eval task."""
-    harness.prepare(name, task, settings)
-    items = min(len(task.eval_docs), settings.limit or len(task.eval_docs))
-    run = partial(harness.run_task, name=name, task=task, settings=settings)
+    harness.prepare(name, task, options)
+    items = min(len(task.eval_docs), options.limit or len(task.eval_docs))
+    run = partial(harness.run_task, name=name, task=task, options=options)
     return Part(name, content_digest(task), items, TASK_RESULT, run)
 
 
@@ -75,7 +75,7 @@ def numbers(result: Any) -> Iterator[float]:
 
 def measure(
     run: Run,
-    settings: Settings,
+    options: Options,
     which: str,
     folder: Path,
     dtype: str,
@@ -100,7 +100,7 @@ def measure(
         return results
     total = sum(part.size for part in missing)
     with (
-        opened(run, settings, which, folder, dtype) as model,
+        opened(run, options, which, folder, dtype) as model,
         run.progress(f"measuring {which}", total=total, unit="items") as bar,
     ):
         meter = Meter(bar, which)

@@ -11,9 +11,9 @@ from osft_eval.cache import Cache, own_code
 from osft_eval.catalogue import Catalogue, load_catalogue
 from osft_eval.causes import named
 from osft_eval.holdout import Holdout
+from osft_eval.options import RESULTS_SCHEMA, Options
 from osft_eval.parts import Part, measure, parts_of
 from osft_eval.report.summary import summarize
-from osft_eval.settings import RESULTS_SCHEMA, Settings
 from osft_eval.wanted import measured, need_scores, primary_metric
 from osft_eval.watched import NO_TEMPLATE
 from osft_rows.files import TokenFiles
@@ -40,7 +40,7 @@ class Models:
         return details
 
 
-def evaluate(run: Run, settings: Settings, verbosity: str) -> Outcome:
+def evaluate(run: Run, options: Options) -> Outcome:
     """Measure, compare, judge and report.
 
     Raises:
@@ -49,18 +49,19 @@ def evaluate(run: Run, settings: Settings, verbosity: str) -> Outcome:
         Transient: a hub or a model server is unavailable.
     """
     backends.prepare_environment()
-    backends.require(settings)
-    backends.quiet(verbosity)
+    backends.require(options)
+    backends.quiet(options.verbosity)
     models = find_models(run)
-    catalogue = load_catalogue(settings.tasks, settings.include_path)
+    catalogue = load_catalogue(options.task_names, options.include_path)
     names = [*catalogue.groups, *catalogue.tasks]
-    gates.check_names(settings.gates, names)
-    rows, skipped = find_rows(run, settings, models)
-    loss, answers = bool(rows and settings.can_score), bool(rows and rows.generated)
-    primary = primary_metric(settings, measured(names, loss=loss, answers=answers))
-    check_tasks(settings, catalogue, models)
-    engine = engine_of(settings, backends.choose_dtype(run, settings))
-    base, tuned = measure_both(run, settings, models, engine, parts_of(settings, catalogue, rows))
+    rules = gates.read_gates(options.gates)
+    gates.check_names(rules, names)
+    rows, skipped = find_rows(run, options, models)
+    loss, answers = bool(rows and options.can_score), bool(rows and rows.generated)
+    primary = primary_metric(options, measured(names, loss=loss, answers=answers))
+    check_tasks(options, catalogue, models)
+    engine = engine_of(options, backends.choose_dtype(run, options))
+    base, tuned = measure_both(run, options, models, engine, parts_of(options, catalogue, rows))
     results = {
         "schema": RESULTS_SCHEMA,
         "run_id": run.run_id,
@@ -72,8 +73,8 @@ def evaluate(run: Run, settings: Settings, verbosity: str) -> Outcome:
         "skipped": skipped,
         "engine": engine,
     }
-    judge(run, settings, results)
-    left = outputs.leave(run, settings, catalogue, rows, results, base, tuned)
+    judge(run, rules, results)
+    left = outputs.leave(run, options, catalogue, rows, results, base, tuned)
     found = outputs.outcome(models.record, results, left)
     # Only after the record: a start that is killed before it resumes from these files.
     found.after = lambda: shutil.rmtree(run.home / WORK, ignore_errors=True)
@@ -81,29 +82,29 @@ def evaluate(run: Run, settings: Settings, verbosity: str) -> Outcome:
 
 
 def measure_both(
-    run: Run, settings: Settings, models: Models, engine: Mapping[str, Any], parts: Sequence[Part]
+    run: Run, options: Options, models: Models, engine: Mapping[str, Any], parts: Sequence[Part]
 ) -> list[dict[str, Any]]:
     """Return what base and tuned model answered, part by part."""
     return [
         measure(
             run,
-            settings,
+            options,
             which,
             folder,
             engine["dtype"],
             parts,
-            cache_of(run, settings, models, engine, which),
+            cache_of(run, options, models, engine, which),
         )
         for which, folder in (("base", models.base), ("tuned", models.tuned))
     ]
 
 
-def judge(run: Run, settings: Settings, results: dict[str, Any]) -> None:
+def judge(run: Run, rules: gates.Gates, results: dict[str, Any]) -> None:
     """Add `gates`, to `skipped` what they cannot judge, and `summary`."""
     why = "; ".join(entry["reason"] for entry in results["skipped"])
     compared = {**results["groups"], **results["tasks"]}
-    results["gates"] = gates.apply(settings.gates, compared, results["holdout"], why)
-    ungated = gates.ungated(settings.gates, compared)
+    results["gates"] = gates.apply(rules, compared, results["holdout"], why)
+    ungated = gates.ungated(rules, compared)
     for entry in ungated:
         run.event("left out", part=entry["what"], reason=entry["reason"])
     results["skipped"] = [*results["skipped"], *ungated]
@@ -128,7 +129,7 @@ def find_models(run: Run) -> Models:
     return Models(base, tuned, record)
 
 
-def load_tokenizer(which: str, folder: Path, settings: Settings) -> Any:
+def load_tokenizer(which: str, folder: Path, options: Options) -> Any:
     """Return the tokenizer of a model. Raises UserError when its files are not one."""
     from transformers import AutoTokenizer
 
@@ -136,45 +137,45 @@ def load_tokenizer(which: str, folder: Path, settings: Settings) -> Any:
         f"the tokenizer of the {which} model cannot be loaded",
         f"Correct the tokenizer files in {printable(folder)}, or run download and train again.",
     ):
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=settings.trust_remote_code)
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=options.trust_remote_code)
 
 
-def find_rows(run: Run, settings: Settings, models: Models) -> tuple[Holdout | None, list[dict[str, str]]]:
+def find_rows(run: Run, options: Options, models: Models) -> tuple[Holdout | None, list[dict[str, str]]]:
     """Held-out rows, and what is left out with the reason."""
     download = run.predecessors["download"]
-    if not settings.holdout:
+    if not options.holdout:
         return None, [{"what": "held-out rows", "reason": "switched off (eval.holdout.enabled)"}]
     if download.path("eval.jsonl").stat().st_size == 0:
         reason = f"no rows were held out: {download.details['no_held_out']}"
-        if not settings.tasks:
+        if not options.task_names:
             raise UserError(f"there is nothing to evaluate: {reason}, and eval.tasks is empty.")
         run.event("left out", part="held-out rows", reason=reason)
         return None, [{"what": "held-out rows", "reason": reason}]
-    trust = settings.trust_remote_code
+    trust = options.trust_remote_code
     limits = [backends.sizes(folder, trust_remote_code=trust) for folder in (models.base, models.tuned)]
     longest, vocabulary = (min(size[at] for size in limits) for at in (0, 1))
     tokens = TokenFiles.of(download, run.workspace.root).eval
-    rows = holdout.Reader(longest, vocabulary).read(tokens, settings.holdout_limit, settings.holdout_generate)
+    rows = holdout.Reader(longest, vocabulary).read(tokens, options.holdout_limit, options.holdout_generate)
     skipped = [{"what": "held-out rows", "reason": reason} for reason in rows.skipped]
-    if not settings.can_score:
+    if not options.can_score:
         skipped.append({"what": "held-out loss", "reason": "a chat endpoint gives no log-probabilities"})
     for entry in skipped:
         run.event("left out", part=entry["what"], reason=entry["reason"])
-    return (rows if settings.can_score or rows.generated else None), skipped
+    return (rows if options.can_score or rows.generated else None), skipped
 
 
-def check_tasks(settings: Settings, catalogue: Catalogue, models: Models) -> None:
+def check_tasks(options: Options, catalogue: Catalogue, models: Models) -> None:
     """Raise UserError for tasks that need what a model lacks: a chat template, or log-probabilities."""
-    if settings.chat_template:
+    if options.chat_template:
         for which, folder in (("base", models.base), ("tuned", models.tuned)):
-            tokenizer = load_tokenizer(which, folder, settings)
+            tokenizer = load_tokenizer(which, folder, options)
             holdout.require_template(tokenizer, f"the {which} model")
             with named(f"the chat template of the {which} model cannot write a question", NO_TEMPLATE):
                 tokenizer.apply_chat_template(QUESTION, tokenize=False, add_generation_prompt=True)
-    need_scores(settings, {name: str(task.config.output_type) for name, task in catalogue.tasks.items()})
+    need_scores(options, {name: str(task.config.output_type) for name, task in catalogue.tasks.items()})
 
 
-def engine_of(settings: Settings, dtype: str) -> dict[str, Any]:
+def engine_of(options: Options, dtype: str) -> dict[str, Any]:
     """Return what measured."""
     from importlib.metadata import version
 
@@ -183,32 +184,32 @@ def engine_of(settings: Settings, dtype: str) -> dict[str, Any]:
         "lm_eval",
         "transformers",
         "torch",
-        *(("vllm",) if settings.backend == "vllm" else ()),
+        *(("vllm",) if options.backend == "vllm" else ()),
     )
     device = {"openai": "server"}.get(
-        settings.backend, "cpu" if settings.gpus == 0 else f"cuda x {settings.gpus}"
+        options.backend, "cpu" if options.gpus == 0 else f"cuda x {options.gpus}"
     )
     found = {name: version(name) for name in packages}
-    return {"backend": settings.backend, **found, "device": device, "dtype": dtype}
+    return {"backend": options.backend, **found, "device": device, "dtype": dtype}
 
 
 def cache_of(
-    run: Run, settings: Settings, models: Models, engine: Mapping[str, Any], which: str
+    run: Run, options: Options, models: Models, engine: Mapping[str, Any], which: str
 ) -> Cache | None:
     """Where a model's results are cached; nowhere for a server, whose weights cannot be verified."""
-    if settings.backend == "openai":
+    if options.backend == "openai":
         return None
     model = models.base_details if which == "base" else models.record.details["model"]
     common = {
         "code": own_code(),
         "model": model["digest"],
         "engine": dict(engine),
-        "limit": settings.limit,
-        "batch_size": settings.batch_size,
-        "generation": settings.generation,
-        "max_new_tokens": settings.holdout_max_new_tokens,
-        "model_args": settings.args_for(which),
-        "chat_template": settings.chat_template,
-        "seed": settings.seed,
+        "limit": options.limit,
+        "batch_size": options.batch_size,
+        "generation": options.generation,
+        "max_new_tokens": options.holdout_max_new_tokens,
+        "model_args": options.args_for(which),
+        "chat_template": options.chat_template,
+        "seed": options.seed,
     }
     return Cache(run, run.workspace.evals if which == "base" else run.home / WORK, common)

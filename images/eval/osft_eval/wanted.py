@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from osft_eval.settings import Settings
+from osft_eval.options import Options
 from osft_workspace import UserError, excerpt
 
 HOLDOUT_LOSS, HOLDOUT_EXACT = "holdout_loss", "holdout_exact_match"
 
 
-def need_scores(settings: Settings, output_types: Mapping[str, str]) -> None:
+def need_scores(options: Options, output_types: Mapping[str, str]) -> None:
     """Check that the backend gives what tasks need.
 
     Args:
@@ -18,9 +18,9 @@ def need_scores(settings: Settings, output_types: Mapping[str, str]) -> None:
         UserError: tasks need log-probabilities, and a chat endpoint gives none.
     """
     scored = [name for name, kind in output_types.items() if kind not in ("", "generate_until")]
-    if scored and not settings.can_score:
+    if scored and not options.can_score:
         raise UserError(
-            f"{excerpt(', '.join(scored))} need log-probabilities, which {settings.base_url} does not give. "
+            f"{excerpt(', '.join(scored))} need log-probabilities, which {options.base_url} does not give. "
             "Point eval.baseUrl at the server's /v1 (completions), or choose tasks that generate."
         )
 
@@ -36,7 +36,7 @@ def measured(names: Sequence[str], *, loss: bool, answers: bool) -> list[str]:
     return [*([HOLDOUT_LOSS] if loss else []), *names, *([HOLDOUT_EXACT] if answers else [])]
 
 
-def primary_metric(settings: Settings, known: Sequence[str]) -> str:
+def primary_metric(options: Options, known: Sequence[str]) -> str:
     """Return the figure that stands for the model: as asked, else the first that is measured.
 
     Raises:
@@ -48,9 +48,9 @@ def primary_metric(settings: Settings, known: Sequence[str]) -> str:
             "row that is answered. Set eval.holdout.generate above 0 or eval.tasks, or point eval.baseUrl at "
             "the server's /v1 (completions)."
         )
-    if settings.primary_metric and settings.primary_metric not in known:
+    if options.primary_metric and options.primary_metric not in known:
         raise UserError(
-            f"--primary-metric {settings.primary_metric!r} is not measured. "
+            f"--primary-metric {options.primary_metric!r} is not measured. "
             f"Measured: {excerpt(', '.join(known))}."
         )
-    return settings.primary_metric or known[0]
+    return options.primary_metric or known[0]

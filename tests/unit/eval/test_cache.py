@@ -10,11 +10,10 @@ import pytest
 
 from osft_eval import stage
 from osft_eval.cache import Cache, own_code
-from osft_eval.settings import read_settings
+from osft_eval.options import Options
 from osft_eval.stage import Models
 from osft_workspace import Run, UserError, Workspace
 from osft_workspace.shapes import NUMBER
-from tests.unit.eval.test_cli import DEFAULTS
 
 
 @pytest.fixture
@@ -97,11 +96,11 @@ def test_no_temporary_file_stays(run: Run) -> None:
 
 def test_the_key_holds_the_code_the_model_and_its_settings(run: Run, tmp_path: Path) -> None:
     """Each model under its own folder: the base for all runs, the tuned one for this run alone."""
-    settings = read_settings({**DEFAULTS, "model_args": {"tuned": {"dtype": "float32"}}})
+    options = Options(model_args={"tuned": {"dtype": "float32"}})
     record = SimpleNamespace(details={"base": {"digest": "sha256:aa"}, "model": {"digest": "sha256:bb"}})
     models = Models(tmp_path, tmp_path, record)  # type: ignore[arg-type]
     base, tuned = (
-        stage.cache_of(run, settings, models, {"osft_eval": "1"}, which) for which in ("base", "tuned")
+        stage.cache_of(run, options, models, {"osft_eval": "1"}, which) for which in ("base", "tuned")
     )
     assert base and tuned
     assert (base.folder, tuned.folder) == (run.workspace.evals, run.home / "work")

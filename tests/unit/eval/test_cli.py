@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from osft_eval.cli import main
-from osft_eval.settings import read_settings
+from osft_eval.options import Options
 
 
 @pytest.mark.parametrize(
@@ -39,26 +39,17 @@ def test_a_wrong_value_is_reported(arguments: list[str], sentence: str, tmp_path
     assert not list(tmp_path.iterdir())
 
 
-DEFAULTS = {
-    "tasks": ("none",), "include_path": "", "num_fewshot": None, "limit": 0, "batch_size": "auto",
-    "gen_kwargs": {}, "model_args": {}, "backend": "hf", "base_url": "", "gpus": 0,
-    "chat_template": False, "log_samples": True, "seed": 42, "holdout": True, "holdout_limit": 0,
-    "holdout_generate": 1,
-    "holdout_max_new_tokens": 8, "gates": {}, "primary_metric": "", "trust_remote_code": False,
-}  # fmt: skip
-
-
 def test_a_temperature_means_sampling() -> None:
-    settings = read_settings({**DEFAULTS, "gen_kwargs": {"temperature": 0.7}})
-    assert settings.generation == {"temperature": 0.7, "do_sample": True}
+    options = Options(gen_kwargs={"temperature": 0.7})
+    assert options.generation == {"temperature": 0.7, "do_sample": True}
 
 
 def test_every_name_of_a_length_is_lm_evals() -> None:
-    settings = read_settings({**DEFAULTS, "gen_kwargs": {"max_new_tokens": 7}})
-    assert settings.generation == {"max_gen_toks": 7}
+    options = Options(gen_kwargs={"max_new_tokens": 7})
+    assert options.generation == {"max_gen_toks": 7}
 
 
 def test_arguments_may_be_for_one_model_only() -> None:
-    settings = read_settings({**DEFAULTS, "model_args": {"dtype": "float32", "tuned": {"model": "t"}}})
-    assert settings.args_for("base") == {"dtype": "float32"}
-    assert settings.args_for("tuned") == {"dtype": "float32", "model": "t"}
+    options = Options(model_args={"dtype": "float32", "tuned": {"model": "t"}})
+    assert options.args_for("base") == {"dtype": "float32"}
+    assert options.args_for("tuned") == {"dtype": "float32", "model": "t"}

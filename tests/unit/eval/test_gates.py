@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from osft_eval import gates
-from osft_eval.settings import Gates, read_gates
+from osft_eval.gates import Gates, read_gates
 from osft_workspace import UserError
 
 

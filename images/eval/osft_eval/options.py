@@ -1,0 +1,99 @@
+"""The options of `osft-eval`."""
+# ruff: noqa: RUF009 (`option` makes fields)
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import click
+
+from osft_workspace.options import Json, option
+
+RESULTS_SCHEMA = "osft-pipeline/eval-results/v2"
+"""Of results.json. An input of the stage, so that results of another version are made again."""
+LENGTH_NAMES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What is measured, and how."""
+
+    tasks: tuple[str, ...] = option(
+        ("osft_retention",),
+        "lm-eval task, group or pattern; repeat for more. `none`: only held-out rows.",
+    )
+    include_path: str = option("", "Folder with more lm-eval task files.")
+    num_fewshot: int | None = option(
+        None, "Few-shot examples. Empty: as the task defines.", type=click.IntRange(min=0)
+    )
+    limit: int = option(0, "Number of items of each task. 0: all.", type=click.IntRange(min=0))
+    batch_size: str = option(
+        "auto", "Largest number of rows in one forward pass. auto: what fits on the device."
+    )
+    gen_kwargs: dict[str, Any] = option(
+        {},
+        'Arguments of every generation, a JSON object such as {"temperature": 0.7}.',
+        type=Json(dict, '{"temperature": 0.7}'),
+    )
+    model_args: dict[str, Any] = option(
+        {},
+        "Arguments of lm-eval's model, a JSON object; under `base` or `tuned` for that model only.",
+        type=Json(dict, '{"dtype": "bfloat16"}'),
+    )
+    backend: Literal["hf", "vllm", "openai"] = option("hf", "Backend that runs the models.")
+    base_url: str = option("", "OpenAI-compatible server, such as http://server:8000/v1 (backend openai).")
+    gpus: int = option(1, "GPUs in this container. 0: CPU.", type=click.IntRange(min=0))
+    chat_template: bool = option(False, "Write task prompts with the chat template.")
+    log_samples: bool = option(True, "Keep every item with both answers, in files and in the report.")
+    seed: int = option(42, "Seed of shots and sampling.")
+    holdout: bool = option(True, "Measure on the held-out rows.")
+    holdout_limit: int = option(0, "Held-out rows used. 0: all.", type=click.IntRange(min=0))
+    holdout_generate: int = option(
+        50,
+        "Held-out rows to generate answers for (text metrics). 0: none.",
+        type=click.IntRange(min=0),
+    )
+    holdout_max_new_tokens: int = option(
+        256, "Largest number of tokens of an answer.", type=click.IntRange(min=1)
+    )
+    gates: dict[str, Any] = option(
+        {},
+        "Gates that must pass before registration, a JSON object: maxTaskDrop (points), tasks {name: "
+        "points}, holdoutMustImprove, significance.",
+        type=Json(dict, '{"maxTaskDrop": 3}'),
+    )
+    primary_metric: str = option(
+        "",
+        "holdout_loss, a task, a group or holdout_exact_match. Empty: held-out loss, otherwise the first "
+        "group or task, otherwise exact match.",
+    )
+    verbosity: str = option(
+        "INFO",
+        "Log level; the libraries' own messages appear at DEBUG.",
+        type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False),
+        decides=False,
+    )
+    trust_remote_code: bool = option(False, "Run code that comes with the model.", is_flag=True)
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """The tasks without the word for none."""
+        return tuple(name for name in self.tasks if name != "none")
+
+    def args_for(self, which: str) -> dict[str, Any]:
+        """Model arguments for `base` or `tuned`: the common ones, then those under its own name."""
+        common = {key: value for key, value in self.model_args.items() if key not in ("base", "tuned")}
+        return {**common, **self.model_args.get(which, {})}
+
+    @property
+    def can_score(self) -> bool:
+        """Whether the backend gives log-probabilities of a given text; a chat endpoint does not."""
+        return not (self.backend == "openai" and self.base_url.rstrip("/").endswith("/chat/completions"))
+
+    @property
+    def generation(self) -> dict[str, Any]:
+        """Arguments for every generation; a temperature without `do_sample` means sampling."""
+        given = {key: value for key, value in self.gen_kwargs.items() if key not in LENGTH_NAMES}
+        lengths = [self.gen_kwargs[name] for name in LENGTH_NAMES if name in self.gen_kwargs]
+        if given.get("temperature") and "do_sample" not in given:
+            given["do_sample"] = True
+        return {**given, "max_gen_toks": lengths[0]} if lengths else given

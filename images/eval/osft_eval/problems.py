@@ -1,0 +1,60 @@
+"""What is wrong with the options, as far as it shows before anything heavy is imported."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from osft_eval.options import Options
+from osft_workspace import UserError, excerpt
+
+GATE_KEYS = ("maxTaskDrop", "tasks", "holdoutMustImprove", "significance")
+
+
+def refuse(problems: Sequence[str]) -> None:
+    """Raise UserError with every problem, if there is one."""
+    if not problems:
+        return
+    if len(problems) == 1:
+        raise UserError(problems[0])
+    listed = " ".join(f"({number}) {problem}" for number, problem in enumerate(problems, 1))
+    raise UserError(f"{len(problems)} problems of the evaluation: {listed}")
+
+
+def option_problems(options: Options) -> Iterator[str]:
+    """Yield a sentence for each value that is not what its option takes."""
+    for which in ("base", "tuned"):
+        if not isinstance(options.model_args.get(which, {}), dict):
+            yield f"--model-args has {which!r} as {excerpt(options.model_args[which])}, expected an object."
+    if options.batch_size != "auto" and not (options.batch_size.isdigit() and int(options.batch_size) > 0):
+        yield f"--batch-size is {options.batch_size!r}, expected `auto` or a whole number above 0."
+    if options.backend == "openai" and not options.base_url:
+        yield (
+            "--backend openai needs the server's address, and --base-url is empty. "
+            "Set eval.baseUrl to something like http://server:8000/v1."
+        )
+    if not options.task_names and not options.holdout:
+        yield "there is nothing to evaluate: no task and no held-out rows. Set eval.tasks or eval.holdout."
+    yield from gate_problems(options.gates)
+
+
+def gate_problems(rules: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each unknown rule and each limit that is not a number of points."""
+    unknown = sorted(set(rules) - set(GATE_KEYS))
+    if unknown:
+        yield f"--gates has unknown rules {', '.join(unknown)}. Known: {', '.join(GATE_KEYS)}."
+    tasks = rules.get("tasks") or {}
+    if not isinstance(tasks, dict):
+        yield f"--gates tasks is {excerpt(tasks)}, expected an object of task names and points."
+        tasks = {}
+    for name, value in (("maxTaskDrop", rules.get("maxTaskDrop")), *tasks.items()):
+        if value is not None and (not is_number(value) or not 0 <= value <= 100):
+            yield f"the gate for {name} is {value!r}, expected points between 0 and 100."
+    level = rules.get("significance")
+    if level is not None and (not is_number(level) or not 0 < level < 1):
+        yield f"--gates significance is {level!r}, expected a number between 0 and 1 such as 0.05."
+    improve = rules.get("holdoutMustImprove", False)
+    if improve is not None and not isinstance(improve, bool):
+        yield f"--gates holdoutMustImprove is {improve!r}, expected true or false."
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
