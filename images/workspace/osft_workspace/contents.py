@@ -6,7 +6,7 @@ in no type are kept, and no stage reads them.
 
 from typing import Annotated, Any, TypedDict
 
-from osft_workspace.shapes import COUNT_AND_ROW, shape_of
+from osft_workspace.shapes import COUNT_AND_ROW, shapes_of
 
 Count = int
 """A whole number from 0 on; others are `Any`."""
@@ -171,11 +171,11 @@ class Register(TypedDict, total=False):
     url: str
 
 
-ENCODED = shape_of(Encoded)
+ENCODED = shapes_of(Encoded)
 DETAILS = {
-    "download": shape_of(Download),
-    "train": shape_of(Train),
-    "eval": shape_of(Eval),
-    "register": shape_of(Register),
+    "download": shapes_of(Download),
+    "train": shapes_of(Train),
+    "eval": shapes_of(Eval),
+    "register": shapes_of(Register),
 }
 """Stage -> the shape of its record's details."""

@@ -78,20 +78,24 @@ LEAVES: dict[Any, Leaf] = {str: TEXT, float: NUMBER, int: COUNT, bool: FLAG, Any
 def shape_of(kind: Any) -> Shape:
     """Return the shape of a type.
 
-    It is a TypedDict, a list, a dict with texts as keys, one of `LEAVES`, or one of these or None. A leaf in an
-    annotation (`Annotated[list[int], COUNT_AND_ROW]`) is the shape.
+    It is a TypedDict, a list, a dict with texts as keys, one of `LEAVES`, or one of these or None. A leaf in
+    an annotation (`Annotated[list[int], COUNT_AND_ROW]`) is the shape.
     """
     if kind in LEAVES:
         return LEAVES[kind]
     if is_typeddict(kind):
-        hints = get_type_hints(kind, include_extras=True)
-        return {name: shape_of(item) for name, item in hints.items()}
+        return shapes_of(kind)
     parts = get_args(kind)
     if get_origin(kind) is Annotated:
         return parts[1]  # type: ignore[no-any-return]
     if NoneType in parts:
         return Maybe(shape_of(next(part for part in parts if part is not NoneType)))
     return [shape_of(parts[0])] if get_origin(kind) is list else {"*": shape_of(parts[1])}
+
+
+def shapes_of(kind: type) -> dict[str, Shape]:
+    """Return the shape of each key of a TypedDict."""
+    return {name: shape_of(item) for name, item in get_type_hints(kind, include_extras=True).items()}
 
 
 FIELDS: dict[str, Shape] = {
