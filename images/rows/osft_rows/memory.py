@@ -9,8 +9,8 @@ from osft_workspace import UserError
 
 LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Of the container, in version 2 and version 1 of cgroups."""
-STAGE, PROCESS = 160 << 20, 64 << 20
-"""Bytes of the stage itself, and of a process that has loaded its libraries and nothing else."""
+STAGE, PROCESS = 160 << 20, 32 << 20
+"""Bytes of the stage itself, and of a process beside what it shares with the stage, without a tokenizer."""
 ENCODING = 88 << 20
 """Bytes that encoding may take beyond what the loaded tokenizer has; a row of 128k tokens takes half."""
 LOADING, TIMES_FILES, MOST_LOADING = 64 << 20, 64, 1 << 30
