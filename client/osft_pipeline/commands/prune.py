@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from osft_ops.pruning import Item
+from osft_ops.pruning import Item, Plan
 from osft_pipeline.commands import SETTINGS
 from osft_pipeline.kubectl import Kubectl, cluster_options
 from osft_pipeline.local.summary import size
@@ -64,10 +64,7 @@ def main(
         raise two_places("--release, -n, --context and --kubeconfig")
     place: Place = ClaimPlace(kubectl, release) if in_claim else LocalPlace(workspace)
     plan = place.plan(runs, timedelta(days=days))
-    for reason in plan.kept:
-        click.echo(f"keeps    {plain(reason)}")
-    for item in plan.items:
-        click.echo(f"removes  {place.shown(item)}  {item.what}, {size(item.bytes)}")
+    show(plan, place)
     if not plan.items:
         click.echo("Nothing to remove.")
     elif dry_run:
@@ -77,6 +74,14 @@ def main(
         for item in changed:
             click.echo(f"keeps    {place.shown(item)}, which changed after it was shown")
         click.echo(f"removed {summed(removed)}")
+
+
+def show(plan: Plan, place: Place) -> None:
+    """Print what is kept, why, and what would be removed."""
+    for reason in plan.kept:
+        click.echo(f"keeps    {plain(reason)}")
+    for item in plan.items:
+        click.echo(f"removes  {place.shown(item)}  {item.what}, {size(item.bytes)}")
 
 
 def summed(items: Sequence[Item]) -> str:

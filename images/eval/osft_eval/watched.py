@@ -74,12 +74,14 @@ def refuse(which: str, part: str, broken: Iterable[float]) -> None:
         )
 
 
+def by_context(request: Any) -> tuple[int, str]:
+    """Return what puts requests of one context, and of about the same length, one after another."""
+    return len(request.args[0]), str(request.args[0])
+
+
 def watched(inner: Any, meter: Meter) -> Any:
     """Return the same model as lm-eval sees it, with progress."""
     from lm_eval.api.model import LM
-
-    def by_context(request: Any) -> tuple[int, str]:
-        return len(request.args[0]), str(request.args[0])
 
     class Watched(LM):  # type: ignore[misc]
         """Passes everything on."""

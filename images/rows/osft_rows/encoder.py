@@ -1,10 +1,7 @@
 """Rows of every kind to the lines that training and evaluation read."""
 
-import copyreg
 import hashlib
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,6 +9,7 @@ import orjson
 
 from osft_rows.chat import Chats, Encoded, Unusable, too_long
 from osft_rows.labels import IGNORED
+from osft_rows.loading import load_tokenizer
 from osft_rows.settings import Settings
 from osft_rows.template import TemplateRefusal
 from osft_rows.tokens import ids_of
@@ -192,61 +190,6 @@ class RowEncoder:
 def digest_of(ids: Sequence[int]) -> int:
     """64 bits that tell rows of other tokens apart."""
     return int.from_bytes(hashlib.blake2b(orjson.dumps(ids), digest_size=8).digest())
-
-
-def import_libraries() -> None:
-    """Import what loads tokenizers and renders templates."""
-    # Set before the import: without torch transformers says at every start that it has no models.
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # processes, not threads, share the work
-    import jinja2.sandbox  # noqa: F401
-    import tokenizers  # noqa: F401
-    import transformers.models.auto.tokenization_auto
-    import transformers.utils.chat_template_utils  # noqa: F401
-
-    with suppress(ModuleNotFoundError):  # only the images need it
-        import sentencepiece  # noqa: F401
-
-
-def load_tokenizer(settings: Settings) -> Any:
-    """Return the tokenizer of the base model's folder.
-
-    Raises:
-        UserError: it cannot be loaded; the sentence says why, and names a library that is missing.
-    """
-    import_libraries()
-    from transformers import AutoTokenizer
-
-    try:
-        with one_backend():
-            return AutoTokenizer.from_pretrained(
-                settings.model, trust_remote_code=settings.trust_remote_code, local_files_only=True
-            )
-    except MemoryError:
-        raise
-    except Exception as error:  # transformers and tokenizers raise anything for files that they cannot read
-        raise UserError(
-            f"the base model's tokenizer cannot be loaded ({type(error).__name__}: "
-            f"{' '.join(str(error).split())[:300]}). Name a model with a tokenizer that transformers reads "
-            "(model.uri), or save it again with save_pretrained."
-        ) from error
-
-
-@contextmanager
-def one_backend() -> Iterator[None]:
-    """Let transformers use the backend that it has read, inside.
-
-    It copies it, in case a caller keeps the original: by way of JSON text, which takes three times the memory
-    of the tokenizer, and as long as reading it.
-    """
-    from tokenizers import Tokenizer
-
-    # A reduction that is a text means the object itself, for copy as for pickle.
-    copyreg.dispatch_table[Tokenizer] = lambda backend: "Tokenizer"
-    try:
-        yield
-    finally:
-        del copyreg.dispatch_table[Tokenizer]
 
 
 def preview(tokenizer: Any, row: Mapping[str, Any], longest: int) -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from multiprocessing import active_children, get_context
 from pathlib import Path
 from resource import RLIMIT_DATA, getrlimit
@@ -15,10 +14,12 @@ from typing import Any, Self, TypeVar
 
 import orjson
 
-from osft_rows.encoder import Facts, Result, RowEncoder, import_libraries, preview
+from osft_rows.bounds import SECONDS, bounded, endless, seconds_for
+from osft_rows.encoder import Facts, Result, RowEncoder, preview
+from osft_rows.loading import import_libraries
 from osft_rows.memory import ENCODING, USUAL, fitting, give_back, loading_memory, long_memory, too_large
 from osft_rows.settings import Settings
-from osft_workspace import UserError, excerpt
+from osft_workspace import UserError
 from osft_workspace.cpus import usable_cpus
 from osft_workspace.limits import allow_memory, limit_memory, limited_memory
 from osft_workspace.parent import die_with_parent
@@ -27,8 +28,6 @@ T = TypeVar("T")
 ROWS_PER_PROCESS = 2000
 """Fewer rows than this do not pay for the start of another process."""
 MOST_PROCESSES = 16
-SECONDS, BYTES_PER_SECOND = 15.0, 200_000
-"""Time for a portion of rows, and more of it for long ones: what takes longer does not end, or takes days."""
 START_SECONDS, SPARE_SECONDS = 60.0, 25.0
 """Time for the first process to start and to load the tokenizer, and for others, which do so meanwhile."""
 GARBAGE = 100_000
@@ -113,11 +112,6 @@ def size_of(lines: Sequence[bytes]) -> int:
     return sum(map(len, lines))
 
 
-def seconds_for(size: int) -> float:
-    """Return how long a portion of rows of so many bytes may take."""
-    return SECONDS + size / BYTES_PER_SECOND
-
-
 def answer(future: "Future[T]", seconds: float = SECONDS) -> T:
     """Return what a process returned.
 
@@ -145,15 +139,6 @@ def answer_of_rows(future: "Future[T]", seconds: float = SECONDS) -> T:
             "extreme length (data.uri), a chat template or tokenizer that multiplies the text (model.uri), "
             "or raise data.pod.resources.limits.memory."
         ) from error
-
-
-def endless(seconds: float) -> UserError:
-    """Return the error for rows that take too long."""
-    return UserError(
-        f"the base model's chat template or tokenizer did not end within {seconds:.0f} s for a few rows. A "
-        "loop in it may not end: fix chat_template or tokenizer.json of the model, or use another base model "
-        "(model.uri)."
-    )
 
 
 _settings: Settings | None = None
@@ -189,39 +174,6 @@ def encoder() -> RowEncoder:
         gc.freeze()
         gc.set_threshold(GARBAGE)
     return _encoder
-
-
-@contextmanager
-def bounded(seconds: float) -> Iterator[None]:
-    """Bound the time of templates, and name what a tokenizer raises. Raises UserError."""
-
-    def stop(*_: object) -> None:
-        raise TimeoutError
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    except UserError:
-        raise
-    except TimeoutError as error:
-        raise endless(seconds) from error
-    except MemoryError as error:
-        raise UserError(
-            f"encoding a few rows took more than {ENCODING >> 20} MiB of memory. Look for a "
-            "row of extreme length in the data (data.uri), or a chat template that repeats it."
-        ) from error
-    except BaseException as error:  # tokenizers panics in Rust, which is not an Exception and cannot be sent
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
-        raise UserError(
-            f"the base model's tokenizer failed on the rows ({type(error).__name__}: "
-            f"{excerpt(str(error), 300)}). Check tokenizer.json and tokenizer_config.json of the model, or "
-            "use another base model (model.uri)."
-        ) from None
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def encode(lines: list[bytes], prompts: bool) -> list[Result]:

@@ -184,10 +184,9 @@ def run_stage(
         run = Run(stage, run_id, workspace, folder, predecessors)
         asked = Inputs.of(inputs, run.needs)
         record = already_done(run, asked)
-        if record is None:
-            if not overwrite:
-                check_replaceable(workspace, run_id, stage)
-            record = work(run, body, asked, keep)
+        if record is None and not overwrite:
+            check_replaceable(workspace, run_id, stage)
+        record = record or work(run, body, asked, keep)
     if record.status == "refused":
         raise Refused(record.message)
     say_end(record.message)
