@@ -1,5 +1,4 @@
 """The options of `osft-eval`."""
-# ruff: noqa: RUF009 (`option` makes fields)
 
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -1,5 +1,4 @@
 """The options of `osft-register`."""
-# ruff: noqa: RUF009 (`option` makes fields)
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,5 +1,4 @@
 """Options from fields of a dataclass: their names and variables, what they take, what decides a result."""
-# ruff: noqa: RUF009 (`option` makes fields)
 
 from dataclasses import dataclass
 from pathlib import Path
