@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from osft_rows.encoder import SILENT, Facts, Result
 from osft_rows.pool import Encoders
 from osft_rows.settings import Settings
 from osft_workspace import Run, excerpt
+from osft_workspace.contents import Encoded, EncodedSet, EncodingSettings, Tokenizer
 from osft_workspace.redact import redact_value
 from osft_workspace.text import json_text
 
@@ -145,11 +146,12 @@ class Encoding:
             first = list(islice(file, PREVIEWS))
         return encoders.previews(first, PREVIEW_TOKENS) if first else []
 
-    def told(self, facts: Facts, previews: list[Any]) -> dict[str, Any]:
+    def told(self, facts: Facts, previews: list[Any]) -> Encoded:
         """Return what the record says of the tokens."""
+        settings = {name: value for name, value in asdict(self.settings).items() if name != "model"}
         return {
-            "tokenizer": asdict(facts),
-            "settings": {name: value for name, value in asdict(self.settings).items() if name != "model"},
+            "tokenizer": cast(Tokenizer, asdict(facts)),
+            "settings": cast(EncodingSettings, settings),
             "sets": {name: self.measured(name) for name in (TRAIN, EVAL)},
             "rows_repeated": self.totals["repeated"],
             "rows_overlap": self.totals["overlap"],
@@ -160,7 +162,7 @@ class Encoding:
             "preview": redact_value(previews),
         }
 
-    def measured(self, state: str) -> dict[str, int]:
+    def measured(self, state: str) -> EncodedSet:
         """Rows, tokens and learned tokens of a set, and the tokens of its longest row."""
         here = np.frombuffer(self.states, dtype=np.uint8) == STATES.index(state)
         tokens = np.frombuffer(self.tokens, dtype=np.uint32)[here]

@@ -9,14 +9,13 @@ import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from osft_download import encoding, split
 from osft_download.prepared import FACTS, ROWS, Prepared, Sets
 from osft_rows.settings import Settings
 from osft_workspace import Run, digest_json, printable, publish_dir, sha256_file, tree_digest, write_atomic
 from osft_workspace.answers import Misfit, parse_json
-from osft_workspace.contents import ENCODED
+from osft_workspace.contents import ENCODED, Encoded
 from osft_workspace.details import details_of
 from osft_workspace.files import check_plain, is_folder, read_digest, read_regular
 from osft_workspace.lock import exclusive
@@ -55,7 +54,7 @@ def prepare(run: Run, sets: Sets, settings: Settings) -> Prepared:
     return Prepared(folder, digest, facts or {}, (folder / ROWS).read_bytes())
 
 
-def kept(folder: Path) -> dict[str, Any] | None:
+def kept(folder: Path) -> Encoded | None:
     """Return what an earlier run said of its encoded rows, or None where no run of this version wrote it."""
     try:
         facts = parse_json(read_regular(folder / FACTS, "what download keeps of rows", LARGEST), MOST_VALUES)
@@ -63,7 +62,7 @@ def kept(folder: Path) -> dict[str, Any] | None:
         return None
     if misfit(facts, Whole(ENCODED)):
         return None
-    found: dict[str, Any] = details_of(facts, f"the file {printable(folder / FACTS)}", ENCODED)
+    found: Encoded = details_of(facts, f"the file {printable(folder / FACTS)}", ENCODED)
     return found
 
 

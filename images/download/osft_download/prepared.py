@@ -9,6 +9,7 @@ from typing import Any
 
 from osft_download.spool import Place, Spool
 from osft_rows.encoder import LONG, SHORT, SILENT
+from osft_workspace.contents import Encoded
 
 NAMED = 3
 """Rows that are named of each kind that is not used."""
@@ -44,7 +45,7 @@ class Prepared:
 
     folder: Path
     digest: str
-    facts: dict[str, Any]
+    facts: Encoded
     states: bytes
     """Index into `STATES` for each row of `Sets.rows`."""
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from osft_download import published, sources, split
 from osft_download.base_model import small_files, staging
@@ -17,6 +17,7 @@ from osft_download.rows import Intake, Policy
 from osft_download.spool import Spool
 from osft_rows.settings import Settings
 from osft_workspace import Outcome, Run, UserError, digest_json, sha256_file
+from osft_workspace.contents import Download, Source, Tokens
 
 LIBRARIES = ("huggingface_hub", "datasets", "pyarrow", "boto3", "httpx", "transformers", "tokenizers")
 
@@ -170,24 +171,25 @@ def outcome(
     path = base.path.relative_to(run.workspace.root).as_posix()
     tokens = rows.prepared.folder.relative_to(run.workspace.root).as_posix()
     counts = rows.counts
+    details: Download = {
+        "rows": counts,
+        "format": intake.result,
+        "formats": dict(intake.formats),
+        "rejected": dict(intake.rules),
+        "columns_not_read": dict(intake.unread),
+        "sources": cast("list[Source]", told),
+        "tokens": cast(Tokens, {"path": tokens, **rows.prepared.facts}),
+        "no_held_out": rows.why_none_held_out(options.train_fraction),
+        "model": {"path": path, "digest": base.digest, **base.facts},
+        "seed": options.seed,
+        "train_fraction": options.train_fraction,
+    }
     return Outcome(
         outputs=["train.jsonl", "eval.jsonl", "rejected.jsonl"],
         shared={path: base.digest, tokens: rows.prepared.digest},
         metrics={f"rows_{name}": count for name, count in counts.items()}
         | {"model_bytes": base.facts["bytes"]},
-        details={
-            "rows": counts,
-            "format": intake.result,
-            "formats": dict(intake.formats),
-            "rejected": dict(intake.rules),
-            "columns_not_read": dict(intake.unread),
-            "sources": told,
-            "tokens": {"path": tokens, **rows.prepared.facts},
-            "no_held_out": rows.why_none_held_out(options.train_fraction),
-            "model": {"path": path, "digest": base.digest, **base.facts},
-            "seed": options.seed,
-            "train_fraction": options.train_fraction,
-        },
+        details=details,
         versions={name: version(name) for name in LIBRARIES},
         message=f"{rows.message()}; base model {base.facts['uri']}, {base.facts['bytes'] / 1e6:,.1f} MB",
     )

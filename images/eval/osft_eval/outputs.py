@@ -9,6 +9,7 @@ from osft_eval.catalogue import Catalogue
 from osft_eval.holdout import Holdout
 from osft_eval.options import Options
 from osft_workspace import Outcome, Record, Run, write_atomic
+from osft_workspace.contents import Eval
 from osft_workspace.text import json_text
 
 UNSAFE = re.compile(r"[^\w.-]+")
@@ -64,10 +65,11 @@ def training_facts(run: Run) -> dict[str, str]:
 def outcome(trained: Record, results: dict[str, Any], outputs: list[str]) -> Outcome:
     """Return the record's part of the results."""
     failures = results["gates"]["failures"]
+    details: Eval = {"model": trained.details["model"], "primary_metric": results["primary_metric"]}
     return Outcome(
         outputs=outputs,
         metrics=figures.flat(results),
-        details={"model": trained.details["model"], "primary_metric": results["primary_metric"]},
+        details=details,
         versions={
             name: results["engine"][name] for name in ("osft_eval", "lm_eval", "transformers", "torch")
         },

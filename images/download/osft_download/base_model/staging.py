@@ -6,7 +6,6 @@ import stat
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from osft_download import hub
 from osft_download.base_model import check, memory
@@ -18,6 +17,7 @@ from osft_download.meter import Meter
 from osft_download.sources import Address, local
 from osft_download.sources import parse as parse_uri
 from osft_workspace import Run, UserError, digest_json, publish_dir, sha256_file, tree_digest, write_atomic
+from osft_workspace.contents import BaseModel
 from osft_workspace.digests import tree_files
 from osft_workspace.files import check_plain, is_folder, read_digest
 from osft_workspace.lock import exclusive
@@ -60,7 +60,7 @@ class Base:
 
     path: Path
     digest: str
-    facts: dict[str, Any]
+    facts: BaseModel
 
 
 def plan(
@@ -170,7 +170,7 @@ def stage(run: Run, chosen: Plan) -> Base:
             check.check_whole(run, chosen.where, found, names, chosen.wish, talk=False)
         shutil.rmtree(staging, ignore_errors=True)
     path = folder_of(run, digest)
-    facts = {
+    facts: BaseModel = {
         "uri": chosen.address.shown,
         "revision": chosen.revision,
         "model_type": chosen.kind,
