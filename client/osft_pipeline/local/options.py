@@ -11,6 +11,16 @@ from osft_pipeline.local import inputs
 from osft_pipeline.local.engines import NAMES
 from osft_pipeline.local.run import PROCESS, Local
 from osft_pipeline.local.workspaces import workspace_option
+from osft_pipeline.sources import is_given
+
+OPTIONS = {
+    "engine": "--engine",
+    "workspace": "--workspace",
+    "claims": "--claim",
+    "backoff_seconds": "--backoff-seconds",
+    "ask": "--ask",
+}
+"""Parameter -> option."""
 
 
 def local_options(command: Any) -> Any:
@@ -45,7 +55,19 @@ def local_options(command: Any) -> Any:
     def with_here(
         engine: str, workspace: Path, claims: Sequence[str], backoff_seconds: float, ask: bool, **others: Any
     ) -> Any:
+        if not others["local"]:
+            refuse_without_local()
         here = Local(workspace.resolve(), inputs.claims(claims), backoff_seconds, engine=engine, ask=ask)
         return command(here=here, **others)
 
     return with_here
+
+
+def refuse_without_local() -> None:
+    """Raise UsageError for an option of --local on the command line; the environment may set some for later."""
+    for parameter, option in OPTIONS.items():
+        if is_given(parameter):
+            raise click.UsageError(
+                f"{option} is for runs on this machine, and --local is missing. Add --local, or leave out "
+                f"{option}."
+            )

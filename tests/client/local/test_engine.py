@@ -141,3 +141,14 @@ def test_a_docker_without_a_daemon_is_a_sentence(tmp_path: Path) -> None:
     said = refused("docker", *CPU, "--workspace", tmp_path / "ws", DOCKER_HOST=host)
     assert "docker does not answer (" in said and str(tmp_path) in said and "Start it" in said
     assert not (tmp_path / "ws").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--engine=podman"], ["--workspace=here"], ["--claim=rows=."], ["--backoff-seconds=1"], ["--ask"]],
+)
+def test_an_option_of_local_runs_needs_local(words: list[str]) -> None:
+    done = call(OSFT, "run", "one", "--data=hf://org/rows", *words)
+    name = words[0].split("=")[0]
+    assert done.returncode == 2
+    assert f"{name} is for runs on this machine, and --local is missing" in done.stderr
