@@ -64,7 +64,7 @@ def local_options(command: Any) -> Any:
 
 
 def refuse_without_local() -> None:
-    """Raise UsageError for an option of --local on the command line; the environment may set some for later."""
+    """Raise UsageError for an option of --local on the command line; the environment may set some."""
     for parameter, option in OPTIONS.items():
         if is_given(parameter):
             raise click.UsageError(
