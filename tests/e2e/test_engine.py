@@ -18,25 +18,16 @@ import yaml
 from tests.e2e.harness import BIN, ROOT, call, eventually, make_tiny_model
 from tests.support.client_wheel import install_wheel
 from tests.support.registry import shared_registry
+from tests.support.tiny_values import TINY
 
 STAGES = ["preflight", "download", "train", "eval", "register"]
 CANARY = "hf_canary_90c2e7"
 VALUES = {
-    "model": {"uri": "pvc://tiny/model"},
-    "data": {"uri": "pvc://tiny/train.jsonl", "evalUri": "pvc://tiny/holdout.jsonl", "subset": 96},
-    "train": {
-        "gpus": 0,
-        "effectiveBatchSize": 16,
-        "maxTokensPerGpu": 2048,
-        "maxSequenceLength": 512,
-        "learningRate": 0.002,
-        "epochs": 30,
-    },
+    **TINY,
+    "train": {**TINY["train"], "epochs": 30},
     "eval": {"gpus": 0, "tasks": [], "holdout": {"limit": 16, "generate": 2, "maxNewTokens": 8}},
     "register": {"name": "contained"},
-    "preflight": {"addresses": False},
     "workspace": {"minFreeGiB": 0},
-    "secrets": {"hf": {"existing": "hub"}},
     "images": {"tag": "latest"},
 }
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from osft_eval import compare, gates
-from osft_eval.options import RESULTS_SCHEMA
 from osft_eval.report.summary import summarize
+from osft_workspace.contents import RESULTS_SCHEMA
 
 
 class Task(NamedTuple):

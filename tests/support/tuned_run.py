@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from osft_eval.options import RESULTS_SCHEMA
 from osft_workspace import Outcome, Refused, Run, digest_json, run_stage, tree_digest, write_atomic
+from osft_workspace.contents import RESULTS_SCHEMA
 from tests.support.eval_results import Task, eval_results
 
 ARGUMENTS = {

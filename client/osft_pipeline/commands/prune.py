@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from osft_ops.pruning import Item, Plan
+from osft_ops.pruning import DAYS, Item, Plan
 from osft_pipeline.commands import SETTINGS
 from osft_pipeline.kubectl import Kubectl, cluster_options
 from osft_pipeline.local.summary import size
@@ -30,7 +30,7 @@ from osft_workspace.text import counted
     "--older-than",
     "days",
     type=click.FloatRange(min=0),
-    default=30.0,
+    default=DAYS,
     show_default=True,
     help="Without RUNS: remove runs in which nothing was written for this many days.",
 )

@@ -13,14 +13,8 @@ from osft_pipeline.local.run import PROCESS, Local
 from osft_pipeline.local.workspaces import workspace_option
 from osft_pipeline.sources import is_given
 
-OPTIONS = {
-    "engine": "--engine",
-    "workspace": "--workspace",
-    "claims": "--claim",
-    "backoff_seconds": "--backoff-seconds",
-    "ask": "--ask",
-}
-"""Parameter -> option."""
+LOCAL = {"engine", "workspace", "claims", "backoff_seconds", "ask"}
+"""Parameters that only runs on this machine have."""
 
 
 def local_options(command: Any) -> Any:
@@ -65,8 +59,9 @@ def local_options(command: Any) -> Any:
 
 def refuse_without_local() -> None:
     """Raise UsageError for an option of --local on the command line; the environment may set some."""
-    for parameter, option in OPTIONS.items():
-        if is_given(parameter):
+    for parameter in click.get_current_context().command.params:
+        if parameter.name in LOCAL and is_given(parameter.name):
+            option = parameter.opts[0]
             raise click.UsageError(
                 f"{option} is for runs on this machine, and --local is missing. Add --local, or leave out "
                 f"{option}."

@@ -35,6 +35,7 @@ class Local:
         engine: str = PROCESS,
         ask: bool = False,
     ) -> None:
+        # One dict: folders that --data and --model name are added to it later.
         self.machine, self.claims = Machine(workspace, claims), claims
         self.backoff, self.ask = backoff, ask
         self.starter: Starter = Processes() if engine == PROCESS else Containers(engine)

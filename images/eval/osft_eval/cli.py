@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
-from osft_eval.options import RESULTS_SCHEMA, Options
+from osft_eval.options import Options
 from osft_workspace import Outcome, Run, StageCommand, run_stage, stage_options
+from osft_workspace.contents import RESULTS_SCHEMA
 from osft_workspace.options import check_option, inputs_of, options_of
 
 

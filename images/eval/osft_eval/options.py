@@ -7,8 +7,6 @@ import click
 
 from osft_workspace.options import Json, option
 
-RESULTS_SCHEMA = "osft-pipeline/eval-results/v2"
-"""Of results.json. An input of the stage, so that results of another version are made again."""
 LENGTH_NAMES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 
 

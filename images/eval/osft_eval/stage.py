@@ -11,13 +11,14 @@ from osft_eval.cache import Cache, own_code
 from osft_eval.catalogue import Catalogue, load_catalogue
 from osft_eval.causes import named
 from osft_eval.holdout import Holdout
-from osft_eval.options import RESULTS_SCHEMA, Options
+from osft_eval.options import Options
 from osft_eval.parts import Part, measure, parts_of
 from osft_eval.report.summary import summarize
 from osft_eval.wanted import measured, need_scores, primary_metric
 from osft_eval.watched import NO_TEMPLATE
 from osft_rows.files import TokenFiles
 from osft_workspace import Outcome, Record, Run, UserError, printable
+from osft_workspace.contents import RESULTS_SCHEMA
 from osft_workspace.model_sizes import read_config
 
 QUESTION = [{"role": "user", "content": "?"}]

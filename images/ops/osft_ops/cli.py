@@ -133,7 +133,7 @@ def delete(targets: tuple[str, ...], namespace: str | None, selector: str, timeo
     "--older-than",
     "days",
     type=click.FloatRange(min=0),
-    default=30.0,
+    default=pruning.DAYS,
     show_default=True,
     help="Without RUNS: runs in which nothing was written for this many days.",
 )

@@ -12,6 +12,8 @@ from osft_workspace.lock import is_held
 from osft_workspace.paths import STAGES
 
 RUN, CACHE, HALF = "run", "cache", "left by an earlier prune"
+DAYS = 30.0
+"""Runs in which nothing was written for so long are old, if nobody says otherwise."""
 CACHES = ("cache/models", "cache/tokens")
 REMOVED = ".removed-"
 """Begins the name of a folder that is being removed: a killed prune leaves none that looks complete."""

@@ -7,12 +7,12 @@ from typing import Any
 
 from osft_workspace import Record, Run, UserError, digest_json, excerpt, printable
 from osft_workspace.answers import Misfit, check_size, finite
+from osft_workspace.contents import RESULTS_SCHEMA
 from osft_workspace.details import details_of
 from osft_workspace.files import read_regular
 from osft_workspace.predecessors import open_record
 from osft_workspace.shapes import RESULTS, misfit
 
-RESULTS_SCHEMA = "osft-pipeline/eval-results/v2"
 LARGEST_RESULTS = 16 << 20  # bytes
 MOST_VALUES = 200_000  # of 1,000 tasks with 20 figures each, ten times
 

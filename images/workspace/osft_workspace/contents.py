@@ -8,6 +8,8 @@ from typing import Annotated, Any, TypedDict
 
 from osft_workspace.shapes import COUNT_AND_ROW, shapes_of
 
+RESULTS_SCHEMA = "osft-pipeline/eval-results/v2"
+"""Of results.json. An input of evaluation, so that results of another version are made again."""
 Count = int
 """A whole number from 0 on; others are `Any`."""
 

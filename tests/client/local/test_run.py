@@ -12,24 +12,15 @@ import pytest
 import yaml
 
 from tests.client.local.support import OSFT, ROOT, call, living, stages, wait_for
+from tests.support.tiny_values import TINY
 
 ALL = ["preflight", "download", "train", "eval", "register"]
 CANARY = "hf_canary_42b7d0"
 VALUES = {
-    "model": {"uri": "pvc://tiny/model"},
-    "data": {"uri": "pvc://tiny/train.jsonl", "evalUri": "pvc://tiny/holdout.jsonl", "subset": 96},
-    "train": {
-        "gpus": 0,
-        "effectiveBatchSize": 16,
-        "maxTokensPerGpu": 2048,
-        "maxSequenceLength": 512,
-        "learningRate": 0.002,
-    },
+    **TINY,
     "eval": {"gpus": 0, "limit": 4, "holdout": {"limit": 16, "generate": 2, "maxNewTokens": 8}},
     "register": {"address": "http://127.0.0.1:9", "name": "tiny", "pod": {"retries": 1}},
-    "preflight": {"addresses": False},
     "workspace": {"minFreeGiB": 1},
-    "secrets": {"hf": {"existing": "hub"}},
 }
 
 
