@@ -24,7 +24,7 @@ CHART = ROOT / "charts" / "osft-pipeline"
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 PSS = re.compile(r"^Pss: +(\d+) kB", re.MULTILINE)
 RUN = "run-1"
-MEGABYTE = 1 << 20
+MEGABYTE = 1_000_000
 PLANTED = "planted-canary-4e81c7"
 """A secret that no variable holds: rows put it into user info, queries, names and answers of servers."""
 MEMORY = {"download": 256, "register": 128}

@@ -65,6 +65,11 @@ def vocabulary(size: int, *, old: bool = False) -> Callable[[Path], None]:
     return change
 
 
+def far(folder: Path) -> None:
+    """Give the token of a letter an id far behind all others."""
+    edit(folder / "tokenizer.json", lambda value: value["model"]["vocab"].update(y=900_000))
+
+
 def resize(folder: Path, rows: int) -> None:
     """Give a model embeddings for so many tokens."""
     edit(folder / "config.json", lambda value: value.update(vocab_size=rows))
@@ -78,9 +83,10 @@ def row(
     code: int,
     says: str,
     change: Callable[[Path], None] | None = None,
+    more: Sequence[str] = (),
     megabytes: int | None = None,
 ) -> Row:
-    """Rows and a base model."""
+    """Rows and a base model, and further words of the command."""
 
     def arrange(bench: Bench) -> Sequence[str]:
         model = write_llama(bench.base / "model")
@@ -88,7 +94,7 @@ def row(
             change(model)
         rows = bench.file("rows.jsonl", "\n".join(lines).encode())
         kind = ["--pretraining"] if "document" in json.loads(lines[0]) else []
-        return bench.stage("download", "--uri", rows, "--model-uri", model, *kind)
+        return bench.stage("download", "--uri", rows, "--model-uri", model, *kind, *more)
 
     return Row(name, arrange, code, says, megabytes, seconds=200)
 
@@ -107,7 +113,8 @@ ROWS = [
     row("a vocabulary of 50,000", CHATS, 0, DONE, vocabulary(50_000)),
     row("a vocabulary of 150,000", CHATS, 0, DONE, vocabulary(150_000)),
     row("a vocabulary of 260,000", CHATS, 0, DONE, vocabulary(260_000)),
-    row("a vocabulary of 260,000, old", CHATS, 0, DONE, vocabulary(260_000, old=True)),
+    row("a vocabulary of 260,000, old", CHATS, 0, DONE, vocabulary(260_000, old=True), megabytes=290),
+    row("a token with an id far behind", CHATS, 0, "learned=244", far, ["--resize-embeddings"]),
 ]  # fmt: skip
 
 
