@@ -4,6 +4,7 @@ import itertools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,19 +45,26 @@ def merge(value: dict, texts: Sequence[str]) -> None:  # type: ignore[type-arg]
         token["id"] = len(known) + number
 
 
-def vocabulary(size: int, *, old: bool = False) -> Callable[[Path], None]:
-    """Give a model so many tokens of one to four letters, in a file without a space too many.
+def vocabulary(
+    size: int, *, old: bool = False, prefix: str = "", pairs: bool = False
+) -> Callable[[Path], None]:
+    """Give a model so many tokens of four letters, in a file without a space too many.
 
     Args:
         old: whether tokenizer_config.json does not list the added tokens, as before transformers 4.34.
+        prefix: begins each of those tokens.
+        pairs: whether the file is indented and merges are lists, as transformers writes them today.
     """
 
     def change(folder: Path) -> None:
-        made = map("".join, itertools.product(LETTERS, repeat=4))
-        edit(folder / "tokenizer.json", lambda value: merge(value, list(itertools.islice(made, size))))
+        made = (prefix + "".join(letters) for letters in itertools.product(LETTERS, repeat=4))
         path = folder / "tokenizer.json"
-        path.write_text(json.dumps(json.loads(path.read_text()), separators=(",", ":"), ensure_ascii=False))
+        edit(path, lambda value: merge(value, list(itertools.islice(made, size))))
         written = json.loads(path.read_text())
+        if pairs:
+            written["model"]["merges"] = [both.split(" ") for both in written["model"]["merges"]]
+        layout: dict[str, Any] = {"indent": 2} if pairs else {"separators": (",", ":")}
+        path.write_text(json.dumps(written, ensure_ascii=False, **layout))
         resize(folder, len(written["model"]["vocab"]) + 4)
         if not old:
             listed = {str(token.pop("id")): token for token in written["added_tokens"]}
@@ -113,7 +121,9 @@ ROWS = [
     row("a vocabulary of 50,000", CHATS, 0, DONE, vocabulary(50_000)),
     row("a vocabulary of 150,000", CHATS, 0, DONE, vocabulary(150_000)),
     row("a vocabulary of 260,000", CHATS, 0, DONE, vocabulary(260_000)),
-    row("a vocabulary of 260,000, old", CHATS, 0, DONE, vocabulary(260_000, old=True), megabytes=290),
+    row("a vocabulary of 260,000, old", CHATS, 0, DONE, vocabulary(260_000, old=True)),
+    row("a vocabulary of 260,000 words", CHATS, 0, DONE, vocabulary(260_000, prefix="sea", pairs=True),
+        megabytes=400),
     row("a token with an id far behind", CHATS, 0, "learned=244", far, ["--resize-embeddings"]),
 ]  # fmt: skip
 

@@ -1,10 +1,12 @@
 """Loading the tokenizer of a model's folder."""
 
 import copyreg
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from types import SimpleNamespace
+from typing import IO, Any
 
 from osft_rows.settings import Settings
 from osft_workspace import UserError
@@ -34,7 +36,7 @@ def load_tokenizer(settings: Settings) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        with one_backend():
+        with one_backend(), no_vocabulary_as_json():
             return AutoTokenizer.from_pretrained(
                 settings.model, trust_remote_code=settings.trust_remote_code, local_files_only=True
             )
@@ -63,3 +65,25 @@ def one_backend() -> Iterator[None]:
         yield
     finally:
         del copyreg.dispatch_table[Tokenizer]
+
+
+@contextmanager
+def no_vocabulary_as_json() -> Iterator[None]:
+    """Let transformers forget the vocabulary of a tokenizer.json that it parses for its added tokens, inside.
+
+    It parses it where tokenizer_config.json does not list them, as before version 4.34, and keeps all of it
+    until the tokenizer is built: some 300 bytes for each token of the vocabulary.
+    """
+    from transformers import tokenization_utils_base as module
+
+    def load(file: IO[str], **options: Any) -> Any:
+        value = json.load(file, **options)
+        if isinstance(value, dict) and "added_tokens" in value:
+            value.pop("model", None)
+        return value
+
+    module.json = SimpleNamespace(**(vars(json) | {"load": load}))
+    try:
+        yield
+    finally:
+        module.json = json

@@ -13,9 +13,9 @@ STAGE, PROCESS = 160 << 20, 32 << 20
 """Bytes of the stage itself, and of a process beside what it shares with the stage, without a tokenizer."""
 ENCODING = 88 << 20
 """Bytes that encoding may take beyond what the loaded tokenizer has; a row of 128k tokens takes half."""
-LOADING, TIMES_FILES, MOST_LOADING = 64 << 20, 64, 1 << 30
-"""Loading a tokenizer takes up to 0.7 kB for each token, of which compact files hold 20 bytes; twice that is
-allowed, for kinds that were not measured."""
+LOADING, TIMES_FILES, MOST_LOADING = 64 << 20, 64, 512 << 20
+"""Loading a tokenizer takes up to 1 kB for each token, of which compact files hold 20 bytes. The last
+bound is twice what the largest vocabularies of language models need: 262,144 tokens."""
 USUAL, TIMES_LONG, MOST_LONG = 128 << 10, 1024, 192 << 20
 """Bytes of a portion of usual rows, and address space that each further byte allows, up to a bound. Half of
 it is used: `tokens.MOST_TOKENS` tokens take 110 MB at most."""

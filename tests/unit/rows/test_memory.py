@@ -27,4 +27,4 @@ def test_processes_fit_into_the_memory_limit_of_the_container(
 def test_loading_is_bounded_whatever_the_files_are(tmp_path: Path) -> None:
     with (tmp_path / "tokenizer.json").open("wb") as file:
         file.truncate(900 * MEBIBYTE)
-    assert loading_memory(tmp_path) == 1024 * MEBIBYTE
+    assert loading_memory(tmp_path) == 512 * MEBIBYTE
