@@ -1,48 +1,56 @@
-"""The loss as a picture: one SVG file that reads well on light and dark pages."""
+"""The losses as a picture: one SVG file that reads well on light and dark pages."""
 
-import math
+import io
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from osft_workspace import write_atomic
 from osft_workspace.text import counted
 
-WIDTH, HEIGHT = 720, 320
-LEFT, RIGHT, TOP, BOTTOM = 56, 16, 40, 44
+INCHES = (7.5, 3.5)
 SMOOTHING = 0.8
-TICKS = 5
+FEW = 12
+"""With so few steps, each is a point: a single one makes no line."""
+TEXT, FRAME, STEP, SMOOTHED, VALIDATION, RATE = (
+    "#57606a",
+    "#8c959f",
+    "#9ec9f7",
+    "#0969da",
+    "#bc4c00",
+    "#7d8590",
+)
+DARK = {TEXT: "#9198a1", FRAME: "#6e7681", STEP: "#1c4a80", SMOOTHED: "#58a6ff", VALIDATION: "#f0883e"}
+"""Colours -> what they are on a dark page."""
+SETTINGS: dict[Any, Any] = {
+    "axes.edgecolor": FRAME,
+    "axes.labelcolor": TEXT,
+    "axes.spines.top": False,
+    "axes.titlecolor": TEXT,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "axes.titleweight": 700,
+    "font.size": 9,
+    "grid.alpha": 0.3,
+    "grid.color": FRAME,
+    "legend.frameon": False,
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "osft",  # the same losses make the same file
+    "text.color": TEXT,
+    "xtick.color": TEXT,
+    "ytick.color": TEXT,
+}
 
-STYLE = """
-  text { font: 12px system-ui, sans-serif; fill: #57606a }
-  .title { font-size: 14px; font-weight: 600; fill: #24292f }
-  .grid { stroke: #8c959f; stroke-opacity: .25 }
-  .raw { fill: none; stroke: #0969da; stroke-opacity: .35; stroke-width: 1.2 }
-  .line { fill: none; stroke: #0969da; stroke-width: 2.2; stroke-linejoin: round }
-  .check { fill: none; stroke: #bc4c00; stroke-width: 2.2 }
-  circle { fill: #bc4c00 }
-  @media (prefers-color-scheme: dark) {
-    text { fill: #8b949e } .title { fill: #e6edf3 } .raw, .line { stroke: #58a6ff } .check { stroke: #f0883e }
-    circle { fill: #f0883e }
-  }
-"""
 
-Point = tuple[float, float]
-
-
-def nice_step(span: float) -> float:
-    """Return a round distance between ticks: 1, 2 or 5 times a power of ten."""
-    raw = max(span, 1e-9) / TICKS
-    power = 10.0 ** math.floor(math.log10(raw))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw)
-
-
-def ticks(low: float, high: float) -> list[float]:
-    """Round numbers that cover low to high."""
-    step = nice_step(high - low)
-    first, last = math.floor(low / step), math.ceil(high / step)
-    return [round(number * step, 10) for number in range(first, max(last, first + 1) + 1)]
+def style() -> str:
+    """Return the rules for a dark page; they go before what stands at each element."""
+    rules = (
+        f'[style*="{kind}: {light}"] {{ {kind}: {dark} !important }}'
+        for light, dark in DARK.items()
+        for kind in ("stroke", "fill")
+    )
+    dark = f"@media (prefers-color-scheme: dark) {{ {' '.join(rules)} }}"
+    return f"text {{ font-family: system-ui, sans-serif !important }} {dark}"
 
 
 def smooth(values: Sequence[float]) -> list[float]:
@@ -55,59 +63,46 @@ def smooth(values: Sequence[float]) -> list[float]:
     return smoothed
 
 
-class Scale:
-    """From steps and losses to places in the picture."""
-
-    def __init__(self, steps: Sequence[float], values: Sequence[float]) -> None:
-        self.across = ticks(0, max(steps))
-        self.up = ticks(min(values), max(values))
-
-    def place(self, step: float, value: float) -> Point:
-        """Return the place of one point."""
-        x = (step - self.across[0]) / (self.across[-1] - self.across[0])
-        y = (value - self.up[0]) / (self.up[-1] - self.up[0])
-        return LEFT + x * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - y * (HEIGHT - TOP - BOTTOM)
-
-    def path(self, points: Sequence[Point]) -> str:
-        """Return an SVG path through points."""
-        return "M" + "L".join("{:.1f} {:.1f}".format(*self.place(*point)) for point in points)
-
-    def grid(self) -> list[str]:
-        """Lines and numbers of both axes."""
-        drawn = []
-        for value in self.up:
-            _, y = self.place(self.across[0], value)
-            drawn.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
-            drawn.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{value:g}</text>')
-        for step in self.across:
-            x, _ = self.place(step, self.up[0])
-            drawn.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{step:g}</text>')
-        return drawn
-
-
 def draw(steps: Sequence[dict[str, Any]], title: str) -> str:
     """Return the SVG text.
 
     Args:
-        steps: lines of the training log with `step`, `loss` and perhaps `val_loss`.
+        steps: lines of mini-trainer's log with `step`, `loss`, `lr` and perhaps `val_loss`.
     """
-    losses = [(step["step"], step["loss"]) for step in steps]
-    checks = [(step["step"], step["val_loss"]) for step in steps if step.get("val_loss") is not None]
-    scale = Scale([x for x, _ in losses], [y for _, y in [*losses, *checks]])
-    average = list(zip([x for x, _ in losses], smooth([y for _, y in losses]), strict=True))
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">',
-        f"<title>{escape(title)}</title><style>{STYLE}</style>",
-        f'<text class="title" x="{LEFT}" y="22">{escape(title)}</text>',
-        *scale.grid(),
-        f'<path class="raw" d="{scale.path(losses)}"/>',
-        f'<path class="line" d="{scale.path(average)}"/>',
-        *([f'<path class="check" d="{scale.path(checks)}"/>'] if len(checks) > 1 else []),
-        *('<circle cx="{:.1f}" cy="{:.1f}" r="3"/>'.format(*scale.place(*point)) for point in checks),
-        f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}" text-anchor="middle">optimizer step</text>',
-        "</svg>",
-    ]
-    return "\n".join(parts) + "\n"
+    # A second of importing that only a training's end needs.
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    with rc_context(SETTINGS):
+        figure = Figure(figsize=INCHES, layout="constrained")
+        axes = figure.subplots()
+        rates = axes.twinx()
+        plot(steps, axes, rates)
+        axes.set(title=title, xlabel="optimizer step", ylabel="loss", xlim=(0, steps[-1]["step"] + 1))
+        axes.grid(axis="y")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        rates.set(ylabel="learning rate")
+        rates.set_ylim(bottom=0)
+        rates.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
+        axes.legend(handles=[*axes.lines, *rates.lines])
+        drawn = io.StringIO()
+        about = {"Title": title, "Creator": None, "Date": None}
+        figure.savefig(drawn, format="svg", transparent=True, metadata=about)
+    return drawn.getvalue().replace("</style>", style() + "</style>", 1)
+
+
+def plot(steps: Sequence[dict[str, Any]], axes: Any, rates: Any) -> None:
+    """Put the lines of the losses, and on a second axis that of the learning rate."""
+    numbers, losses = [step["step"] for step in steps], [step["loss"] for step in steps]
+    points = {"marker": "o", "markersize": 3} if len(steps) <= FEW else {}
+    axes.plot(numbers, losses, color=STEP, linewidth=1.2, gid="loss", label="loss of a step", **points)
+    axes.plot(numbers, smooth(losses), color=SMOOTHED, linewidth=2, gid="smoothed", label="smoothed")
+    if checks := [(step["step"], step["val_loss"]) for step in steps if step.get("val_loss") is not None]:
+        look = {"color": VALIDATION, "linewidth": 1.8, "marker": "o", "markersize": 4}
+        axes.plot(*zip(*checks, strict=True), **look, gid="validation", label="validation rows")
+    look = {"color": RATE, "linewidth": 1, "linestyle": ":"}
+    rates.plot(numbers, [step["lr"] for step in steps], **look, gid="learning-rate", label="learning rate")
 
 
 def write(steps: Sequence[dict[str, Any]], target: Path) -> None:
