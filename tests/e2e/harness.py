@@ -356,9 +356,15 @@ class Release:
         return json.loads(self.read(f"runs/{run or self.run}/{stage}/record.json"))
 
     def story(self) -> str:
-        """Everything that helps when a scenario fails."""
+        """Everything that helps when a scenario fails; how its pods ended comes first."""
+        ends = [
+            f"{pod['metadata']['name']}: exit code {end['exitCode']}: {end.get('message', '').strip()}"
+            for pod in self.pods()
+            if (end := ended(pod)) and end["exitCode"] != 0
+        ]
         events = "custom-columns=TYPE:.type,REASON:.reason,OBJECT:.involvedObject.name,MESSAGE:.message"
         shown = [
+            *ends,
             self.space.kubectl("get", "trainjobs,jobs,pods,pvc").stdout,
             self.space.kubectl("get", "events", "--sort-by=.lastTimestamp", f"--output={events}").stdout,
         ]
