@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import warm
 from tests.support.sandbox import executable, stage_env
 from tests.support.tiny_model import chat_rows, write_jsonl
 from tests.support.trained_run import tiny_model
@@ -60,15 +61,8 @@ class Stage:
         where = ("--workspace", str(self.workspace), "--run-id", run_id)
         source = ("--uri", str(data), "--model-uri", str(model or tiny_model() / "model"))
         options = ("--train-fraction=1", "--no-shuffle")
-        done = subprocess.run(
-            [executable("download"), *where, *source, *options, *args],
-            env=stage_env(self.workspace, self.scratch),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=280,
-        )
-        return done.returncode, done.stdout
+        command = [executable("download"), *where, *source, *options, *args]
+        return warm.run(command, stage_env(self.workspace, self.scratch), seconds=280)
 
     def start(self, run_id: str, *args: str, **env: str) -> subprocess.Popen[str]:
         """Start training with the options that all tests share, which later ones override."""

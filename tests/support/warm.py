@@ -1,0 +1,74 @@
+"""Starts of `osft-download` that do not import its libraries again, which is most of what a short one takes.
+
+The same console script runs with the same words and environment, in a fork of a process that has imported its
+libraries. Where memory is measured, a signal is sent, or a variable is set that a library reads when it is
+imported, a test starts the program itself.
+"""
+
+import atexit
+import functools
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.support.sandbox import executable, stage_env
+
+LIBRARIES = ("osft_download.stage", "transformers.models.auto.tokenization_auto", "pyarrow.parquet")
+READ_WHEN_NEEDED = ("OSFT_", "AWS_", "HF_TOKEN")
+"""What other variables may begin with, beside those of every start."""
+
+
+def may_fork(env: Mapping[str, str]) -> bool:
+    """Return whether a start with these variables, beside those of every start, may be a fork."""
+    return all(name.startswith(READ_WHEN_NEEDED) for name in env)
+
+
+def run(command: Sequence[str], env: Mapping[str, str], seconds: float) -> tuple[int, str]:
+    """Run a console script of download to its end.
+
+    Returns:
+        Its exit code, and what it printed on both streams.
+
+    Raises:
+        TimeoutError: it did not end in time, and was killed.
+    """
+    message = json.dumps({"command": list(command), "env": dict(env)}).encode() + b"\n"
+    with socket.socket(socket.AF_UNIX) as connection, tempfile.TemporaryFile() as printed:
+        connection.connect(server())
+        sent = socket.send_fds(connection, [message], [printed.fileno()])
+        connection.sendall(message[sent:])
+        with connection.makefile("r") as answers:
+            pid = int(answers.readline())
+            connection.settimeout(seconds)
+            try:
+                code = int(answers.readline())
+            except TimeoutError:
+                os.killpg(pid, signal.SIGKILL)
+                raise
+        printed.seek(0)
+        return code, printed.read().decode()
+
+
+@functools.cache
+def server() -> str:
+    """Start the process that forks, once; returns its socket. It ends with this process."""
+    folder = Path(tempfile.mkdtemp(prefix="osft-warm-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    python = Path(executable("download")).with_name("python")
+    program = Path(__file__).with_name("fork_server.py")
+    process = subprocess.Popen(
+        [python, program, folder / "socket", *LIBRARIES],
+        env=stage_env(folder / "workspace", folder),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == b"ready\n"
+    atexit.register(process.communicate)  # which ends its standard input
+    return str(folder / "socket")
