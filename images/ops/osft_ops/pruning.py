@@ -15,6 +15,9 @@ RUN, CACHE, HALF = "run", "cache", "left by an earlier prune"
 DAYS = 30.0
 """Runs in which nothing was written for so long are old, if nobody says otherwise."""
 CACHES = ("cache/models", "cache/tokens")
+"""Of folders on which records rely."""
+FACTORS = "cache/osft"
+"""Of decompositions, which a training makes again where they are not there."""
 REMOVED = ".removed-"
 """Begins the name of a folder that is being removed: a killed prune leaves none that looks complete."""
 
@@ -64,7 +67,7 @@ def plan(workspace: Path, names: Iterable[str], older: timedelta, active: Collec
     left = left_of(runs, going)
     if any(is_running(folder, active) for folder in left):
         kept.append("caches are kept while a run is running")
-    return Plan([*going, *halves(workspace), *unneeded(workspace, left, active)], kept)
+    return Plan([*going, *halves(workspace), *unneeded(workspace, left, active, older)], kept)
 
 
 def remove(
@@ -83,7 +86,7 @@ def remove(
         if f"runs/{name}" in asked and not reason_to_keep(folder, active)
         if (item := item_of(workspace, folder, RUN)) in shown
     ]
-    now = [*going, *halves(workspace), *unneeded(workspace, left_of(runs, going), active)]
+    now = [*going, *halves(workspace), *unneeded(workspace, left_of(runs, going), active, timedelta())]
     gone = [item for item in shown if item in now]
     for item in gone:
         remove_folder(workspace / item.path)
@@ -132,15 +135,15 @@ def newest(folder: Path) -> datetime:
 
 def halves(workspace: Path) -> Iterator[Item]:
     """Yield what an earlier prune, which was killed, left of folders."""
-    for place in ("runs", *CACHES):
+    for place in ("runs", *CACHES, FACTORS):
         for path in sorted((workspace / place).glob(f"{REMOVED}*")):
             yield item_of(workspace, path, HALF)
 
 
-def unneeded(workspace: Path, runs: Sequence[Path], active: Collection[str]) -> list[Item]:
-    """Return the cached folders on which no record of these runs relies; none while one of them is running.
+def unneeded(workspace: Path, runs: Sequence[Path], active: Collection[str], older: timedelta) -> list[Item]:
+    """Return the cached folders on which no record of these runs relies, and decompositions last used before.
 
-    Raises UserError for a bad record.
+    None while one of the runs is running. Raises UserError for a bad record.
     """
     needed: set[str] = set()
     for folder in runs:
@@ -149,12 +152,16 @@ def unneeded(workspace: Path, runs: Sequence[Path], active: Collection[str]) -> 
         for stage in STAGES:
             record = Record.load(folder / stage)
             needed |= set(record.shared) if record else set()
-    found = [path for cache in CACHES for path in sorted((workspace / cache).glob("[!.]*"))]
-    return [
-        item_of(workspace, path, CACHE)
-        for path in found
-        if path.is_dir() and not path.is_symlink() and path.relative_to(workspace).as_posix() not in needed
-    ]
+    found = [item for cache in CACHES for item in folders(workspace, cache) if item.path not in needed]
+    before = (datetime.now(UTC) - older).timestamp()
+    return [*found, *(item for item in folders(workspace, FACTORS) if item.written <= before)]
+
+
+def folders(workspace: Path, cache: str) -> Iterator[Item]:
+    """Yield the folders of one cache."""
+    for path in sorted((workspace / cache).glob("[!.]*")):
+        if path.is_dir() and not path.is_symlink():
+            yield item_of(workspace, path, CACHE)
 
 
 def remove_folder(path: Path) -> None:

@@ -15,7 +15,7 @@ from osft_train.extra import check_extra
 from osft_train.options import Options
 from osft_workspace import Run, UserError
 
-OWN = ("method", "gpus", "extra", "checkpoint_minutes", "max_steps", "tensorboard_log_dir")
+OWN = ("method", "gpus", "extra", "checkpoint_minutes", "svd_cache", "max_steps", "tensorboard_log_dir")
 """Options of this stage that the backend's call does not have."""
 
 ADAMW = ("beta1", "beta2", "eps", "weight_decay")

@@ -209,23 +209,23 @@ def target_patterns(run: Run, base: Base, wanted: list[str]) -> list[str]:
     return patterns
 
 
-def count_targets(run: Run, base: Base, patterns: list[str]) -> int:
-    """Return how many matrices will be decomposed.
+def target_matrices(run: Run, base: Base, patterns: list[str]) -> list[tuple[int, int]]:
+    """Return the shapes of the matrices that will be decomposed.
 
     Raises:
         UserError: a pattern matches no matrix, or transformers cannot build the model.
     """
     with building(base.where):
         model = empty_model(base.path, trust_remote_code=base.trust_remote_code)
-    matrices = [name for name, weight in model.named_parameters() if weight.ndim == 2]
+    matrices = {name: weight.shape for name, weight in model.named_parameters() if weight.ndim == 2}
     unused = [pattern for pattern in patterns if not any(pattern in name for name in matrices)]
     if unused:
         raise UserError(
             f"target pattern {', '.join(unused)} is in no weight matrix of the base model "
-            f"({base.model_type}). Its matrices are named like {', '.join(matrices[:8])}: set "
+            f"({base.model_type}). Its matrices are named like {', '.join(list(matrices)[:8])}: set "
             "train.targetPatterns (--target-patterns) to parts of such names."
         )
-    chosen = [name for name in matrices if any(pattern in name for pattern in patterns)]
+    chosen = {name: shape for name, shape in matrices.items() if any(part in name for part in patterns)}
     free = [name for name in matrices if name not in chosen]
     run.event("weight matrices", protected=len(chosen), free=len(free), free_names=",".join(free[:4]) or None)
-    return len(chosen)
+    return [(rows, columns) for rows, columns in chosen.values()]

@@ -5,13 +5,10 @@ theirs: it starts `osft_train.worker` in place of mini-trainer's script, adds th
 forgets, keeps the log, and ties the processes to this one's life.
 """
 
-import json
 import os
-import re
 import signal
 import subprocess
 import sys
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,22 +22,12 @@ from osft_train.devices import Device, worker_env
 from osft_train.patches import original, put
 from osft_train.progress import Watch
 from osft_train.worker.launch import STAGE_PID
+from osft_train.worker_log import WorkerLog
 from osft_workspace import Run, Transient, UserError, printable, redact_text
 from osft_workspace.exits import StageError
 
 WORKER_SCRIPT = "mini_trainer/train.py"
 LAUNCHER = "mini_trainer.api_train:StreamablePopen"
-DECOMPOSED = re.compile(r"Total parameters: (\d+)")
-MILESTONES = {
-    "Loading base model to CPU": "loading the base model",
-    "Starting distributed SVD computation": "decomposing weight matrices",
-    "Distributing computed SVD data": "decomposed",
-    "Auto-detected full-state checkpoint": "resuming from the last full state",
-    "saving checkpoint and exiting": "SIGTERM received: saving the full state",
-    "saving full-state checkpoint and exiting": "SIGTERM received: saving the full state",
-    "Reconstructing OSFT weights": "assembling the model",
-}
-TAIL_LINES = 200
 
 
 @dataclass(slots=True)
@@ -59,6 +46,8 @@ class Job:
     """Steps trained by an earlier start."""
     matrices: int
     """Matrices that must be decomposed; 0 for training without OSFT."""
+    factors: Path | None
+    """Folder where their decompositions are kept."""
     checkpoint_seconds: float
     owner: str = ""
     """Digest of everything that decides the result; full states are sealed with it."""
@@ -66,16 +55,15 @@ class Job:
     board: Path | None = None
     """Folder for TensorBoard event files; none on other nodes than the first."""
     process: subprocess.Popen[str] | None = None
-    tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
-    told: set[str] = field(default_factory=set)
-    doing: str = "starting the training processes"
-    """What the worker's log said last."""
-    decomposed: bool = False
-    """Whether it said that the matrices are, and how many."""
+    said: WorkerLog = field(init=False)
+    """What the worker's log says."""
     stopped: BaseException | None = None
     """SIGTERM or Ctrl-C, where the backend does not handle it itself."""
     verdict: StageError | None = None
     """Why we ended the worker."""
+
+    def __post_init__(self) -> None:
+        self.said = WorkerLog(self.run, self.matrices, self.end_with)
 
     def command(self, theirs: list[str]) -> list[str]:
         """mini-trainer's command line, with our worker and everything it forgets."""
@@ -94,6 +82,7 @@ class Job:
             "OSFT_TRAIN_KEEP_ACTIVATIONS": str(int(self.device.keep_activations)),
             "OSFT_TRAIN_CHECKPOINT_SECONDS": str(self.checkpoint_seconds),
             "OSFT_TRAIN_OWNER": self.owner,
+            "OSFT_TRAIN_FACTORS": str(self.factors or ""),
             "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1",  # whatever mini-trainer asks for: see worker/guarded.py
         }
 
@@ -107,29 +96,6 @@ class Job:
         """End the worker for a reason of ours."""
         self.verdict = self.verdict or error
         self.kill()
-
-    def read(self, line: str) -> None:
-        """Take what the log reports."""
-        self.tail.append(line)
-        for sign, text in MILESTONES.items():
-            if sign in line and text not in self.told:
-                self.told.add(text)
-                self.doing = text
-                self.run.event(text)
-        if found := DECOMPOSED.search(line):
-            self.decomposed = True
-            seen = int(found[1])
-            if seen != self.matrices:
-                self.end_with(
-                    StageError(
-                        f"mini-trainer decomposed {seen} weight matrices, expected {self.matrices}: the "
-                        "others would be trained without protection. Set train.targetPatterns to parts of "
-                        "the names of the model's matrices."
-                    )
-                )
-        elif line.startswith('{"full_state"'):
-            told = json.loads(line)
-            self.run.event("full state saved", step=told["full_state"], seconds=told["seconds"])
 
 
 def launcher(job: Job) -> type:
@@ -158,7 +124,7 @@ def launcher(job: Job) -> type:
                         plain = failures.ANSI.sub("", line.rstrip("\n"))
                         log.write(printable(redact_text(plain)) + "\n")
                         log.flush()
-                        job.read(line)
+                        job.said.read(line)
                 self.process.wait()
             except BaseException as error:
                 job.stopped = error
@@ -220,7 +186,7 @@ def watch(job: Job, each: Callable[[dict[str, Any]], None]) -> Watch:
         each=each,
         lost=lambda step: job.end_with(metrics.diverged(step)),
         stop_file=Path(_DEFAULT_TRIGGER_PATH),
-        doing=lambda: job.doing,
+        doing=lambda: job.said.doing,
         too_early=lambda: job.end_with(Transient(early)),
     )
 
@@ -230,7 +196,7 @@ def reason(job: Job, error: Exception) -> BaseException:
     if ended := job.verdict or job.stopped:
         return ended
     if job.process is not None:
-        return failures.explain(job.tail, str(job.log), job.call.arguments["max_tokens_per_gpu"])
+        return failures.explain(job.said.tail, str(job.log), job.call.arguments["max_tokens_per_gpu"])
     if isinstance(error, ImportError):
         return UserError(f"this image lacks a package that the arguments require: {error}")
     if isinstance(error, ValueError | TypeError):
@@ -240,7 +206,7 @@ def reason(job: Job, error: Exception) -> BaseException:
 
 def check_protected(job: Job) -> None:
     """Raise StageError if the worker never logged how many matrices it protects, as it is then unknown."""
-    if job.matrices and not job.decomposed:
+    if job.matrices and not job.said.counted:
         raise StageError(
             f"mini-trainer's log does not say that it decomposed {job.matrices} weight matrices, so "
             f"nothing shows that they were protected. Use the image of this version; the log is {job.log}."

@@ -24,6 +24,11 @@ class Options:
     unfreeze_rank_ratio: float = option(
         0.25, "Share of each weight matrix that OSFT may change, below 1.", type=Number(0, 1)
     )
+    svd_cache: bool = option(
+        True,
+        "Keep the decomposition of each matrix in the workspace, for the next training on the same base.",
+        decides=False,
+    )
     target_patterns: list[Any] = option(
         [],
         "Matrices to decompose, a JSON list of name parts. Empty: by the model's type.",

@@ -6,9 +6,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from osft_train import boards, chart, data, devices, engine, estimate, metrics, nodes, outcome
+from osft_train import boards, chart, data, decompositions, devices, engine, estimate, metrics, nodes, outcome
 from osft_train.arguments import Call, collect
-from osft_train.base import Base, count_targets, target_patterns
+from osft_train.base import Base, target_matrices, target_patterns
 from osft_train.devices import Device
 from osft_train.failures import StateLost
 from osft_train.options import Options
@@ -34,7 +34,10 @@ class Setup:
     device: Device
     call: Call
     work: Work
-    matrices: int
+    matrices: list[decompositions.Shape]
+    """Of the matrices that are decomposed."""
+    factors: Path | None
+    """Folder where their decompositions are kept."""
 
     @property
     def rows_file(self) -> Path:
@@ -64,7 +67,8 @@ class Setup:
             log=self.run.dir / (f"train-node{rank}.log" if rank else "train.log"),
             total=plan.steps,
             done=done,
-            matrices=self.matrices,
+            matrices=len(self.matrices),
+            factors=self.factors,
             checkpoint_seconds=60 * self.options.checkpoint_minutes,
             owner=self.work.digest,
             node_rank=rank,
@@ -91,7 +95,8 @@ def settle(run: Run, options: Options) -> Setup:
     device = devices.choose(run, base, options)
     protects = options.extra.get("osft", True)
     patterns = target_patterns(run, base, options.target_patterns)
-    matrices = count_targets(run, base, patterns) if protects else 0
+    matrices = target_matrices(run, base, patterns) if protects else []
+    factors = decompositions.choose(run, base, matrices, options)
     digest = digest_json([inputs_of(options), run.predecessors["download"].digest])
     work = Work(run.home / "checkpoints", digest)
     own = {
@@ -104,10 +109,10 @@ def settle(run: Run, options: Options) -> Setup:
         "nproc_per_node": device.processes,
     }
     given = replace(options, master_addr="", master_port=None) if options.nnodes == 1 else options
-    setup = Setup(run, options, base, device, Call({}), work, matrices)
+    setup = Setup(run, options, base, device, Call({}), work, matrices, factors)
     own |= {"data_path": "", "data_output_dir": str(setup.rows_file.parent)}
     call = collect(run, backend_function(), given, own)
-    return Setup(run, options, base, device, call, work, matrices)
+    return replace(setup, call=call)
 
 
 def train(run: Run, options: Options) -> Outcome:
@@ -203,7 +208,7 @@ def details(setup: Setup, plan: estimate.Plan, model: Model) -> Train:
         "processes": device.processes,
         "nodes": setup.options.nnodes,
         "cpus": os.cpu_count(),
-        "matrices": setup.matrices,
+        "matrices": len(setup.matrices),
         "arguments": setup.call.with_(**estimate.limits(plan, setup.options)).without(*PATHS),
         "max_steps": setup.options.max_steps or None,
         "estimate": {"steps": plan.steps, "steps_per_epoch": plan.steps_per_epoch, "seconds": plan.seconds},

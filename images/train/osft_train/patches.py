@@ -66,6 +66,7 @@ TABLE = {
         Patch("mini_trainer.train:AsyncStructuredLogger", "the log is whole at the end", "bd8578f20702"),
         Patch("mini_trainer.setup_model_for_training:dcp", "all ranks give up a damaged state together"),
         Patch("torch.distributed.checkpoint.filesystem:pickle", "a full state runs no code"),
+        Patch("torch.linalg:svd", "decompositions are kept for the next training on the same base"),
         # The stage, which starts the worker
         Patch(
             "mini_trainer.api_train:StreamablePopen", "our worker, its log read and redacted", "4203af709c41"

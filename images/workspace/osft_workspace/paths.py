@@ -24,6 +24,11 @@ class Workspace:
         return self.root / "cache" / "models"
 
     @property
+    def factors(self) -> Path:
+        """Decompositions of base models, one folder for each model's digest and one file for each matrix."""
+        return self.root / "cache" / "osft"
+
+    @property
     def evals(self) -> Path:
         """Results of base models, one file for each model, task and setting."""
         return self.root / "cache" / "evals"
@@ -53,5 +58,5 @@ class Workspace:
 
     def check_cache(self) -> None:
         """Refuse a cache that links lead out of the workspace. Raises UserError."""
-        for name in ("models/.staging", "tokens", "evals"):
+        for name in ("models/.staging", "tokens", "evals", "osft"):
             check_inside(self.root, self.root / "cache" / name)

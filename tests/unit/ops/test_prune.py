@@ -1,6 +1,7 @@
 """`osft-ops prune`, which `osft prune` runs in a pod: lists, and removes what was listed and is unchanged."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.prunable import fill, make_run, there
+from tests.support.prunable import OLD, fill, make_run, there
 
 OPS = Path(sys.executable).with_name("osft-ops")
 
@@ -92,6 +93,19 @@ def test_a_run_that_the_cluster_calls_active_is_running(workspace: Path) -> None
 def test_a_folder_that_no_listing_holds_is_not_removed(workspace: Path, path: str) -> None:
     assert removed(workspace, [{"path": path, "what": "run", "bytes": 0, "written": 0}]) == ([], [path])
     assert there(workspace)[0] == ["kept-1", "new-1", "old-1"]
+
+
+def test_decompositions_go_once_no_training_used_them_for_long(workspace: Path) -> None:
+    for name in ("lately", "long-ago"):
+        folder = workspace / "cache" / "osft" / name
+        folder.mkdir(parents=True)
+        (folder / "matrix.safetensors").write_bytes(b"x")
+        os.utime(folder / "matrix.safetensors", (OLD, OLD))
+    os.utime(folder, (OLD, OLD))
+    items = [item for item in listed(workspace)["items"] if "osft" in item["path"]]
+    assert [(item["path"], item["what"]) for item in items] == [("cache/osft/long-ago", "cache")]
+    assert removed(workspace, items) == (["cache/osft/long-ago"], [])
+    assert [path.name for path in (workspace / "cache" / "osft").iterdir()] == ["lately"]
 
 
 def test_a_list_of_something_else_is_named(workspace: Path) -> None:

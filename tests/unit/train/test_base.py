@@ -15,7 +15,7 @@ BUILD = """
 import json, sys
 from pathlib import Path
 from osft_download.base_model.values import ACTIVATIONS, DTYPES, ROPE_TYPES
-from osft_train.base import Base, count_targets, hold
+from osft_train.base import Base, hold, target_matrices
 from osft_workspace.exits import StageError
 from transformers.activations import ACT2FN
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
@@ -27,7 +27,7 @@ ends = {}
 for folder in sys.argv[1:]:
     config = json.loads(Path(folder, "config.json").read_text())
     base = Base(Path(folder), config, {"uri": folder}, False)
-    for name, action in (("hold", hold), ("count", lambda run, base: count_targets(run, base, ["q_proj"]))):
+    for name, action in (("hold", hold), ("count", lambda run, base: target_matrices(run, base, ["q_proj"]))):
         try:
             action(Quiet(), base)
         except StageError as error:

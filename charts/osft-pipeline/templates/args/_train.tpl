@@ -52,6 +52,7 @@
   (list "run-overwrite" (ternary true "" $overwrite))
   (list "checkpoint-minutes" .checkpoints.everyMinutes)
   (list "enable-jit-checkpoint" .checkpoints.onPreemption)
+  (list "svd-cache" .svdCache)
   (list "checkpoint-storage" .checkpoints.storage)
   (list "data-output-dir" .dataOutputDir)
   (list "wandb-project" .tracking.wandb.project)

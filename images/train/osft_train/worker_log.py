@@ -1,0 +1,80 @@
+"""What the worker's log says, line by line."""
+
+import json
+import re
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from osft_train.decompositions import KEPT, MADE, MARK
+from osft_workspace import Run
+from osft_workspace.exits import StageError
+
+DECOMPOSED = re.compile(r"Total parameters: (\d+)")
+DONE = "decomposed"
+MILESTONES = {
+    "Loading base model to CPU": "loading the base model",
+    "Starting distributed SVD computation": "decomposing weight matrices",
+    "Distributing computed SVD data": DONE,
+    "Auto-detected full-state checkpoint": "resuming from the last full state",
+    "saving checkpoint and exiting": "SIGTERM received: saving the full state",
+    "saving full-state checkpoint and exiting": "SIGTERM received: saving the full state",
+    "Reconstructing OSFT weights": "assembling the model",
+}
+TAIL_LINES = 200
+
+
+@dataclass(slots=True)
+class WorkerLog:
+    """The lines of one start of the worker."""
+
+    run: Run
+    matrices: int
+    """Matrices that must be decomposed; 0 for training without OSFT."""
+    end_with: Callable[[StageError], None]
+    """Ends the worker."""
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
+    told: set[str] = field(default_factory=set)
+    doing: str = "starting the training processes"
+    """What was said last."""
+    counted: bool = False
+    """Whether it said how many matrices are decomposed."""
+    decompositions: dict[str, int] = field(default_factory=lambda: {KEPT: 0, MADE: 0})
+    """Matrices of this node: decompositions that an earlier training kept, and others."""
+
+    def read(self, line: str) -> None:
+        """Take one line, and log what a user wants to know."""
+        self.tail.append(line)
+        for sign, text in MILESTONES.items():
+            if sign in line and text not in self.told:
+                self.told.add(text)
+                self.doing = text
+                self.run.event(text, **(self.decompositions if text == DONE else {}))
+        if found := DECOMPOSED.search(line):
+            self.counted = True
+            self.check_count(int(found[1]))
+        elif line.startswith(MARK):
+            self.count(json.loads(line))
+        elif line.startswith('{"full_state"'):
+            told = json.loads(line)
+            self.run.event("full state saved", step=told["full_state"], seconds=told["seconds"])
+
+    def check_count(self, seen: int) -> None:
+        """End a worker that decomposes other matrices than were counted."""
+        if seen != self.matrices:
+            self.end_with(
+                StageError(
+                    f"mini-trainer decomposed {seen} weight matrices, expected {self.matrices}: the "
+                    "others would be trained without protection. Set train.targetPatterns to parts of "
+                    "the names of the model's matrices."
+                )
+            )
+
+    def count(self, told: dict[str, Any]) -> None:
+        """Count one matrix, or log what is wrong with a kept decomposition."""
+        how = told.pop("decomposition")
+        if how in self.decompositions:
+            self.decompositions[how] += 1
+        else:
+            self.run.event(f"decomposition {how}", **told)
