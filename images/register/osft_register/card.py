@@ -15,6 +15,7 @@ from osft_register.properties import ARGUMENTS
 from osft_workspace.markdown import code, words
 from osft_workspace.text import LONGEST_SENTENCE, field
 
+METHODS = {"osft": "orthogonal subspace fine-tuning (OSFT)", "sft": "full fine-tuning (SFT)"}
 FIGURE = re.compile(r"([-+]|< )?[0-9.,]+( %)?|-")
 """What acts in no cell of a table and needs no backslash."""
 
@@ -34,7 +35,7 @@ def front_matter(evidence: Evidence) -> str:
         "datasets": sorted({hub_id(source["uri"]) for source in sources} - {""}),
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
-        "tags": ["osft", "osft-pipeline", "continual-learning"],
+        "tags": [str(evidence.train.details.get("method")), "osft-pipeline"],
     }
     lines = [f"{key}: {yaml_value(value)}" for key, value in fields.items() if value]
     return "\n".join(["---", *lines, "---"])
@@ -161,6 +162,12 @@ vllm serve {shlex.quote(path)}{flag}
 ```"""
 
 
+def method(evidence: Evidence) -> str:
+    """Return how it was tuned, in words."""
+    name = str(evidence.train.details.get("method"))
+    return METHODS.get(name, code(name))
+
+
 def model_card(evidence: Evidence, *, name: str, description: str, uri: str) -> str:
     """Return the whole card."""
     base = evidence.base
@@ -171,8 +178,8 @@ def model_card(evidence: Evidence, *, name: str, description: str, uri: str) -> 
             f"# {words(name)}",
             *verdict(evidence.results),
             *([words(description, LONGEST_SENTENCE)] if description else []),
-            f"{code(str(base.get('uri')))}{revision}, fine-tuned by orthogonal subspace fine-tuning (OSFT) "
-            f"in run `{evidence.run_id}` of osft-pipeline.",
+            f"{code(str(base.get('uri')))}{revision}, fine-tuned by {method(evidence)} in run "
+            f"`{evidence.run_id}` of osft-pipeline.",
             *evaluation(evidence.results),
             "## How it was trained",
             training(evidence),

@@ -18,6 +18,9 @@ from osft_workspace import Run, UserError
 OWN = ("method", "gpus", "extra", "checkpoint_minutes", "svd_cache", "max_steps", "tensorboard_log_dir")
 """Options of this stage that the backend's call does not have."""
 
+OSFT, SFT = "osft", "sft"
+"""Methods of the engine: with protection, and without."""
+
 ADAMW = ("beta1", "beta2", "eps", "weight_decay")
 """In the signature of osft(), yet never put on the worker's command line; the launcher adds them."""
 
@@ -61,7 +64,7 @@ def range_problems(options: Options) -> list[str]:
     if options.unfreeze_rank_ratio >= 1:
         found.append(
             "--unfreeze-rank-ratio (train.unfreezeRankRatio) is 1: the backend reads that as 0.5. OSFT keeps "
-            "a part frozen: give a share below 1, or train everything with --extra '{\"osft\": false}'."
+            "a part frozen: give a share below 1, or train all weights with --method=sft (train.method)."
         )
     if options.max_seq_len > options.max_tokens_per_gpu:
         found.append(
@@ -103,6 +106,11 @@ def saving_problems(options: Options) -> list[str]:
 def conflicts(options: Options) -> list[str]:
     """Options that exclude or need each other."""
     found = []
+    if options.method != OSFT and options.target_patterns:
+        found.append(
+            "--target-patterns (train.targetPatterns) is for method osft, and --method (train.method) is "
+            f"{options.method}: leave it empty."
+        )
     if options.is_pretraining and not options.block_size:
         found.append("--is-pretraining needs --block-size (train.pretraining.blockSize), such as 2048.")
     if options.block_size and not options.is_pretraining:
@@ -155,7 +163,7 @@ def collect(run: Run, function: Callable[..., Any], options: Options, fixed: Map
     arguments, problems = checked_arguments(function, options, fixed)
     if problems:
         raise UserError(" ".join(problems))
-    if options.unfreeze_rank_ratio > MANY_RANKS:
+    if options.method == OSFT and options.unfreeze_rank_ratio > MANY_RANKS:
         run.event(
             "unfreeze_rank_ratio is high: little of the model stays protected",
             seen=options.unfreeze_rank_ratio,

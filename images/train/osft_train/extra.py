@@ -28,6 +28,7 @@ BACKEND_NAMES = {
     "max_epochs": "--num-epochs",
     "max_steps": "--max-steps (train.maxSteps)",
     "use_liger_kernels": "--use-liger",
+    "osft": "--method (train.method)",
     "osft_unfreeze_rank_ratio": "--unfreeze-rank-ratio",
     "osft_target_patterns": "--target-patterns",
     "on_demand_checkpointing": "--enable-jit-checkpoint",

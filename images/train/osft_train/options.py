@@ -17,7 +17,7 @@ class Options:
     """How to tune. An option that does not decide says where and how: other values make the same model."""
 
     # How and where
-    method: str = option("osft", "How to tune: osft.")
+    method: str = option("osft", "How to tune: osft, or sft to train all weights without protection.")
     gpus: int = option(1, "GPUs of each node. 0: train on the CPU.", type=click.IntRange(min=0))
     nproc_per_node: str = option("auto", "Processes of each node. auto: one for each GPU, at least one.")
     # What may change, and how much

@@ -1,4 +1,7 @@
-"""Orthogonal subspace fine-tuning, from the options to a published model."""
+"""Fine-tuning by mini-trainer, from the options to a published model.
+
+Orthogonal subspace fine-tuning, or the same without its protection: full fine-tuning.
+"""
 
 import os
 from dataclasses import dataclass, replace
@@ -7,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from osft_train import boards, chart, data, decompositions, devices, engine, estimate, metrics, nodes, outcome
-from osft_train.arguments import Call, collect
+from osft_train.arguments import OSFT, Call, collect
 from osft_train.base import Base, target_matrices, target_patterns
 from osft_train.devices import Device
 from osft_train.failures import StateLost
@@ -93,8 +96,8 @@ def settle(run: Run, options: Options) -> Setup:
     devices.prepare_process(options)
     base = Base.load(run, trust_remote_code=options.trust_remote_code)
     device = devices.choose(run, base, options)
-    protects = options.extra.get("osft", True)
-    patterns = target_patterns(run, base, options.target_patterns)
+    protects = options.method == OSFT
+    patterns = target_patterns(run, base, options.target_patterns) if protects else []
     matrices = target_matrices(run, base, patterns) if protects else []
     factors = decompositions.choose(run, base, matrices, options)
     digest = digest_json([inputs_of(options), run.predecessors["download"].digest])
@@ -103,7 +106,7 @@ def settle(run: Run, options: Options) -> Setup:
         "model_path": str(base.path),
         "ckpt_output_dir": str(work.dir),
         "backend": device.backend,
-        "target_patterns": patterns,
+        **({"target_patterns": patterns} if protects else {}),
         "use_processed_dataset": True,
         "use_liger": device.liger,
         "nproc_per_node": device.processes,
@@ -112,7 +115,7 @@ def settle(run: Run, options: Options) -> Setup:
     setup = Setup(run, options, base, device, Call({}), work, matrices, factors)
     own |= {"data_path": "", "data_output_dir": str(setup.rows_file.parent)}
     call = collect(run, backend_function(), given, own)
-    return replace(setup, call=call)
+    return replace(setup, call=call if protects else call.with_(osft=False))
 
 
 def train(run: Run, options: Options) -> Outcome:
@@ -200,7 +203,7 @@ def details(setup: Setup, plan: estimate.Plan, model: Model) -> Train:
     return {
         "model": {**model, "path": "train/model", "digest": tree_digest(setup.run.dir / "model")},
         "base": setup.base.facts,
-        "method": "osft",
+        "method": setup.options.method,
         "device": device.name,
         "backend": device.backend,
         "attention": device.attention,

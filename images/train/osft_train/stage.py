@@ -4,15 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from osft_train import boards, devices, nodes, osft
-from osft_train.arguments import check_options, checked_arguments
+from osft_train.arguments import OSFT, SFT, check_options, checked_arguments
 from osft_train.options import Options
 from osft_workspace import Outcome, Run, UserError, run_stage
 from osft_workspace.options import inputs_of, say_checked
 
-METHODS: dict[str, Callable[[Run, Options], Outcome]] = {"osft": osft.train}
+METHODS: dict[str, Callable[[Run, Options], Outcome]] = {OSFT: osft.train, SFT: osft.train}
 """How to tune, one module for each way."""
 
-HELPERS: dict[str, Callable[[Run, Options], None]] = {"osft": osft.help_train}
+HELPERS: dict[str, Callable[[Run, Options], None]] = {OSFT: osft.help_train, SFT: osft.help_train}
 """What nodes other than the first do."""
 
 

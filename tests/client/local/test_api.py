@@ -115,4 +115,4 @@ def test_a_path_of_this_machine_is_not_given_to_a_cluster(tmp_path: Path) -> Non
 
 def test_methods_and_what_they_need_are_listed() -> None:
     program = "from osft_pipeline import *\nprint(list_methods(), required_parameters('osft'))"
-    assert python(program).stdout == "['osft'] ['name', 'model', 'dataset']\n"
+    assert python(program).stdout == "['osft', 'sft'] ['name', 'model', 'dataset']\n"
