@@ -1,4 +1,4 @@
-"""Starts of `osft-download` that do not import its libraries again, which is most of what a short one takes.
+"""Starts of download and eval that do not import their libraries again, which is most of what a short one takes.
 
 The same console script runs with the same words and environment, in a fork of a process that has imported its
 libraries. Where memory is measured, a signal is sent, or a variable is set that a library reads when it is
@@ -19,7 +19,17 @@ from pathlib import Path
 
 from tests.support.sandbox import executable, stage_env
 
-LIBRARIES = ("osft_download.stage", "transformers.models.auto.tokenization_auto", "pyarrow.parquet")
+OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+"""As the chart sets for eval."""
+QUIET = {"TQDM_DISABLE": "1"}
+"""As eval sets before it imports libraries."""
+LIBRARIES = {
+    "download": ("osft_download.stage", "transformers.models.auto.tokenization_auto"),
+    "eval": (
+        *("osft_eval.stage", "osft_eval.check", "osft_eval.backends", "lm_eval.evaluator", "lm_eval.tasks"),
+        *("lm_eval.models.huggingface", "transformers.models.llama.modeling_llama", "datasets"),
+    ),
+}
 READ_WHEN_NEEDED = ("OSFT_", "AWS_", "HF_TOKEN")
 """What other variables may begin with, beside those of every start."""
 
@@ -30,7 +40,7 @@ def may_fork(env: Mapping[str, str]) -> bool:
 
 
 def run(command: Sequence[str], env: Mapping[str, str], seconds: float) -> tuple[int, str]:
-    """Run a console script of download to its end.
+    """Run the console script of download or eval to its end.
 
     Returns:
         Its exit code, and what it printed on both streams.
@@ -40,7 +50,7 @@ def run(command: Sequence[str], env: Mapping[str, str], seconds: float) -> tuple
     """
     message = json.dumps({"command": list(command), "env": dict(env)}).encode() + b"\n"
     with socket.socket(socket.AF_UNIX) as connection, tempfile.TemporaryFile() as printed:
-        connection.connect(server())
+        connection.connect(server(Path(command[0]).name.removeprefix("osft-")))
         sent = socket.send_fds(connection, [message], [printed.fileno()])
         connection.sendall(message[sent:])
         with connection.makefile("r") as answers:
@@ -56,15 +66,15 @@ def run(command: Sequence[str], env: Mapping[str, str], seconds: float) -> tuple
 
 
 @functools.cache
-def server() -> str:
+def server(stage: str) -> str:
     """Start the process that forks, once; returns its socket. It ends with this process."""
     folder = Path(tempfile.mkdtemp(prefix="osft-warm-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    python = Path(executable("download")).with_name("python")
+    python = Path(executable(stage)).with_name("python")
     program = Path(__file__).with_name("fork_server.py")
     process = subprocess.Popen(
-        [python, program, folder / "socket", *LIBRARIES],
-        env=stage_env(folder / "workspace", folder),
+        [python, program, folder / "socket", *LIBRARIES[stage]],
+        env=stage_env(folder / "workspace", folder, OFFLINE | QUIET if stage == "eval" else {}),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

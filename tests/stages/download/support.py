@@ -68,6 +68,9 @@ class End:
 class Stage:
     """A workspace, a hollow model and a place for data; `run` starts the stage there."""
 
+    forks = True
+    """Whether starts may be forks; not where the memory or the processors of this process matter."""
+
     def __init__(self, base: Path) -> None:
         self.base, self.workspace, self.data = base, base / "workspace", base / "data"
         for folder in (self.workspace, self.data, base / "scratch"):
@@ -90,7 +93,7 @@ class Stage:
         command = self.command(*args, run=run, model=model)
         folder = self.workspace / "runs" / run / "download"
         whole = stage_env(self.workspace, self.base / "scratch", SHORT_ROWS | env)
-        if warm.may_fork(env):
+        if self.forks and warm.may_fork(env):
             return End(*warm.run(command, whole, seconds=200), folder)
         # A shell between: the kernel counts the caller's peak memory to a program that it starts itself.
         done = subprocess.run(

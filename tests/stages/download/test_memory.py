@@ -40,6 +40,7 @@ def one_processor() -> Iterator[None]:
 @pytest.mark.usefixtures("one_processor")
 @pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv"])
 def test_five_times_the_rows_need_hardly_more_memory(stage: Stage, suffix: str) -> None:
+    stage.forks = False
     small = stage.good("--uri", write(stage.data / f"small{suffix}", SMALL_ROWS), run="small").record
     large = stage.good("--uri", write(stage.data / f"large{suffix}", LARGE_ROWS), run="large").record
     assert large["details"]["rows"]["read"] == LARGE_ROWS

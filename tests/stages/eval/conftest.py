@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import warm
 from tests.support.completions import Served, completions
 from tests.support.sandbox import executable, stage_env
 from tests.support.tiny_model import chat_rows
@@ -24,9 +25,6 @@ INST = (
 """A template that is not ChatML: no system turn, no generation prompt of its own, a line break at the end."""
 
 
-OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
-
-
 @dataclass
 class Stage:
     """`osft-eval` over one workspace."""
@@ -38,14 +36,15 @@ class Stage:
     def command(self, run_id: str, *args: str) -> dict[str, Any]:
         """Arguments of a process that evaluates on the CPU."""
         common = ["--workspace", str(self.workspace), "--run-id", run_id, "--gpus=0"]
-        env = {**stage_env(self.workspace, self.scratch), **OFFLINE, **self.env}
+        env = {**stage_env(self.workspace, self.scratch), **warm.OFFLINE, **self.env}
         return {"args": [executable("eval"), *common, *args], "env": env, "text": True}
 
-    def run(self, run_id: str, *args: str) -> tuple[int, str]:
+    def run(self, run_id: str, *args: str, fork: bool = True) -> tuple[int, str]:
         """One start: exit code, and everything printed."""
-        done = subprocess.run(
-            **self.command(run_id, *args), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=280
-        )
+        how = self.command(run_id, *args)
+        if fork and warm.may_fork(self.env):
+            return warm.run(how["args"], how["env"], seconds=280)
+        done = subprocess.run(**how, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=280)
         return done.returncode, done.stdout
 
     def dir(self, run_id: str) -> Path:
@@ -160,7 +159,7 @@ def measured(
     )
     return stage.run(
         "a", f"--include-path={tasks}", "--tasks=planted", "--tasks=told", "--tasks=osft_retention",
-        "--limit=24", "--holdout-generate=3", "--holdout-max-new-tokens=4",
+        "--limit=24", "--holdout-generate=3", "--holdout-max-new-tokens=4", fork=False,
     )  # fmt: skip
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.stages.eval.conftest import OFFLINE, items_of, write_tasks
+from tests.stages.eval.conftest import items_of, write_tasks
+from tests.support import warm
 from tests.support.sandbox import executable, stage_env
 
 LOCAL = "dataset_path: json\ndataset_kwargs: {{data_files: {{test: {data}}}}}\ntest_split: test\n"
@@ -22,14 +23,18 @@ def check(folder: Path, *args: str, **env: str) -> tuple[int, str, str]:
     scratch = folder / "scratch"
     scratch.mkdir(exist_ok=True)
     said = folder / "said"
-    given = {**stage_env(folder / "nowhere", scratch), **OFFLINE, "OSFT_TERMINATION_LOG": str(said), **env}
+    given = {**stage_env(folder / "nowhere", scratch), **warm.OFFLINE, "OSFT_TERMINATION_LOG": str(said), **env}
     given = {name: value for name, value in given.items() if value and name != "OSFT_RUN_ID"}
-    done = subprocess.run(
-        [executable("eval"), "--check", *args],
-        env=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=280,
-    )  # fmt: skip
+    command = [executable("eval"), "--check", *args]
+    if warm.may_fork(env):
+        code, printed = warm.run(command, given, seconds=280)
+    else:
+        done = subprocess.run(
+            command, env=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=280
+        )
+        code, printed = done.returncode, done.stdout
     assert not (folder / "nowhere").exists()
-    return done.returncode, done.stdout, said.read_text() if said.exists() else ""
+    return code, printed, said.read_text() if said.exists() else ""
 
 
 def own_task(folder: Path, name: str, text: str) -> None:
@@ -190,7 +195,7 @@ def test_a_benchmark_of_the_hub_is_named_where_downloads_are_off_and_left_where_
     assert code == 2, printed
     assert "task 'both' needs items that are not in this image, and the hub is switched off here" in said
     assert "Set eval.downloadBenchmarks to true" in said
-    on = dict.fromkeys(OFFLINE, "") | {"HF_ENDPOINT": "http://127.0.0.1:9"}
+    on = dict.fromkeys(warm.OFFLINE, "") | {"HF_ENDPOINT": "http://127.0.0.1:9"}
     code, printed, said = check(tmp_path, *arguments, '--gates={"tasks": {"my_arc": 2}}', **on)
     assert code == 0, printed
     assert "not checked" in printed and "both" in printed
@@ -201,7 +206,7 @@ def test_a_benchmark_of_the_hub_is_named_where_downloads_are_off_and_left_where_
 
 
 def test_groups_patterns_and_names_of_lm_evals_own_are_known(tmp_path: Path) -> None:
-    on = dict.fromkeys(OFFLINE, "")
+    on = dict.fromkeys(warm.OFFLINE, "")
     gates = json.dumps({"tasks": {"mmlu_stem": 2, "mmlu_anatomy": 3, "arc_easy": 1, "osft_verbs": 5}})
     code, printed, said = check(
         tmp_path, "--tasks=mmlu", "--tasks=arc_*", "--tasks=osft_retention", f"--gates={gates}",

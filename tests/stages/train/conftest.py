@@ -87,19 +87,8 @@ class Stage:
     def evaluate(self, run_id: str, *args: str) -> tuple[int, str]:
         """One start of the next stage: exit code and everything printed."""
         where = ("--workspace", str(self.workspace), "--run-id", run_id, "--gpus=0")
-        done = subprocess.run(
-            [executable("eval"), *where, *args],
-            env={
-                **stage_env(self.workspace, self.scratch),
-                "HF_HUB_OFFLINE": "1",
-                "HF_DATASETS_OFFLINE": "1",
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=280,
-        )
-        return done.returncode, done.stdout
+        env = stage_env(self.workspace, self.scratch, warm.OFFLINE)
+        return warm.run([executable("eval"), *where, *args], env, seconds=280)
 
     def dir(self, run_id: str) -> Path:
         return self.workspace / "runs" / run_id / "train"

@@ -137,8 +137,8 @@ def test_working_files_do_not_stay(whole: Done) -> None:
 def test_the_chart_is_a_picture_of_every_step(whole: Done) -> None:
     root = ET.fromstring((whole.dir / "loss.svg").read_text())
     space = "{http://www.w3.org/2000/svg}"
-    raw = next(path for path in root.iter(f"{space}path") if path.get("class") == "raw")
-    assert len(str(raw.get("d")).split("L")) == 18
+    loss = next(group for group in root.iter(f"{space}g") if group.get("id") == "loss")
+    assert len(str(loss.find(f"{space}path").get("d")).split("L")) == 18  # type: ignore[union-attr]
     assert "Training loss" in str(root.findtext(f"{space}title"))
 
 
