@@ -1,4 +1,4 @@
-"""Starts of download and eval that do not import their libraries again, which is most of what a short one takes.
+"""Starts of download and eval that do not import their libraries again, which takes most of a short one.
 
 The same console script runs with the same words and environment, in a fork of a process that has imported its
 libraries. Where memory is measured, a signal is sent, or a variable is set that a library reads when it is

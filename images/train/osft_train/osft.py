@@ -25,6 +25,8 @@ from osft_workspace.text import counted
 VERSIONS = ("torch", "transformers", "training-hub", "rhai-innovation-mini-trainer")
 
 PATHS = ("model_path", "data_path", "ckpt_output_dir", "data_output_dir")
+OF_OSFT = ("unfreeze_rank_ratio", "target_patterns")
+"""Arguments that another method ignores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def settle(run: Run, options: Options) -> Setup:
         "model_path": str(base.path),
         "ckpt_output_dir": str(work.dir),
         "backend": device.backend,
-        **({"target_patterns": patterns} if protects else {}),
+        "target_patterns": patterns,
         "use_processed_dataset": True,
         "use_liger": device.liger,
         "nproc_per_node": device.processes,
@@ -199,11 +201,12 @@ def run_resumable(setup: Setup, plan: estimate.Plan, rows: data.Rows, done: int)
 
 def details(setup: Setup, plan: estimate.Plan, model: Model) -> Train:
     """Return what later stages and people want to know."""
-    device = setup.device
+    device, method = setup.device, setup.options.method
+    idle = (*PATHS, *(() if method == OSFT else OF_OSFT))
     return {
         "model": {**model, "path": "train/model", "digest": tree_digest(setup.run.dir / "model")},
         "base": setup.base.facts,
-        "method": setup.options.method,
+        "method": method,
         "device": device.name,
         "backend": device.backend,
         "attention": device.attention,
@@ -212,7 +215,7 @@ def details(setup: Setup, plan: estimate.Plan, model: Model) -> Train:
         "nodes": setup.options.nnodes,
         "cpus": os.cpu_count(),
         "matrices": len(setup.matrices),
-        "arguments": setup.call.with_(**estimate.limits(plan, setup.options)).without(*PATHS),
+        "arguments": setup.call.with_(**estimate.limits(plan, setup.options)).without(*idle),
         "max_steps": setup.options.max_steps or None,
         "estimate": {"steps": plan.steps, "steps_per_epoch": plan.steps_per_epoch, "seconds": plan.seconds},
         "work_digest": setup.work.digest,

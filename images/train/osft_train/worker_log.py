@@ -4,6 +4,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,8 @@ MILESTONES = {
     "saving full-state checkpoint and exiting": "SIGTERM received: saving the full state",
     "Reconstructing OSFT weights": "assembling the model",
 }
+STATE = '{"full_state"'
+"""Begins the line that says that a full state was saved."""
 TAIL_LINES = 200
 
 
@@ -54,11 +57,9 @@ class WorkerLog:
         if found := DECOMPOSED.search(line):
             self.counted = True
             self.check_count(int(found[1]))
-        elif line.startswith(MARK):
-            self.count(json.loads(line))
-        elif line.startswith('{"full_state"'):
-            told = json.loads(line)
-            self.run.event("full state saved", step=told["full_state"], seconds=told["seconds"])
+        elif line.startswith((MARK, STATE)):
+            with suppress(ValueError):  # two processes may have written into one line
+                self.take(json.loads(line))
 
     def check_count(self, seen: int) -> None:
         """End a worker that decomposes other matrices than were counted."""
@@ -71,10 +72,12 @@ class WorkerLog:
                 )
             )
 
-    def count(self, told: dict[str, Any]) -> None:
-        """Count one matrix, or log what is wrong with a kept decomposition."""
-        how = told.pop("decomposition")
-        if how in self.decompositions:
+    def take(self, told: dict[str, Any]) -> None:
+        """Count a matrix, or log what our part of the worker says."""
+        how = told.pop("decomposition", None)
+        if how is None:
+            self.run.event("full state saved", step=told["full_state"], seconds=told["seconds"])
+        elif how in self.decompositions:
             self.decompositions[how] += 1
         else:
             self.run.event(f"decomposition {how}", **told)

@@ -86,7 +86,7 @@ def read_regular(path: Path, what: str, limit: int, *, follow: bool = False) -> 
                 f"{printable(path)} has {size} bytes, expected {what} of at most {limit}. Remove it, or put "
                 "the right file there."
             )
-        return file.read(limit)
+        return file.read(size)
 
 
 def not_regular(path: Path, what: str, mode: int) -> UserError:

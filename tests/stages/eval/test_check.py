@@ -23,7 +23,12 @@ def check(folder: Path, *args: str, **env: str) -> tuple[int, str, str]:
     scratch = folder / "scratch"
     scratch.mkdir(exist_ok=True)
     said = folder / "said"
-    given = {**stage_env(folder / "nowhere", scratch), **warm.OFFLINE, "OSFT_TERMINATION_LOG": str(said), **env}
+    given = {
+        **stage_env(folder / "nowhere", scratch),
+        **warm.OFFLINE,
+        "OSFT_TERMINATION_LOG": str(said),
+        **env,
+    }
     given = {name: value for name, value in given.items() if value and name != "OSFT_RUN_ID"}
     command = [executable("eval"), "--check", *args]
     if warm.may_fork(env):

@@ -71,7 +71,7 @@ def test_the_next_training_on_the_base_reads_them_and_ends_the_same(own: Stage) 
         assert re.search(rf"decomposition damaged file={path.name} because=.*{because}", printed), printed
     assert weights(own, "second") == weights(own, "without")
 
-    # Other rows, another ratio and two processes: all of them from the mended cache.
+    # Other rows, another ratio and two processes: all of them from the repaired cache.
     printed = train(own, "other", "--unfreeze-rank-ratio=0.5", "--nproc-per-node=2")
     assert counts(printed) == (MATRICES, 0)
     assert kept(own) == files

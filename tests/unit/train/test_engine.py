@@ -27,6 +27,7 @@ def job(tmp_path: Path) -> Job:
         total=10,
         done=0,
         matrices=14,
+        factors=None,
         checkpoint_seconds=0,
     )
 
@@ -41,9 +42,9 @@ def test_our_worker_takes_the_place_of_theirs_and_gets_what_they_forget(job: Job
 
 
 def test_fewer_decomposed_matrices_than_expected_end_the_worker(job: Job) -> None:
-    job.read("   • Total parameters: 14\n")
+    job.said.read("   • Total parameters: 14\n")
     assert job.verdict is None
-    job.read("   • Total parameters: 6\n")
+    job.said.read("   • Total parameters: 6\n")
     assert job.verdict is not None
     assert "decomposed 6 weight matrices, expected 14" in job.verdict.message
 
@@ -51,7 +52,7 @@ def test_fewer_decomposed_matrices_than_expected_end_the_worker(job: Job) -> Non
 def test_protection_that_the_log_never_confirmed_is_not_trusted(job: Job) -> None:
     with pytest.raises(StageError, match="does not say that it decomposed 14 weight matrices"):
         check_protected(job)
-    job.read("   • Total parameters: 14\n")
+    job.said.read("   • Total parameters: 14\n")
     check_protected(job)
 
 
@@ -66,11 +67,23 @@ def test_the_reason_is_ours_then_the_arguments_then_the_logs(job: Job) -> None:
 
 def test_milestones_are_reported_once(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(3):
-        job.read("Reconstructing OSFT weights, this may take a while...:  10%\n")
-    job.read('{"full_state": 7, "seconds": 1.5}\n')
+        job.said.read("Reconstructing OSFT weights, this may take a while...:  10%\n")
+    job.said.read('{"full_state": 7, "seconds": 1.5}\n')
     printed = capsys.readouterr().out
     assert printed.count("assembling the model") == 1
     assert "train full state saved step=7 seconds=1.5" in printed
+
+
+def test_decompositions_are_counted_and_what_is_wrong_with_one_is_said(
+    job: Job, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for how in ("kept", "made", "kept"):
+        job.said.read(f'{{"decomposition": "{how}", "shape": "4x4", "seconds": 0.1}}\n')
+    job.said.read('{"decomposition": "damaged", "file": "a.safetensors", "because": "it is short"}\n')
+    job.said.read("Distributing computed SVD data\n")
+    printed = capsys.readouterr().out
+    assert 'train decomposition damaged file=a.safetensors because="it is short"' in printed
+    assert "train decomposed kept=2 made=1" in printed
 
 
 def test_a_worker_on_the_cpu_sees_no_gpu_and_shares_its_cores(

@@ -6,6 +6,7 @@ stop, straight under the final name, and resumes correctly only within the first
 * a state is written beside its final name, sealed with its digests, synced and renamed, so that a kill never
   leaves a torn one;
 * every few minutes of training one is taken without stopping, so that SIGKILL costs minutes, not the run;
+* resuming without OSFT loads the weights, where stock code goes on from the base model's;
 * resuming finds its place in any epoch and takes its first step with the learning rate of that step;
 * the log, which is written behind the training's back, is complete before a process ends.
 """
@@ -21,12 +22,15 @@ from typing import Any, ClassVar
 
 import torch
 import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
 from mini_trainer.callbacks import TrainingContext
 from mini_trainer.full_state_checkpoint import FullStateCheckpointer
+from mini_trainer.osft_utils import is_osft_model
 
 from osft_train import states
 from osft_train.patches import original, put
 from osft_train.worker.guarded import agreed
+from osft_train.worker.lines import write_line
 from osft_workspace import publish_dir
 
 LOOP = "mini_trainer.train:train"
@@ -142,7 +146,7 @@ class Periodic:
             taken = time.monotonic() - started
             self.due = time.monotonic() + max(self.seconds, SHARE_OF_TIME * taken)
             if dist.get_rank() == 0:
-                print(json.dumps({"full_state": self.context.step, "seconds": round(taken, 1)}), flush=True)
+                write_line(json.dumps({"full_state": self.context.step, "seconds": round(taken, 1)}))
 
     def save(self, device: torch.device) -> None:
         """Save the state after the step that just ended."""
@@ -198,6 +202,12 @@ def finish_log() -> None:
     asyncio.run_coroutine_threadsafe(finish(), logger.loop).result(timeout=LOG_SECONDS)
 
 
+def load_weights(model: torch.nn.Module, state: Path) -> None:
+    """Load the weights of a full state in place; for OSFT mini-trainer does so when it makes the model."""
+    with agreed():
+        dcp.load({"model": model.state_dict()}, checkpoint_id=state / "distributed")
+
+
 def install(seconds: float) -> None:
     """Put all of it in place; `seconds` between states, 0 for none but the last."""
     loop = original(LOOP)
@@ -207,6 +217,8 @@ def install(seconds: float) -> None:
         if resumed:
             step = WholeCheckpointer.load_metadata(resumed)["step"]
             arguments["data_loader"] = ResumedLoader(arguments["data_loader"], step)
+            if not is_osft_model(arguments["model"]):
+                load_weights(arguments["model"], Path(resumed))
         if seconds and arguments["on_demand_checkpointing"]:
             arguments["callback_manager"] = Periodic(seconds, arguments["output_dir"], arguments)
         loop(**arguments)
