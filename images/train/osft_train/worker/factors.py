@@ -39,8 +39,8 @@ class Factors(NamedTuple):
 def digest(*tensors: torch.Tensor) -> str:
     """Return a digest of tensors on the CPU: kinds, shapes and bytes.
 
-    It finds damage, in a tenth of the time of sha256, which would be most of the time of reading. Whoever can
-    forge these files can forge their digests too.
+    It finds damage, in a tenth of the time of sha256, which would be most of the time of reading. A process
+    that can forge these files can forge their digests too.
     """
     made = xxhash.xxh3_128()
     for tensor in tensors:
