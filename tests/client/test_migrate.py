@@ -147,6 +147,13 @@ def test_parameters_are_found_inside_the_description_of_a_run(tmp_path: Path, wr
     assert values["data"]["uri"] == "org/rows"
 
 
+@pytest.mark.parametrize(("protects", "method"), [(False, "sft"), (True, "osft")])
+def test_training_without_protection_becomes_its_method(tmp_path: Path, protects: bool, method: str) -> None:
+    done, values = migrate(tmp_path, HUB | {"osft": protects})
+    assert done.returncode == 0, done.stderr
+    assert values["train"]["method"] == method
+
+
 def test_arguments_of_training_hub_become_values_that_render(tmp_path: Path) -> None:
     done, values = migrate(tmp_path, HUB)
     assert done.returncode == 0, done.stderr

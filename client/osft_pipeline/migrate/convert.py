@@ -159,6 +159,12 @@ def by_hand(value: Any) -> Any:
     raise Left("")
 
 
+@rule("osft")
+def protects(value: Any) -> str:
+    """Return the method: full fine-tuning where OSFT is switched off."""
+    return "osft" if value else "sft"
+
+
 @rule("method")
 def method(value: Any) -> str:
     """Return a method that the chart has. Raises Left for another."""
