@@ -8,6 +8,7 @@ from multiprocessing import get_context
 from typing import Any
 
 from osft_train import learns, weights
+from osft_train.arguments import OSFT
 from osft_train.base import Base
 from osft_train.data import Rows
 from osft_train.devices import Device
@@ -19,7 +20,7 @@ SIDE = 1024
 REACHED = 0.4
 """Share of that speed that training reaches, counted in runs on CPUs."""
 FACTORS = 1.3
-"""A decomposed matrix costs this much more than the matrix itself."""
+"""Training with decomposed matrices costs this much more than with whole ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def plan(run: Run, base: Base, device: Device, rows: Rows, options: Options) -> 
     if steps is not None:
         parameters = weights.parameters(weights.tensors(base.path))
         passes = 6 if device.keep_activations else 8  # forward 2, backward 4, and forward again
-        work = rows.tokens * steps / each * parameters * passes * FACTORS
+        work = rows.tokens * steps / each * parameters * passes * (FACTORS if options.method == OSFT else 1)
         processes = device.processes if device.name == "cuda" else 1
         seconds = work / (flops_per_second(device) * REACHED * processes * options.nnodes)
     run.event(
