@@ -116,11 +116,11 @@ def test_hooks_ordering_returns_after_the_registration(space: Space, registry: R
 
 @pytest.mark.parametrize("helm", ["helm4", "helm3"])
 def test_hooks_ordering_fails_with_the_sentence_of_the_stage(space: Space, helm: str) -> None:
-    """An argument that the engine does not know: the TrainJob fails, and its words reach helm's output."""
-    release = space.release("run1", helm, **HOOKS, train={"extraArgs": {"no_such_argument": 1}})
+    """A matrix that the model does not have: the TrainJob fails, and its words reach helm's output."""
+    release = space.release("run1", helm, **HOOKS, train={"targetPatterns": ["no_such_matrix"]})
     done = release.install(WAITING)
     assert done.returncode == 1
-    assert "no_such_argument" in done.stderr, done.stderr
+    assert "target pattern no_such_matrix is in no weight matrix" in done.stderr, done.stderr
     assert len(release.pods("train")) == 1
     assert not release.pods("eval") and not release.pods("register")
 
