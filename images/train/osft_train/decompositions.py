@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from osft_train.base import Base
@@ -15,6 +17,8 @@ MARK = '{"decomposition"'
 """Begins a line of the worker's log that says how one matrix was decomposed..."""
 KEPT, MADE = "kept", "made"
 """...read from the folder, or computed."""
+LEFTOVER = 86400.0
+"""Seconds after which a temporary file belongs to a process that was killed."""
 ROOM = 0.5
 """Share of the free space that decompositions may take: full states and the model need some too."""
 
@@ -47,5 +51,14 @@ def choose(run: Run, base: Base, shapes: Sequence[Shape], options: Options) -> P
         )
         return None
     folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
     os.utime(folder)  # `osft prune` removes what no training has used for long
     return folder
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of processes that were killed while they wrote."""
+    for path in folder.glob(".*.tmp"):
+        with suppress(FileNotFoundError):  # another training removes it too
+            if time.time() - path.stat().st_mtime > LEFTOVER:
+                path.unlink()

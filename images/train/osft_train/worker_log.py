@@ -44,7 +44,7 @@ class WorkerLog:
     counted: bool = False
     """Whether it said how many matrices are decomposed."""
     decompositions: dict[str, int] = field(default_factory=lambda: {KEPT: 0, MADE: 0})
-    """Matrices of this node: decompositions that an earlier training kept, and others."""
+    """Matrices of this node: read from the cache, and computed for it; none are counted without a cache."""
 
     def read(self, line: str) -> None:
         """Take one line, and log what a user wants to know."""
@@ -53,7 +53,8 @@ class WorkerLog:
             if sign in line and text not in self.told:
                 self.told.add(text)
                 self.doing = text
-                self.run.event(text, **(self.decompositions if text == DONE else {}))
+                counts = self.decompositions if text == DONE and any(self.decompositions.values()) else {}
+                self.run.event(text, **counts)
         if found := DECOMPOSED.search(line):
             self.counted = True
             self.check_count(int(found[1]))

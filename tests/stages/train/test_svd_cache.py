@@ -52,13 +52,13 @@ def test_the_next_training_on_the_base_reads_them_and_ends_the_same(own: Stage) 
     for run in ("without", "first", "second"):
         own.download(run, chat_rows(24))
     own.download("other", chat_rows(40)[16:])
-    assert counts(train(own, "without", "--no-svd-cache")) == (0, 0)
+    assert "train decomposed\n" in train(own, "without", "--no-svd-cache")
     assert kept(own) == []
 
     assert counts(train(own, "first")) == (0, MATRICES)
     files = kept(own)
     assert len(files) == MATRICES
-    assert all(path.suffix == ".safetensors" for path in files), "a partial file is left"
+    assert all(path.suffix == ".safetensors" for path in files), "a temporary file is left"
     assert weights(own, "first") == weights(own, "without")
 
     damaged, short, gone, *_ = files

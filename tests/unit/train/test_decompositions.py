@@ -1,5 +1,6 @@
 """Where decompositions are kept, and when they are not."""
 
+import os
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -57,3 +58,14 @@ def test_what_is_kept_already_needs_no_space(tmp_path: Path, monkeypatch: pytest
 def test_the_size_is_that_of_the_files(tmp_path: Path) -> None:
     assert decompositions.bytes_of(SHAPES, "None") == BYTES
     assert decompositions.bytes_of(SHAPES, "float64") == 2 * BYTES
+
+
+def test_what_a_killed_process_left_is_removed_and_what_another_writes_is_not(tmp_path: Path) -> None:
+    folder = choose(tmp_path)
+    assert folder is not None
+    left, written = (folder / f".{name}.safetensors.0.tmp" for name in ("left", "written"))
+    for path in (left, written):
+        path.touch()
+    os.utime(left, (1, 1))
+    assert choose(tmp_path) == folder
+    assert list(folder.iterdir()) == [written]

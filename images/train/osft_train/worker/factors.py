@@ -6,22 +6,20 @@ processes can share it. A file is named by the digest of its matrix, and names t
 """
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 import xxhash
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save
 
 from osft_train.decompositions import KEPT, MADE
 from osft_train.patches import original, put
 from osft_train.worker.lines import write_line
-from osft_workspace import UserError
+from osft_workspace import UserError, write_atomic
 from osft_workspace.files import read_regular
 
 SVD = "torch.linalg:svd"
@@ -37,7 +35,7 @@ class Factors(NamedTuple):
 
 
 def digest(*tensors: torch.Tensor) -> str:
-    """Return a digest of tensors on the CPU: kinds, shapes and bytes.
+    """Return a digest of tensors on the CPU: dtypes, shapes and bytes.
 
     It finds damage, in a tenth of the time of sha256, which would be most of the time of reading. A process
     that can forge these files can forge their digests too.
@@ -79,7 +77,7 @@ class Cache:
         return self.folder / f"{key}.safetensors"
 
     def load(self, key: str, matrix: torch.Tensor) -> Factors | None:
-        """Return a kept decomposition, or None where there is none that is whole."""
+        """Return a kept decomposition, or None if it is missing or damaged."""
         rows, columns = matrix.shape
         rank = min(rows, columns)
         shapes = {"U": (rows, rank), "S": (rank,), "Vh": (rank, columns)}
@@ -91,7 +89,7 @@ class Cache:
             if {name: tuple(tensor.shape) for name, tensor in tensors.items()} != shapes:
                 raise ValueError("its tensors have other shapes")
             if any(tensor.dtype != matrix.dtype for tensor in tensors.values()):
-                raise ValueError("its tensors are of another kind")
+                raise ValueError("its tensors have another dtype")
             factors = Factors(*(tensors[name] for name in NAMES))
             if said != digest(*factors):
                 raise ValueError("its content has another digest")
@@ -106,17 +104,11 @@ class Cache:
         """Keep a decomposition; where that is impossible, say so once and keep no more."""
         if not self.saves:
             return
-        partial = self.folder / f".{key}.{os.getpid()}.partial"
         tensors = {name: factor.cpu().contiguous() for name, factor in zip(NAMES, factors, strict=True)}
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            save_file(tensors, partial, {"xxh3_128": digest(*tensors.values())})
-            partial.chmod(0o664)
-            partial.replace(self.path(key))
-        except (OSError, SafetensorError) as error:  # a full volume, mostly
+            write_atomic(self.path(key), save(tensors, {"xxh3_128": digest(*tensors.values())}))
+        except OSError as error:  # a full volume, mostly
             self.saves = False
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
             self.tell("not kept", because=" ".join(str(error).split())[:300])
 
 
