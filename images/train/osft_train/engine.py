@@ -120,7 +120,7 @@ def launcher(job: Job) -> type:
             assert self.process.stdout is not None
             try:
                 with job.log.open("w", encoding="utf-8") as log:
-                    for line in self.process.stdout:
+                    for line in filter(str.strip, self.process.stdout):
                         plain = failures.ANSI.sub("", line.rstrip("\n"))
                         log.write(printable(redact_text(plain)) + "\n")
                         log.flush()

@@ -59,7 +59,7 @@ class WorkerLog:
             self.counted = True
             self.check_count(int(found[1]))
         elif line.startswith((MARK, STATE)):
-            with suppress(ValueError):  # two processes may have written into one line
+            with suppress(ValueError):  # cut off: its process was killed
                 self.take(json.loads(line))
 
     def check_count(self, seen: int) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from osft_train import patches, trackers
 from osft_train.worker.launch import LAUNCHER_PID
+from osft_train.worker.lines import keep_lines_whole
 from osft_workspace import trust
 from osft_workspace.parent import die_with_parent
 
@@ -29,6 +30,7 @@ def model_path(arguments: list[str]) -> Path:
 def main() -> None:
     """Fill the gaps, then run mini-trainer with this process's arguments."""
     die_with_parent(int(os.environ[LAUNCHER_PID]))
+    keep_lines_whole()
     trust.install()
     trackers.hide_unused({argument.lstrip("-").split("-")[0] for argument in sys.argv})
 
