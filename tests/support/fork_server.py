@@ -1,11 +1,10 @@
 """Runs console scripts in forks of a process that has imported their libraries; `tests.support.warm` asks it.
 
 It is started with the Python of the scripts, and knows nothing else of this project:
-`python fork_server.py SOCKET MODULE...`. It ends when its standard input does.
+`python fork_server.py SOCKET CODE`. It ends when its standard input does.
 """
 
 import gc
-import importlib
 import json
 import os
 import runpy
@@ -17,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 
-def main(path: str, modules: list[str]) -> dict[str, Any]:
-    """Serve until standard input ends. Returns, in a fork, what is to run there."""
-    for module in modules:
-        importlib.import_module(module)
+def main(path: str, code: str) -> dict[str, Any]:
+    """Run the code that imports, then serve until standard input ends. Returns, in a fork, what is to run."""
+    exec(code, {})
     gc.freeze()  # or every fork would copy the pages that its collector looks at
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(path)
@@ -56,7 +54,7 @@ def attend(connection: socket.socket) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    wanted = main(sys.argv[1], sys.argv[2:])
+    wanted = main(sys.argv[1], sys.argv[2])
     os.environ.clear()
     os.environ.update(wanted["env"])
     sys.argv[:] = wanted["command"]

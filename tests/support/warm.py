@@ -1,4 +1,4 @@
-"""Starts of download and eval that do not import their libraries again, which takes most of a short one.
+"""Starts of download, train and eval without the imports of their libraries, most of the time of a short one.
 
 The same console script runs with the same words and environment, in a fork of a process that has imported its
 libraries. Where memory is measured, a signal is sent, or a variable is set that a library reads when it is
@@ -21,15 +21,24 @@ from tests.support.sandbox import executable, stage_env
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 """As the chart sets for eval."""
-QUIET = {"TQDM_DISABLE": "1"}
-"""As eval sets before it imports libraries."""
-LIBRARIES = {
-    "download": ("osft_download.stage", "transformers.models.auto.tokenization_auto"),
+READY = {
+    "download": "import osft_download.stage, transformers.models.auto.tokenization_auto",
+    "train": (
+        "from osft_train import devices, options\n"
+        "devices.prepare_process(options.Options(gpus=0))\n"
+        "import osft_train.engine, osft_train.osft, osft_train.stage\n"
+        "import matplotlib.figure, mini_trainer.train, tensorboardX.event_file_writer, training_hub\n"
+        "import transformers.models.llama.modeling_llama"
+    ),
     "eval": (
-        *("osft_eval.stage", "osft_eval.check", "osft_eval.backends", "lm_eval.evaluator", "lm_eval.tasks"),
-        *("lm_eval.models.huggingface", "transformers.models.llama.modeling_llama", "datasets"),
+        "import os\n"
+        "os.environ['TQDM_DISABLE'] = '1'  # as eval does before it imports libraries\n"
+        "import osft_eval.backends, osft_eval.check, osft_eval.stage\n"
+        "import datasets, lm_eval.evaluator, lm_eval.models.huggingface, lm_eval.tasks\n"
+        "import transformers.models.llama.modeling_llama"
     ),
 }
+"""What a stage imports, and sets before it does."""
 READ_WHEN_NEEDED = ("OSFT_", "AWS_", "HF_TOKEN")
 """What other variables may begin with, beside those of every start."""
 
@@ -40,7 +49,7 @@ def may_fork(env: Mapping[str, str]) -> bool:
 
 
 def run(command: Sequence[str], env: Mapping[str, str], seconds: float) -> tuple[int, str]:
-    """Run the console script of download or eval to its end.
+    """Run the console script of a stage to its end.
 
     Returns:
         Its exit code, and what it printed on both streams.
@@ -73,8 +82,8 @@ def server(stage: str) -> str:
     python = Path(executable(stage)).with_name("python")
     program = Path(__file__).with_name("fork_server.py")
     process = subprocess.Popen(
-        [python, program, folder / "socket", *LIBRARIES[stage]],
-        env=stage_env(folder / "workspace", folder, OFFLINE | QUIET if stage == "eval" else {}),
+        [python, program, folder / "socket", READY[stage]],
+        env=stage_env(folder / "workspace", folder, OFFLINE if stage == "eval" else {}),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

@@ -14,6 +14,7 @@ from osft_train.options import Options
 from osft_workspace import Run, UserError, trust
 from osft_workspace.cpus import set_torch_defaults, usable_cpus
 
+OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 KEEP_BYTES = 1.5 * 2**30
 """Activations that may stay in memory on a CPU; more are computed again in the backward pass."""
 
@@ -55,11 +56,19 @@ def choose(run: Run, base: Base, options: Options) -> Device:
             liger = False
             run.choice("use_liger", False, "this image has no liger-kernel")
         return Device("cuda", processes, "bfloat16", attention(run), liger, False)
+    set_threads()
     run.choice("backend", "mini-trainer-cpu", "train.gpus is 0")
     if options.use_liger:
         run.choice("use_liger", False, "Liger's kernels need a GPU")
     kept = keeps_activations(run, base, options.max_tokens_per_gpu)
     return Device("cpu", processes, compute_on_cpu(run), "sdpa", False, kept)
+
+
+def set_threads() -> None:
+    """Start no threads that compute: the worker is a fork of this process, and they do not survive that."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def check_gpus(gpus: int, processes: int) -> None:
@@ -119,8 +128,10 @@ def prepare_process(options: Options) -> None:
     logging.basicConfig(level=logging.WARNING)  # before mini-trainer, which would log its whole command line
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     set_torch_defaults(os.environ)
-    # The request to stop goes through a file in /dev/shm, which all runs on a machine would share.
-    os.environ["CHECKPOINT_TRIGGER_FILENAME"] = f"osft-train-{os.getpid()}"
+    os.environ.update(OFFLINE)
+    if not options.gpus:
+        # Numba would compile for longer than packing takes.
+        os.environ.update(CUDA_VISIBLE_DEVICES="", NUMBA_DISABLE_JIT="1")
     if options.nnodes == 1:
         for name in ("MASTER_ADDR", "MASTER_PORT"):
             os.environ.pop(f"PET_{name}", None)  # one node needs no name service
@@ -129,16 +140,8 @@ def prepare_process(options: Options) -> None:
 
 def worker_env(device: Device) -> dict[str, str]:
     """Environment of the worker processes; what the user set for the thread libraries stays."""
-    cores = usable_cpus()
-    env = {
-        **os.environ,
-        "HF_HUB_OFFLINE": "1",
-        "HF_DATASETS_OFFLINE": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        # mini-trainer's own switch from flash-attn to sdpa
-        "TESTING": str(device.attention == "sdpa").lower(),
-    }
+    # mini-trainer's own switch from flash-attn to sdpa
+    env = {**os.environ, "TESTING": str(device.attention == "sdpa").lower()}
     if device.name == "cpu":
-        env |= {"CUDA_VISIBLE_DEVICES": "", "NUMBA_DISABLE_JIT": "1"}  # compiling takes longer than packing
-        env.setdefault("OMP_NUM_THREADS", str(max(cores // device.processes, 1)))
+        env.setdefault("OMP_NUM_THREADS", str(max(usable_cpus() // device.processes, 1)))
     return env

@@ -7,21 +7,20 @@ forgets, keeps the log, and ties the processes to this one's life.
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from osft_train import failures, metrics
+from osft_train import failures, metrics, patches, states
 from osft_train.arguments import Call
 from osft_train.boards import opened
 from osft_train.devices import Device, worker_env
 from osft_train.patches import original, put
 from osft_train.progress import Watch
-from osft_train.worker.launch import STAGE_PID
+from osft_train.worker import launch
 from osft_train.worker_log import WorkerLog
 from osft_workspace import Run, Transient, UserError, printable, redact_text
 from osft_workspace.exits import StageError
@@ -52,9 +51,13 @@ class Job:
     owner: str = ""
     """Digest of everything that decides the result; full states are sealed with it."""
     node_rank: int = 0
+    stop_file: Path = field(default_factory=lambda: Path(f"/dev/shm/osft-train-{os.getpid()}"))
+    """By which mini-trainer asks the workers to save their state and end: all runs on a machine share the one
+    that it has."""
     board: Path | None = None
     """Folder for TensorBoard event files; none on other nodes than the first."""
-    process: subprocess.Popen[str] | None = None
+    process: BaseProcess | None = None
+    """torchrun."""
     said: WorkerLog = field(init=False)
     """What the worker's log says."""
     stopped: BaseException | None = None
@@ -66,31 +69,32 @@ class Job:
         self.said = WorkerLog(self.run, self.matrices, self.end_with)
 
     def command(self, theirs: list[str]) -> list[str]:
-        """mini-trainer's command line, with our worker and everything it forgets."""
+        """torchrun's words, after mini-trainer's command line: our worker, and everything it forgets."""
         at = next(number for number, word in enumerate(theirs) if str(word).endswith(WORKER_SCRIPT))
         more = [f"--{name.replace('_', '-')}={value}" for name, value in self.call.worker.items()]
-        launch = [sys.executable, "-m", "osft_train.worker.launch", "--signals-to-handle=SIGHUP"]
-        return [*launch, *theirs[1:at], "-m", "osft_train.worker", *theirs[at + 1 :], *more]
+        worker = launch.FORK if self.device.name == "cpu" else launch.PROGRAM
+        return ["--signals-to-handle=SIGHUP", *theirs[1:at], *worker, *theirs[at + 1 :], *more]
 
     def env(self) -> dict[str, str]:
         """Return the worker's environment."""
         return {
             **worker_env(self.device),
-            STAGE_PID: str(os.getpid()),
             "OSFT_TRAIN_DEVICE": self.device.name,
             "OSFT_TRAIN_COMPUTE": self.device.compute,
             "OSFT_TRAIN_KEEP_ACTIVATIONS": str(int(self.device.keep_activations)),
             "OSFT_TRAIN_CHECKPOINT_SECONDS": str(self.checkpoint_seconds),
             "OSFT_TRAIN_OWNER": self.owner,
             "OSFT_TRAIN_FACTORS": str(self.factors or ""),
+            "OSFT_TRAIN_STOP_FILE": str(self.stop_file),
             "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1",  # whatever mini-trainer asks for: see worker/guarded.py
         }
 
     def kill(self) -> None:
         """End the worker and everything it started, at once."""
-        if self.process is not None:
-            with suppress(ProcessLookupError):
+        if self.process is not None and self.process.pid is not None:
+            with suppress(ProcessLookupError):  # it has ended, or has no group yet
                 os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.kill()
 
     def end_with(self, error: StageError) -> None:
         """End the worker for a reason of ours."""
@@ -106,30 +110,38 @@ def launcher(job: Job) -> type:
             super().__init__(str(job.log), job.command(command))
 
         def listen(self) -> None:
-            """Start torchrun in its own group, which signals to ours do not reach, and read its log."""
-            job.process = self.process = subprocess.Popen(
-                self.command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                encoding="utf-8",
-                errors="replace",
-                env=job.env(),
-                start_new_session=True,
-            )
-            assert self.process.stdout is not None
+            """Start torchrun and read what it and the workers print."""
+            job.process, output = launch.start(self.command, job.env())
             try:
-                with job.log.open("w", encoding="utf-8") as log:
-                    for line in filter(str.strip, self.process.stdout):
+                with (
+                    os.fdopen(output, encoding="utf-8", errors="replace") as printed,
+                    job.log.open("w", encoding="utf-8") as log,
+                ):
+                    for line in filter(str.strip, printed):
                         plain = failures.ANSI.sub("", line.rstrip("\n"))
                         log.write(printable(redact_text(plain)) + "\n")
                         log.flush()
                         job.said.read(line)
-                self.process.wait()
+                job.process.join()
             except BaseException as error:
                 job.stopped = error
                 job.kill()
                 raise
+
+        def poll(self) -> int | None:
+            """Return its exit code, or None while it runs."""
+            return job.process.exitcode if job.process else None
+
+        def wait(self, timeout: float | None = None) -> None:
+            """Wait for its end, for so many seconds at most."""
+            if job.process:
+                job.process.join(timeout)
+
+        def kill(self) -> None:
+            """End it and the workers at once."""
+            job.kill()
+
+        terminate = kill
 
     return Launcher
 
@@ -161,6 +173,8 @@ def train(job: Job) -> None:
     """
     from training_hub import AlgorithmRegistry
 
+    patches.check()
+    states.ask_by(job.stop_file)
     AlgorithmRegistry.register_backend("osft", job.device.backend, backend(job))
     try:
         with opened(job.run, job.board, job.checkpoints, job.done) as each, watch(job, each):
@@ -174,8 +188,6 @@ def train(job: Job) -> None:
 
 def watch(job: Job, each: Callable[[dict[str, Any]], None]) -> Watch:
     """Return what follows the worker's steps and ends it when they lead nowhere."""
-    from mini_trainer.full_state_checkpoint import _DEFAULT_TRIGGER_PATH
-
     early = "SIGTERM received before the first step of this start: nothing was lost. Start again to continue."
     return Watch(
         job.run,
@@ -185,7 +197,7 @@ def watch(job: Job, each: Callable[[dict[str, Any]], None]) -> Watch:
         report=job.node_rank == 0,
         each=each,
         lost=lambda step: job.end_with(metrics.diverged(step)),
-        stop_file=Path(_DEFAULT_TRIGGER_PATH),
+        stop_file=job.stop_file,
         doing=lambda: job.said.doing,
         too_early=lambda: job.end_with(Transient(early)),
     )

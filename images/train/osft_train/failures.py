@@ -9,7 +9,7 @@ from osft_workspace.exits import StageError
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 RANK = re.compile(r"^\[(rank)?\d+\]:\s*")
 EXCEPTION = re.compile(r"^[\w.]*(Error|Exception|Interrupt)\b.*")
-LAUNCHER = re.compile(r"ChildFailedError|SignalException|torch\.distributed\.elastic")
+LAUNCHER = re.compile(r"ChildFailedError|SignalException|torch\.distributed\.elastic|torch\.multiprocessing")
 LAST_LINES = 6
 
 GPU_MEMORY = re.compile(r"CUDA out of memory|OutOfMemoryError|CUBLAS_STATUS_ALLOC_FAILED")

@@ -61,3 +61,10 @@ def damage(folder: Path, owner: str) -> str | None:
     found = digests(folder)
     other = sorted(name for name in {*files, *found} if files.get(name) != found.get(name))
     return f"{other[0]} is not what was saved" if other else None
+
+
+def ask_by(file: Path) -> None:
+    """Let mini-trainer ask for a full state and the end by this file, in this process."""
+    from mini_trainer.full_state_checkpoint import FullStateCheckpointer
+
+    FullStateCheckpointer.__init__.__defaults__ = (str(file),)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -64,11 +64,15 @@ class Stage:
         command = [executable("download"), *where, *source, *options, *args]
         return warm.run(command, stage_env(self.workspace, self.scratch), seconds=280)
 
+    def command(self, run_id: str, *args: str) -> list[str]:
+        """Return a command line with the options that all tests share, which later ones override."""
+        where = ("--workspace", str(self.workspace), "--run-id", run_id)
+        return [executable("train"), *where, *COMMON, *args]
+
     def start(self, run_id: str, *args: str, **env: str) -> subprocess.Popen[str]:
-        """Start training with the options that all tests share, which later ones override."""
-        where = ["--workspace", str(self.workspace), "--run-id", run_id]
+        """Start training."""
         return subprocess.Popen(
-            [executable("train"), *where, *COMMON, *args],
+            self.command(run_id, *args),
             env={**stage_env(self.workspace, self.scratch), **self.env, **env},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -77,6 +81,10 @@ class Stage:
 
     def run(self, run_id: str, *args: str, **env: str) -> tuple[int, str]:
         """One start: exit code and everything printed."""
+        own = {**self.env, **env}
+        if warm.may_fork(own):
+            every = stage_env(self.workspace, self.scratch, own)
+            return warm.run(self.command(run_id, *args), every, seconds=280)
         process = self.start(run_id, *args, **env)
         try:
             printed, _ = process.communicate(timeout=280)
@@ -108,17 +116,19 @@ class Stage:
             time.sleep(0.05)
         raise AssertionError(f"training ended before step {step}:\n{process.communicate()[0]}")
 
-    def workers(self, run_id: str) -> list[int]:
-        """Processes that train for a run, the launcher included."""
-        found = []
-        for entry in Path("/proc").glob("[0-9]*"):
-            try:
-                command = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if b"osft_train.worker" in command and str(self.dir(run_id)).encode() in command:
-                found.append(int(entry.name))
-        return sorted(found)
+
+def workers(process: subprocess.Popen[str]) -> list[int]:
+    """Forks of a start of the stage, also when it is gone itself: torchrun, then those that train."""
+    words = "\0".join(map(str, cast("list[str]", process.args))).encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if words in command and int(entry.name) != process.pid:
+            found.append(int(entry.name))
+    return sorted(found)
 
 
 CHANGED = """
@@ -235,7 +245,7 @@ def killed(stage: Stage) -> Killed:
     process.kill()
     process.communicate()
     deadline = time.monotonic() + 10
-    while (left := stage.workers("story")) and time.monotonic() < deadline:
+    while (left := workers(process)) and time.monotonic() < deadline:
         time.sleep(0.1)
     states = stage.dir("story") / "checkpoints" / "full_state_checkpoints"
     return Killed(left, sorted(path.name for path in states.iterdir()), rows_written(stage))
@@ -252,7 +262,7 @@ def stopped(stage: Stage, killed: Killed) -> Ended:
     process = stage.start("story", *WHOLE)
     stage.wait_for_step("story", 8, process)
     process.send_signal(signal.SIGTERM)
-    os.kill(stage.workers("story")[0], signal.SIGTERM)  # as the shutdown of a whole machine does
+    os.kill(workers(process)[0], signal.SIGTERM)  # as the shutdown of a whole machine does
     printed, _ = process.communicate(timeout=120)
     files = sorted(path.name for path in stage.dir("story").iterdir())
     return Ended(process.returncode, printed, files, rows_written(stage))

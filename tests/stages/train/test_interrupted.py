@@ -3,20 +3,20 @@
 import signal
 import time
 
-from tests.stages.train.conftest import WHOLE, Done, Ended, Killed, Stage, whole_rows
+from tests.stages.train.conftest import WHOLE, Done, Ended, Killed, Stage, whole_rows, workers
 from tests.support.tiny_model import chat_rows
 
 
 def test_a_stop_before_the_first_step_ends_at_once(stage: Stage) -> None:
     stage.download("early", whole_rows())
     process = stage.start("early", *WHOLE)
-    while not stage.workers("early") and process.poll() is None:
+    while not workers(process) and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == 75, printed
     assert "SIGTERM received before the first step of this start" in printed
-    assert "train training" not in printed and stage.workers("early") == []
+    assert "train training" not in printed and workers(process) == []
 
 
 def test_a_kill_after_the_model_is_made_loses_nothing(stage: Stage) -> None:

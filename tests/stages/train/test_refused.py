@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.stages.train.conftest import LONG, SHORT, Stage
+from tests.stages.train.conftest import LONG, SHORT, Stage, workers
 from tests.support.tiny_model import chat_rows
 
 
@@ -105,7 +105,7 @@ def test_a_worker_killed_for_memory_is_reported_with_advice(stage: Stage, ready:
     """The kernel ends a process that takes too much memory with SIGKILL."""
     process = stage.start(ready, "--effective-batch-size=4", "--num-epochs=200")
     stage.wait_for_step(ready, 1, process)
-    os.kill(stage.workers(ready)[-1], signal.SIGKILL)
+    os.kill(workers(process)[-1], signal.SIGKILL)
     started = time.monotonic()
     printed, _ = process.communicate(timeout=200)
     assert process.returncode == 2, f"{time.monotonic() - started:.0f} s\n{printed}"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from osft_train import states
-from tests.stages.train.conftest import Stage
+from tests.stages.train.conftest import Stage, workers
 from tests.stages.train.test_nodes import free_port
 from tests.support.tiny_model import chat_rows
 
@@ -102,5 +102,5 @@ def kill_after_a_state(layout: Layout, stage: Stage, run: str) -> None:
     for process in processes:
         process.communicate()
     deadline = time.monotonic() + 10
-    while stage.workers(run) and time.monotonic() < deadline:
+    while any(map(workers, processes)) and time.monotonic() < deadline:
         time.sleep(0.05)

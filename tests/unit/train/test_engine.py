@@ -1,6 +1,6 @@
 """The launcher between training_hub and the worker."""
 
-import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from osft_train.arguments import Call
 from osft_train.devices import Device
 from osft_train.engine import Job, check_protected, reason
+from osft_train.worker.launch import FORK
 from osft_workspace import Transient, UserError
 from osft_workspace.exits import StageError
 from tests.unit.train.support import some_run
@@ -34,11 +35,11 @@ def job(tmp_path: Path) -> Job:
 
 def test_our_worker_takes_the_place_of_theirs_and_gets_what_they_forget(job: Job) -> None:
     theirs = ["torchrun", "--nnodes=1", "--standalone", "/lib/mini_trainer/train.py", "--seed=42"]
-    assert job.command(theirs) == [
-        *(sys.executable, "-m", "osft_train.worker.launch", "--signals-to-handle=SIGHUP"),
-        *("--nnodes=1", "--standalone"),
-        *("-m", "osft_train.worker", "--seed=42", "--beta1=0.8", "--weight-decay=0.1"),
-    ]
+    torchrun = ["--signals-to-handle=SIGHUP", "--nnodes=1", "--standalone"]
+    rest = ["--seed=42", "--beta1=0.8", "--weight-decay=0.1"]
+    assert job.command(theirs) == [*torchrun, *FORK, *rest]
+    job.device = replace(CPU, name="cuda")
+    assert job.command(theirs) == [*torchrun, "-m", "osft_train.worker", *rest]
 
 
 def test_fewer_decomposed_matrices_than_expected_end_the_worker(job: Job) -> None:
@@ -86,9 +87,8 @@ def test_decompositions_are_counted_and_what_is_wrong_with_one_is_said(
     assert "train decomposed kept=2 made=1" in printed
 
 
-def test_a_worker_on_the_cpu_sees_no_gpu_and_shares_its_cores(
+def test_a_worker_on_the_cpu_shares_its_cores_as_the_user_says(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    env = job.env()
-    assert (env["CUDA_VISIBLE_DEVICES"], env["TESTING"], env["OMP_NUM_THREADS"]) == ("", "true", "3")
+    assert (job.env()["TESTING"], job.env()["OMP_NUM_THREADS"]) == ("true", "3")

@@ -37,7 +37,7 @@ def test_lines_of_processes_stay_whole() -> None:
     for writer in writers:
         assert writer.stdin is not None
         writer.stdin.close()  # all begin
-    with open(read, encoding="utf-8") as log:
+    with os.fdopen(read, encoding="utf-8") as log:
         lines = Counter(filter(None, log.read().split("\n")))
     assert [writer.wait() for writer in writers] == [0] * len(writers)
     assert lines == dict.fromkeys(STATEMENTS.values(), 3000)
@@ -45,6 +45,7 @@ def test_lines_of_processes_stay_whole() -> None:
 
 def test_a_line_begins_after_a_progress_bar() -> None:
     """It has no end of line yet."""
-    script = "import os\nfrom osft_train.worker.lines import write_line\nos.write(1, b'50 %')\nwrite_line('{}')"
+    bar = "import os\nos.write(1, b'50 %')\n"
+    script = f"{bar}from osft_train.worker.lines import write_line\nwrite_line('{{}}')"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "{}" in done.stdout.split("\n")

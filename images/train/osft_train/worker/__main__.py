@@ -2,6 +2,8 @@
 
     torchrun ... -m osft_train.worker --model-name-or-path ...
 
+torchrun starts it as a program, or calls it in a fork (`launch`): then it must return where all went well.
+
 What is put around it, listed in `osft_train.patches`: whole and periodic full-state checkpoints, a resume
 that goes on where it was (`state`) and runs no code of theirs (`guarded`), rows that stay apart in the loss
 (`packing`), decompositions that are kept (`factors`), and, without CUDA, the few spots that name CUDA
@@ -13,7 +15,7 @@ import os
 import sys
 from pathlib import Path
 
-from osft_train import patches, trackers
+from osft_train import trackers
 from osft_train.worker.launch import LAUNCHER_PID
 from osft_train.worker.lines import keep_lines_whole
 from osft_workspace import trust
@@ -39,7 +41,6 @@ def main() -> None:
     from osft_train.base import register_own_classes
     from osft_train.worker import factors, guarded, packing, state
 
-    patches.check()
     register_own_classes(model_path(sys.argv), trust_remote_code="--trust-remote-code" in sys.argv)
     packing.install()
     guarded.install()
@@ -51,9 +52,12 @@ def main() -> None:
         cpu.install(os.environ["OSFT_TRAIN_COMPUTE"], keep=os.environ["OSFT_TRAIN_KEEP_ACTIVATIONS"] == "1")
     # OSFT's start collects garbage after every weight matrix. Objects of the imports, which never become
     # garbage, make each of these scans cost 0.3 s; frozen, they are not looked at.
-    gc.collect()
     gc.freeze()
-    train.app()
+    try:
+        train.app(standalone_mode=False)
+    except SystemExit as ended:  # with 0 after the full state that was asked for
+        if ended.code:
+            raise
 
 
 if __name__ == "__main__":

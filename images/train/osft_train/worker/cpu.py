@@ -4,6 +4,8 @@ Everything else (data loading, packing, FSDP2, the SVD, projections, the loop, s
 code.
 """
 
+import os
+import sys
 import types
 from datetime import timedelta
 from pathlib import Path
@@ -42,6 +44,17 @@ class TorchOnCpu(types.ModuleType):
         return torch.device("cpu") if str(kind).startswith("cuda") else torch.device(kind, *index)
 
 
+class OsInFork(types.ModuleType):
+    """The os module, whose `_exit` lets torchrun know: it waits for what a function returns."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    @staticmethod
+    def _exit(code: int) -> None:
+        sys.exit(code)
+
+
 def without_shared_memory(save: Any) -> Any:
     """Copy tensors that share memory before they are saved.
 
@@ -72,9 +85,11 @@ def install(compute: str, *, keep: bool) -> None:
         compute: number format of forward and backward pass (stock: bfloat16).
         keep: keep the activations of the forward pass.
     """
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # read when torch was imported, in the stage
     put("mini_trainer.train:init_distributed_environment", init_gloo)
     put(f"{SETUP}:init_device_mesh", lambda _, *shape, **options: init_device_mesh("cpu", *shape, **options))
     put("mini_trainer.osft_utils:torch", TorchOnCpu("torch"))
+    put("mini_trainer.train:os", OsInFork("os"))
     put("torch.cuda:reset_peak_memory_stats", lambda *_: None)
     put(SAVE, without_shared_memory(original(SAVE)))
     if compute == "float32":

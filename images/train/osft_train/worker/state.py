@@ -224,6 +224,7 @@ def install(seconds: float) -> None:
         loop(**arguments)
         finish_log()
 
+    states.ask_by(Path(os.environ["OSFT_TRAIN_STOP_FILE"]))
     put("mini_trainer.train:FullStateCheckpointer", WholeCheckpointer)
     for name in ("Checkpointer", "ValidationScheduler", "AsyncStructuredLogger"):
         target = f"mini_trainer.train:{name}"
