@@ -7,12 +7,11 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
-from osft_workspace import exits
+from osft_workspace import exits, stopping
 from osft_workspace.log import clear_bar
 from osft_workspace.named_files import check_named_files
 from osft_workspace.redact import redact_text
@@ -21,14 +20,6 @@ from osft_workspace.text import printable, sentence
 
 HELP_WIDTH = 100
 LONGEST_LINE = 2000  # characters of one line of a traceback
-
-
-class Stopped(BaseException):
-    """SIGTERM arrived: a node drains, a pod is deleted, a person stops a local run."""
-
-
-def stop(signum: int, frame: FrameType | None) -> NoReturn:
-    raise Stopped
 
 
 def disk_full_cause(error: BaseException) -> OSError | None:
@@ -63,7 +54,7 @@ def exit_code_of(error: BaseException) -> int:
         click.echo(f"Try '{error.ctx.command_path} --help' for help.", err=True)
     if isinstance(error, click.ClickException):
         return fail(error.format_message(), error.exit_code)
-    if isinstance(error, Stopped):
+    if isinstance(error, stopping.Stopped):
         return fail("stopped by SIGTERM. Start it again to go on; finished work is kept.", exits.TRANSIENT)
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return fail("stopped by Ctrl-C. Start it again to go on; finished work is kept.", 128 + signal.SIGINT)
@@ -104,7 +95,7 @@ class StageMain(click.Command):
         if not standalone_mode:
             return run()
         os.umask(0o002)  # files of one uid must be writable for the next one: all share group 0
-        signal.signal(signal.SIGTERM, stop)
+        stopping.install()
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")  # a locale without UTF-8 must not end a stage
         try:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
+from osft_workspace import stopping
 from osft_workspace.redact import redact_text, redact_value
 from osft_workspace.text import printable, sentence
 
@@ -47,7 +48,12 @@ def format_fields(fields: dict[str, Any]) -> str:
 
 
 def event(stage: str, what: str, **fields: Any) -> None:
-    """Print one event line to stdout, redacted and printable."""
+    """Print one event line to stdout, redacted and printable.
+
+    Raises:
+        Stopped: the process was asked to end.
+    """
+    stopping.check()
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     line = f"{now} {printable(stage)} {sentence(redact_text(what))}{format_fields(fields)}"
     clear_bar()

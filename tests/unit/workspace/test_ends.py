@@ -110,3 +110,31 @@ def test_a_locale_without_utf8_shows_escapes() -> None:
     env = {"PYTHONIOENCODING": "ascii", "PATH": os.environ["PATH"]}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert done.stdout.endswith("train seen name=\\xfc\\u65e5\\u672c\n")
+
+
+SWALLOWED = """
+import os, signal
+import click
+from osft_workspace import StageCommand, log
+@click.command(cls=StageCommand, name="osft-test")
+def main():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        print("not reached")
+    except:
+        pass  # as libraries do with whatever an import of theirs raises
+    print("a library goes on", flush=True)
+    log.event("test", "next")
+    print("not reached either")
+main()
+"""
+
+
+def test_a_stop_that_a_library_swallows_ends_the_stage_at_its_next_line(tmp_path: Path) -> None:
+    env = {**os.environ, "OSFT_TERMINATION_LOG": str(tmp_path / "end")}
+    done = subprocess.run(
+        [sys.executable, "-c", SWALLOWED], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 75, done.stderr
+    assert done.stdout == "a library goes on\n"
+    assert "stopped by SIGTERM. Start it again to go on" in done.stderr
