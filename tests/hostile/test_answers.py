@@ -16,7 +16,7 @@ from tests.support.listings import COMMIT, ROWS, bucket, page, repository, sibli
 from tests.support.sandbox import ROOT, executable
 from tests.support.scripted import Reply, of_json
 
-COUNT = 1000
+COUNT = 250
 STAGES = {"registry": "register", "http": "download", "s3": "download", "hub": "download"}
 
 leaves: st.SearchStrategy[Any] = st.one_of(

@@ -1,4 +1,4 @@
-"""Starts of download, train and eval without the imports of their libraries, most of the time of a short one.
+"""Starts of the stages without the imports of their libraries, most of the time of a short one.
 
 The same console script runs with the same words and environment, in a fork of a process that has imported its
 libraries. Where memory is measured, a signal is sent, or a variable is set that a library reads when it is
@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tests.support.sandbox import executable, stage_env
@@ -30,6 +30,7 @@ READY = {
         "import matplotlib.figure, mini_trainer.train, tensorboardX.event_file_writer, training_hub\n"
         "import transformers.models.llama.modeling_llama"
     ),
+    "register": "import osft_register.stage",
     "eval": (
         "import os\n"
         "os.environ['TQDM_DISABLE'] = '1'  # as eval does before it imports libraries\n"
@@ -39,8 +40,13 @@ READY = {
     ),
 }
 """What a stage imports, and sets before it does."""
-READ_WHEN_NEEDED = ("OSFT_", "AWS_", "HF_TOKEN")
+READ_WHEN_NEEDED = ("OSFT_", "AWS_", "HF_TOKEN", "PET_", "WANDB_API_KEY")
 """What other variables may begin with, beside those of every start."""
+
+
+def knows(command: Sequence[str]) -> bool:
+    """Return whether this is the console script of a stage."""
+    return any(command[0] == executable(stage) for stage in READY)
 
 
 def may_fork(env: Mapping[str, str]) -> bool:
@@ -48,8 +54,16 @@ def may_fork(env: Mapping[str, str]) -> bool:
     return all(name.startswith(READ_WHEN_NEEDED) for name in env)
 
 
-def run(command: Sequence[str], env: Mapping[str, str], seconds: float) -> tuple[int, str]:
+def run(
+    command: Sequence[str],
+    env: Mapping[str, str],
+    seconds: float,
+    begun: Callable[[int], object] = lambda pid: None,
+) -> tuple[int, str]:
     """Run the console script of a stage to its end.
+
+    Args:
+        begun: called with its process id, which is also that of its session.
 
     Returns:
         Its exit code, and what it printed on both streams.
@@ -64,6 +78,7 @@ def run(command: Sequence[str], env: Mapping[str, str], seconds: float) -> tuple
         connection.sendall(message[sent:])
         with connection.makefile("r") as answers:
             pid = int(answers.readline())
+            begun(pid)
             connection.settimeout(seconds)
             try:
                 code = int(answers.readline())
@@ -71,7 +86,7 @@ def run(command: Sequence[str], env: Mapping[str, str], seconds: float) -> tuple
                 os.killpg(pid, signal.SIGKILL)
                 raise
         printed.seek(0)
-        return code, printed.read().decode()
+        return code, printed.read().decode("utf-8", "backslashreplace")
 
 
 @functools.cache

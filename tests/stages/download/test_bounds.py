@@ -48,6 +48,7 @@ HELD: dict[str, tuple[Callable[[Path], object], str, int]] = {
 
 @pytest.mark.parametrize("name", list(HELD))
 def test_a_small_file_that_holds_much_is_rejected_row_by_row(stage: Stage, name: str) -> None:
+    stage.forks = False
     make, rule, number = HELD[name]
     make(stage.data / name)
     given = ("--uri", stage.file("good.jsonl", CHAT), "--on-invalid=drop", "--max-invalid=0")

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,24 +30,25 @@ class Layout:
     nodes: int
     starts: int
 
-    def start(self, stage: Stage, run: str, *more: str) -> list[subprocess.Popen[str]]:
-        """Start all nodes, the first one first."""
+    def words(self) -> list[str]:
+        """Return what each node is told."""
+        return [*ARGS, "--nnodes=2" if self.nodes == 2 else "--nproc-per-node=2"]
+
+    def envs(self) -> list[dict[str, str]]:
+        """Return what each node finds in its environment, the first one first."""
         if self.nodes == 1:
-            return [stage.start(run, *ARGS, "--nproc-per-node=2", *more)]
+            return [{}]
         shared = {"PET_NNODES": "2", "PET_MASTER_ADDR": "localhost", "PET_MASTER_PORT": str(free_port())}
-        return [
-            stage.start(run, *ARGS, "--nnodes=2", *more, **shared, PET_NODE_RANK=str(rank)) for rank in (0, 1)
-        ]
+        return [{**shared, "PET_NODE_RANK": str(rank)} for rank in (0, 1)]
+
+    def start(self, stage: Stage, run: str, *more: str) -> list[subprocess.Popen[str]]:
+        """Start all nodes."""
+        return [stage.start(run, *self.words(), *more, **env) for env in self.envs()]
 
     def run(self, stage: Stage, run: str) -> list[End]:
         """Exit code and output of each node."""
-        processes = self.start(stage, run)
-        try:
-            printed = [process.communicate(timeout=280)[0] for process in processes]
-        finally:
-            for process in processes:
-                process.kill()
-        return [(process.returncode, text) for process, text in zip(processes, printed, strict=True)]
+        with ThreadPoolExecutor() as pool:
+            return list(pool.map(lambda env: stage.run(run, *self.words(), **env), self.envs()))
 
 
 LAYOUTS = (Layout("processes", nodes=1, starts=1), Layout("nodes", nodes=2, starts=2))
