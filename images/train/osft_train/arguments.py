@@ -11,11 +11,20 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from osft_train.extra import check_extra
-from osft_train.options import Options
+from osft_train.extra import VALIDATION, check_extra
+from osft_train.options import AUTO, Options
 from osft_workspace import Run, UserError
 
-OWN = ("method", "gpus", "extra", "checkpoint_minutes", "svd_cache", "max_steps", "tensorboard_log_dir")
+OWN = (
+    "method",
+    "gpus",
+    "extra",
+    "checkpoint_minutes",
+    "svd_cache",
+    "max_steps",
+    "tensorboard_log_dir",
+    "eval_every",
+)
 """Options of this stage that the backend's call does not have."""
 
 OSFT, SFT = "osft", "sft"
@@ -117,6 +126,12 @@ def conflicts(options: Options) -> list[str]:
         found.append("--block-size is for --is-pretraining only: leave it empty.")
     if options.is_pretraining and options.unmask_messages:
         found.append("--is-pretraining has no messages to unmask: leave out --unmask-messages.")
+    own = [name for name in VALIDATION if options.extra.get(name)]
+    if own and options.eval_every not in (AUTO, "0"):
+        found.append(
+            f"--eval-every (train.evalEvery) is {options.eval_every} and --extra (train.extraArgs) gives "
+            f"{own[0]}: the loss of the held-out rows is measured, or that of other rows. Leave one out."
+        )
     if "@" in urlsplit(options.mlflow_tracking_uri).netloc:
         found.append(
             "--mlflow-tracking-uri (train.tracking.mlflow.uri) holds a user or password, which would be "

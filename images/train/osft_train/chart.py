@@ -100,7 +100,10 @@ def plot(steps: Sequence[dict[str, Any]], axes: Any, rates: Any) -> None:
     axes.plot(numbers, smooth(losses), color=SMOOTHED, linewidth=2, gid="smoothed", label="smoothed")
     if checks := [(step["step"], step["val_loss"]) for step in steps if step.get("val_loss") is not None]:
         look = {"color": VALIDATION, "linewidth": 1.8, "marker": "o", "markersize": 4}
-        axes.plot(*zip(*checks, strict=True), **look, gid="validation", label="validation rows")
+        axes.plot(*zip(*checks, strict=True), **look, gid="validation", label="held-out rows")
+        step, loss = min(checks, key=lambda check: check[1])
+        ring = {"color": VALIDATION, "marker": "o", "markersize": 10, "markerfacecolor": "none"}
+        axes.plot([step], [loss], **ring, linestyle="", gid="lowest", label=f"lowest, {loss:.3f}")
     look = {"color": RATE, "linewidth": 1, "linestyle": ":"}
     rates.plot(numbers, [step["lr"] for step in steps], **look, gid="learning-rate", label="learning rate")
 

@@ -85,6 +85,7 @@ class Job:
             "OSFT_TRAIN_CHECKPOINT_SECONDS": str(self.checkpoint_seconds),
             "OSFT_TRAIN_OWNER": self.owner,
             "OSFT_TRAIN_FACTORS": str(self.factors or ""),
+            "OSFT_TRAIN_STEPS": str(self.total or 0),
             "OSFT_TRAIN_STOP_FILE": str(self.stop_file),
             "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1",  # whatever mini-trainer asks for: see worker/guarded.py
         }

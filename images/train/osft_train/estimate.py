@@ -1,6 +1,7 @@
 """Steps and time of a run, logged before the first step."""
 
 import math
+import os
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from osft_train.data import Rows
 from osft_train.devices import Device
 from osft_train.options import Options
 from osft_workspace import Run
+from osft_workspace.cpus import usable_cpus
 
 SIDE = 1024
 """Of the square matrices whose product measures how fast this machine is."""
@@ -56,18 +58,18 @@ def limits(plan: Plan, options: Options) -> dict[str, Any]:
 def flops_per_second(device: Device) -> float:
     """Return what one process's device multiplies, measured for a moment.
 
-    On a GPU in its own process: this one would hold memory there as long as training lasts.
+    In its own process: this one would hold memory of a GPU as long as training lasts, and on a CPU threads,
+    which the worker, a fork of it, could not use.
     """
-    if device.name == "cuda":
-        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            return pool.submit(measure, device).result()
-    return measure(device)
+    with ProcessPoolExecutor(1, get_context("spawn" if device.name == "cuda" else "fork")) as pool:
+        return pool.submit(measure, device).result()
 
 
 def measure(device: Device) -> float:
     """Multiply square matrices for a tenth of a second."""
     import torch
 
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or usable_cpus()))
     kind = torch.device(device.name)
     one = torch.ones(SIDE, SIDE, dtype=getattr(torch, device.compute), device=kind)
     torch.matmul(one, one)

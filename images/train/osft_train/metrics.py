@@ -80,7 +80,10 @@ def summary(steps: list[dict[str, Any]]) -> dict[str, float]:
     seconds = sum(step["time_per_batch"] for step in steps)
     tokens = sum(step["num_total_tokens"] for step in steps)
     last = steps[-1]
+    measured = [(step["val_loss"], step["step"]) for step in steps if step.get("val_loss") is not None]
+    lowest = min(measured) if measured else None
     return {
+        **({"lowest_validation_loss": lowest[0], "lowest_validation_step": lowest[1]} if lowest else {}),
         "final_loss": last["loss"],
         "min_loss": min(step["loss"] for step in steps),
         "final_perplexity": math.exp(min(last["loss"], 700)),

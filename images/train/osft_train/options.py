@@ -10,6 +10,19 @@ from osft_workspace.options import Json, Number, option
 COUNT = click.IntRange(min=1)
 POSITIVE = Number(min=0, min_open=True)
 SHARE = Number(min=0, max=1, max_open=True)
+AUTO = "auto"
+
+
+class Often(click.ParamType[str]):
+    """`auto`, or a number from 0."""
+
+    name = "auto|number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the word as it is. Fails for any other text."""
+        if value != AUTO:
+            Number(min=0).convert(value, param, ctx)
+        return str(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +85,14 @@ class Options:
     data_output_dir: str = option(
         "", "Folder for a copy of the encoded rows that training reads. Empty: no copy.", decides=False
     )
-    # Saving
+    # Measuring and saving
+    eval_every: str = option(
+        AUTO,
+        "When to measure the loss of held-out rows: every so many optimizer steps, or shares of an epoch "
+        "below 1. auto: four times a run. 0: never.",
+        type=Often(),
+        decides=False,
+    )
     checkpoint_at_epoch: bool = option(False, "Keep a model of every epoch in checkpoints/.")
     save_final_checkpoint: bool = option(True, "Save the model at the end.")
     enable_jit_checkpoint: bool = option(

@@ -9,7 +9,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from osft_train import boards, chart, data, decompositions, devices, engine, estimate, metrics, nodes, outcome
+from osft_train import (
+    boards,
+    chart,
+    data,
+    decompositions,
+    devices,
+    engine,
+    estimate,
+    heldout,
+    metrics,
+    nodes,
+    outcome,
+)
 from osft_train.arguments import OSFT, Call, collect
 from osft_train.base import Base, target_matrices, target_patterns
 from osft_train.devices import Device
@@ -24,7 +36,7 @@ from osft_workspace.text import counted
 
 VERSIONS = ("torch", "transformers", "training-hub", "rhai-innovation-mini-trainer")
 
-PATHS = ("model_path", "data_path", "ckpt_output_dir", "data_output_dir")
+PATHS = ("model_path", "data_path", "ckpt_output_dir", "data_output_dir", "validation_data_path")
 OF_OSFT = ("unfreeze_rank_ratio", "target_patterns")
 """Arguments that another method ignores."""
 
@@ -60,17 +72,28 @@ class Setup:
         root, given = self.run.workspace.root, self.options.tensorboard_log_dir
         return boards.place(root, given, self.run.run_id) or self.run.dir / boards.FOLDER
 
-    def job(self, plan: estimate.Plan, rows: data.Rows, done: int) -> engine.Job:
+    def ahead(self, rows: data.Rows) -> "Ahead":
+        """Plan the training of rows."""
+        plan = estimate.plan(self.run, self.base, self.device, rows, self.options)
+        target = self.rows_file.with_name("held-out.jsonl")
+        return Ahead(rows, plan, heldout.choose(self.run, self.options, plan, rows, target))
+
+    def arguments(self, ahead: "Ahead") -> Call:
+        """Return the call, but for the rows."""
+        measured = ahead.held_out.arguments() if ahead.held_out else {}
+        return self.call.with_(**estimate.limits(ahead.plan, self.options), **measured)
+
+    def job(self, ahead: "Ahead", done: int) -> engine.Job:
         """Return the call of the backend."""
         rank = self.options.node_rank
         return engine.Job(
             run=self.run,
             function=backend_function(),
-            call=self.call.with_(data_path=rows.path, **estimate.limits(plan, self.options)),
+            call=self.arguments(ahead).with_(data_path=ahead.rows.path),
             device=self.device,
             checkpoints=self.work.dir,
             log=self.run.dir / (f"train-node{rank}.log" if rank else "train.log"),
-            total=plan.steps,
+            total=ahead.plan.steps,
             done=done,
             matrices=len(self.matrices),
             factors=self.factors,
@@ -79,6 +102,15 @@ class Setup:
             node_rank=rank,
             board=None if rank else self.board,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What is trained on, how long, and what is measured meanwhile."""
+
+    rows: data.Rows
+    plan: estimate.Plan
+    held_out: heldout.HeldOut | None
 
 
 def backend_function() -> Any:
@@ -126,11 +158,11 @@ def train(run: Run, options: Options) -> Outcome:
     work = setup.work
     done = work.open(run, resume=options.enable_jit_checkpoint)
     rows = data.choose(run, options, setup.rows_file)
-    plan = estimate.plan(run, setup.base, setup.device, rows, options)
+    ahead = setup.ahead(rows)
     work.offer()
     if not work.finished.exists():
-        run_resumable(setup, plan, rows, done)
-        work.finish(outcome.check_steps(run, work, plan, options))
+        run_resumable(setup, ahead, done)
+        work.finish(outcome.check_steps(run, work, ahead.plan, options))
     steps = metrics.read_steps(work.dir, 0)
     chosen, facts = outcome.publish(run, work, setup.base)
     metrics.write_clean(steps, run.dir / "metrics.jsonl")
@@ -140,7 +172,7 @@ def train(run: Run, options: Options) -> Outcome:
     return Outcome(
         outputs=["model", "metrics.jsonl", "loss.svg", *([boards.FOLDER] * (setup.board.parent == run.dir))],
         metrics=figures,
-        details=details(setup, plan, facts),
+        details=details(setup, ahead, facts),
         versions={name: version(name) for name in VERSIONS},
         message=(
             f"tuned in {counted(figures['steps'], 'step')} on {data.told(figures)}, "
@@ -165,15 +197,15 @@ def help_train(run: Run, options: Options) -> None:
         raise StageError(
             f"node 0 offered rows and {setup.rows_file} is not there. Is the workspace shared by all nodes?"
         )
-    plan = estimate.plan(run, setup.base, setup.device, rows, options)
-    run_backend(setup, plan, rows, setup.work.newest_state() or 0)
+    ahead = setup.ahead(rows)
+    run_backend(setup, ahead, setup.work.newest_state() or 0)
     if not nodes.is_over(run, setup.work):  # node 0 clears up after it
-        outcome.check_steps(run, setup.work, plan, options)
+        outcome.check_steps(run, setup.work, ahead.plan, options)
     nodes.wait_for_finish(run, setup.work)
     run.event("done", node=options.node_rank)
 
 
-def run_backend(setup: Setup, plan: estimate.Plan, rows: data.Rows, done: int) -> None:
+def run_backend(setup: Setup, ahead: Ahead, done: int) -> None:
     """Train from step `done` on.
 
     Raises:
@@ -181,27 +213,28 @@ def run_backend(setup: Setup, plan: estimate.Plan, rows: data.Rows, done: int) -
     """
     if setup.options.nnodes > 1:
         nodes.wait_for_master(setup.run, setup.options.master_addr)
-    engine.train(setup.job(plan, rows, done))
+    engine.train(setup.job(ahead, done))
 
 
-def run_resumable(setup: Setup, plan: estimate.Plan, rows: data.Rows, done: int) -> None:
+def run_resumable(setup: Setup, ahead: Ahead, done: int) -> None:
     """Train from step `done` on; a state that cannot be loaded is given up after one try.
 
     Raises:
         StateLost: it was given up, and other nodes must start again too.
     """
     try:
-        run_backend(setup, plan, rows, done)
+        run_backend(setup, ahead, done)
     except StateLost as lost:
         setup.work.give_up(setup.run, done, lost.message)
         if setup.options.nnodes > 1:
             raise
-        run_resumable(setup, plan, rows, setup.work.open(setup.run, resume=True))
+        run_resumable(setup, ahead, setup.work.open(setup.run, resume=True))
 
 
-def details(setup: Setup, plan: estimate.Plan, model: Model) -> Train:
+def details(setup: Setup, ahead: Ahead, model: Model) -> Train:
     """Return what later stages and people want to know."""
     device, method = setup.device, setup.options.method
+    plan = ahead.plan
     idle = (*PATHS, *(() if method == OSFT else OF_OSFT))
     return {
         "model": {**model, "path": "train/model", "digest": tree_digest(setup.run.dir / "model")},
@@ -215,7 +248,8 @@ def details(setup: Setup, plan: estimate.Plan, model: Model) -> Train:
         "nodes": setup.options.nnodes,
         "cpus": os.cpu_count(),
         "matrices": len(setup.matrices),
-        "arguments": setup.call.with_(**estimate.limits(plan, setup.options)).without(*idle),
+        "arguments": setup.arguments(ahead).without(*idle),
+        "held_out": ahead.held_out.facts() if ahead.held_out else None,
         "max_steps": setup.options.max_steps or None,
         "estimate": {"steps": plan.steps, "steps_per_epoch": plan.steps_per_epoch, "seconds": plan.seconds},
         "work_digest": setup.work.digest,

@@ -126,6 +126,8 @@ class Watch:
         self.run, self.doing = run, doing
         self.seen = self.began = time.monotonic()
         self.last: dict[str, Any] = {}
+        self.lowest = math.inf
+        """Of the losses of held-out rows in this start."""
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self.follow, name="progress", daemon=True)
 
@@ -170,6 +172,8 @@ class Watch:
             if not math.isfinite(line["loss"]):
                 self.lost(line["step"])
                 continue
+            if (held_out := line.get("val_loss")) is not None:
+                self.say_held_out(line["step"], held_out)
             self.bar.update(
                 line["step"],
                 loss=f"{line['loss']:.3f}",
@@ -180,6 +184,14 @@ class Watch:
                 percent = 100 * line["step"] / self.bar.total if self.bar.total else 0
                 self.status.post(min(percent, 99), self.bar.time_left(time.monotonic()), self.metrics())
 
+    def say_held_out(self, step: int, loss: float) -> None:
+        """Say the loss of the held-out rows, and whether it has been lower."""
+        lowest = loss < self.lowest
+        self.lowest = min(loss, self.lowest)
+        since = None if lowest else f"{self.lowest:.3f}"
+        self.run.event("held-out loss", step=step, loss=f"{loss:.3f}", has_been=since)
+
     def metrics(self) -> dict[str, float]:
         """Figures of the newest step for the status."""
-        return {name: self.last[name] for name in ("step", "epoch", "loss", "lr", "tokens_per_second")}
+        names = ("step", "epoch", "loss", "lr", "tokens_per_second", "val_loss")
+        return {name: self.last[name] for name in names if self.last.get(name) is not None}

@@ -149,6 +149,8 @@ class Train(TypedDict, total=False):
     arguments: dict[str, Any]
     """What the engine was called with."""
     max_steps: Count | None
+    held_out: dict[str, Any] | None
+    """Rows whose loss was measured during training: `rows`, `tokens`, and `every` so many steps."""
     estimate: dict[str, Any]
     work_digest: str
 

@@ -57,7 +57,7 @@ def test_validation_losses_are_a_line_of_their_own_on_the_same_axis() -> None:
 def test_the_legend_names_each_line() -> None:
     named = {"loss of a step", "smoothed", "learning rate"}
     assert named <= set(map(str.strip, drawn([4.0, 2.0]).itertext()))
-    assert "validation rows" in set(map(str.strip, drawn([4.0, 2.0], step2=3.0).itertext()))
+    assert {"held-out rows", "lowest, 3.000"} <= set(map(str.strip, drawn([4.0, 2.0], step2=3.0).itertext()))
 
 
 def test_the_title_is_text() -> None:

@@ -52,6 +52,7 @@
   (list "run-overwrite" (ternary true "" $overwrite))
   (list "checkpoint-minutes" .checkpoints.everyMinutes)
   (list "enable-jit-checkpoint" .checkpoints.onPreemption)
+  (list "eval-every" (eq (toString .evalEvery) "auto" | ternary "auto" (include "osft-pipeline.number" .evalEvery)))
   (list "svd-cache" .svdCache)
   (list "checkpoint-storage" .checkpoints.storage)
   (list "data-output-dir" .dataOutputDir)

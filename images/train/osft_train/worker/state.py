@@ -31,6 +31,7 @@ from osft_train import states
 from osft_train.patches import original, put
 from osft_train.worker.guarded import agreed
 from osft_train.worker.lines import write_line
+from osft_train.worker.validation import WhereMeasured
 from osft_workspace import publish_dir
 
 LOOP = "mini_trainer.train:train"
@@ -180,13 +181,13 @@ class Watched:
     seen: ClassVar[dict[str, Any]] = {}
 
     @staticmethod
-    def watch(kind: Any) -> type:
-        """Return the same class, whose newest instance is remembered under its name."""
+    def watch(name: str, kind: Any) -> type:
+        """Return the same class, whose newest instance is remembered under a name."""
 
         class Seen(kind):  # type: ignore[misc]
             def __init__(self, *args: Any, **options: Any) -> None:
                 super().__init__(*args, **options)
-                Watched.seen[kind.__name__] = self
+                Watched.seen[name] = self
 
         return Seen
 
@@ -215,7 +216,8 @@ def install(seconds: float) -> None:
     def resumable(**arguments: Any) -> None:
         resumed = arguments["resume_from_full_state_checkpoint"]
         if resumed:
-            step = WholeCheckpointer.load_metadata(resumed)["step"]
+            metadata = WholeCheckpointer.load_metadata(resumed)
+            step, WhereMeasured.written = metadata["step"], metadata["last_validation_loss"]
             arguments["data_loader"] = ResumedLoader(arguments["data_loader"], step)
             if not is_osft_model(arguments["model"]):
                 load_weights(arguments["model"], Path(resumed))
@@ -228,5 +230,5 @@ def install(seconds: float) -> None:
     put("mini_trainer.train:FullStateCheckpointer", WholeCheckpointer)
     for name in ("Checkpointer", "ValidationScheduler", "AsyncStructuredLogger"):
         target = f"mini_trainer.train:{name}"
-        put(target, Watched.watch(original(target)))
+        put(target, Watched.watch(name, original(target)))
     put(LOOP, resumable)
