@@ -4,59 +4,100 @@ It is started with the Python of the scripts, and knows nothing else of this pro
 `python fork_server.py SOCKET CODE`. It ends when its standard input does.
 """
 
+import atexit
 import gc
 import json
 import os
 import runpy
-import select
-import signal
+import selectors
 import socket
 import sys
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 
 def main(path: str, code: str) -> dict[str, Any]:
     """Run the code that imports, then serve until standard input ends. Returns, in a fork, what is to run."""
     exec(code, {})
     gc.freeze()  # or every fork would copy the pages that its collector looks at
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(path)
-        server.listen(64)
-        print("ready", flush=True)
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-        while sys.stdin not in select.select([server, sys.stdin], [], [])[0]:
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(path)
+    server.listen(64)
+    events = selectors.DefaultSelector()
+    events.register(server, selectors.EVENT_READ)
+    events.register(sys.stdin, selectors.EVENT_READ)
+    print("ready", flush=True)
+    while True:
+        for key, _ in events.select():
+            if key.fileobj is sys.stdin:
+                sys.exit()
+            if key.fileobj is not server:
+                events.unregister(key.fd)
+                answer(key.fd, *key.data)
+                continue
             connection, _ = server.accept()
-            with connection:
-                if os.fork() == 0:
-                    server.close()
-                    return attend(connection)
-    sys.exit()
+            message, stream = asked(connection)
+            if (pid := os.fork()) == 0:
+                attend(stream)
+                return message
+            os.close(stream)
+            connection.sendall(f"{pid}\n".encode())
+            events.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, connection))
 
 
-def attend(connection: socket.socket) -> dict[str, Any]:
-    """Fork what is asked for and send how it ended. Returns in the fork."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+def asked(connection: socket.socket) -> tuple[dict[str, Any], int]:
+    """Return what is to run, and the file descriptor for what it prints."""
     message, fds, _, _ = socket.recv_fds(connection, 1 << 20, 1)
     while not message.endswith(b"\n"):
         message += connection.recv(1 << 20)
-    if (child := os.fork()) == 0:
-        os.setsid()
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        for fd, stream in ((nothing, 0), (fds[0], 1), (fds[0], 2)):
-            os.dup2(fd, stream)
-        os.close(nothing)
-        os.close(fds[0])
-        return dict(json.loads(message))
-    connection.sendall(f"{child}\n".encode())
-    connection.sendall(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n".encode())
-    os._exit(0)
+    return dict(json.loads(message)), fds[0]
+
+
+def answer(descriptor: int, pid: int, connection: socket.socket) -> None:
+    """Send how a fork ended."""
+    os.close(descriptor)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    with connection:
+        connection.sendall(f"{code}\n".encode())
+
+
+def attend(stream: int) -> None:
+    """Be a process of its own, whose output goes to a stream."""
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for descriptor, place in ((nothing, 0), (stream, 1), (stream, 2)):
+        os.dup2(descriptor, place)
+    os.close(nothing)
+    os.close(stream)
+
+
+def run(message: dict[str, Any]) -> NoReturn:
+    """Run the script to its end.
+
+    It ends without taking the interpreter apart, which would touch, and so copy, all that was imported.
+    """
+    os.environ.clear()
+    os.environ.update(message["env"])
+    sys.argv[:] = message["command"]
+    sys.path[0] = str(Path(sys.argv[0]).parent)
+    code: Any = 0
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as ended:
+        code = ended.code
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, as the interpreter does
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code or 0)
 
 
 if __name__ == "__main__":
-    wanted = main(sys.argv[1], sys.argv[2])
-    os.environ.clear()
-    os.environ.update(wanted["env"])
-    sys.argv[:] = wanted["command"]
-    sys.path[0] = str(Path(sys.argv[0]).parent)
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    run(main(sys.argv[1], sys.argv[2]))

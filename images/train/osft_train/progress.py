@@ -126,8 +126,10 @@ class Watch:
         self.run, self.doing = run, doing
         self.seen = self.began = time.monotonic()
         self.last: dict[str, Any] = {}
+        self.held_out: float | None = None
+        """Loss of held-out rows when it was measured last in this start..."""
         self.lowest = math.inf
-        """Of the losses of held-out rows in this start."""
+        """...and the lowest one."""
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self.follow, name="progress", daemon=True)
 
@@ -179,6 +181,7 @@ class Watch:
                 loss=f"{line['loss']:.3f}",
                 learning_rate=f"{line['lr']:.2e}",
                 tokens_per_s=round(line["tokens_per_second"]),
+                held_out_loss=None if self.held_out is None else f"{self.held_out:.3f}",
             )
             if self.status:
                 percent = 100 * line["step"] / self.bar.total if self.bar.total else 0
@@ -187,7 +190,7 @@ class Watch:
     def say_held_out(self, step: int, loss: float) -> None:
         """Say the loss of the held-out rows, and whether it has been lower."""
         lowest = loss < self.lowest
-        self.lowest = min(loss, self.lowest)
+        self.held_out, self.lowest = loss, min(loss, self.lowest)
         since = None if lowest else f"{self.lowest:.3f}"
         self.run.event("held-out loss", step=step, loss=f"{loss:.3f}", has_been=since)
 

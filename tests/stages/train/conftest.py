@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -118,7 +119,7 @@ class Stage:
 
 
 def workers(process: subprocess.Popen[str]) -> list[int]:
-    """Forks of a start of the stage, also when it is gone itself: torchrun, then those that train."""
+    """Forks of a start in a session of their own, also when it is gone: torchrun, then those that train."""
     words = "\0".join(map(str, cast("list[str]", process.args))).encode()
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
@@ -126,8 +127,9 @@ def workers(process: subprocess.Popen[str]) -> list[int]:
             command = (entry / "cmdline").read_bytes()
         except OSError:
             continue
-        if words in command and int(entry.name) != process.pid:
-            found.append(int(entry.name))
+        with suppress(ProcessLookupError):
+            if words in command and os.getsid(int(entry.name)) != os.getsid(0):
+                found.append(int(entry.name))
     return sorted(found)
 
 

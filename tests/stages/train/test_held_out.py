@@ -1,6 +1,7 @@
 """The loss of held-out rows while training goes on."""
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ def test_it_is_measured_four_times_and_the_last_is_that_of_the_tuned_model(
     assert list(losses) == [3, 6, 9, 10]
     assert losses[10] < losses[3]
     assert f"train held-out loss step=3 loss={losses[3]:.3f}" in printed
+    assert re.search(rf"train training step=10/10 .* held_out_loss={losses[10]:.3f} ", printed)
 
     record = stage.record("held")
     assert record["metrics"]["lowest_validation_loss"] == min(losses.values())
