@@ -14,7 +14,7 @@ demo: ## Tune, evaluate and register a small language model on this machine (KEE
 test: ## Run the tests: all, or those whose names contain one word, make test K=word
 	@scripts/prerequisites test
 	@scripts/setup test
-	@.venvs/dev/bin/pytest --numprocesses=$$(($$(nproc) < 3 ? $$(nproc) + 2 : 4)) --dist=loadscope --no-loadscope-reorder --durations=10 $(if $(K),-k "$(K)")
+	@.venvs/dev/bin/pytest --numprocesses=$$(($$(nproc) < 3 ? $$(nproc) + 1 : 4)) --dist=loadscope --no-loadscope-reorder --durations=10 $(if $(K),-k "$(K)")
 
 fuzz: ## Look for inputs that break readers, redaction or clients (MINUTES=1, TARGET=readers)
 	@scripts/prerequisites test
