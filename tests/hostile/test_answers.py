@@ -17,6 +17,7 @@ from tests.support.sandbox import ROOT, executable
 from tests.support.scripted import Reply, of_json
 
 COUNT = 250
+"""For each client, a thousand for all of them."""
 STAGES = {"registry": "register", "http": "download", "s3": "download", "hub": "download"}
 
 leaves: st.SearchStrategy[Any] = st.one_of(

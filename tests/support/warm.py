@@ -1,8 +1,8 @@
 """Starts of the stages without the imports of their libraries, most of the time of a short one.
 
 The same console script runs with the same words and environment, in a fork of a process that has imported its
-libraries. Where memory is measured, a signal is sent, or a variable is set that a library reads when it is
-imported, a test starts the program itself.
+libraries. Where a stage measures its own memory, a signal is sent, or a variable is set that a library reads
+when it is imported, a test starts the program itself.
 """
 
 import atexit

@@ -90,6 +90,18 @@ class Job:
             "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1",  # whatever mini-trainer asks for: see worker/guarded.py
         }
 
+    def read(self, output: int) -> None:
+        """Read what torchrun and the workers print to its end, and keep it in the log."""
+        with (
+            os.fdopen(output, encoding="utf-8", errors="replace") as printed,
+            self.log.open("w", encoding="utf-8") as log,
+        ):
+            for line in filter(str.strip, printed):
+                plain = failures.ANSI.sub("", line.rstrip("\n"))
+                log.write(printable(redact_text(plain)) + "\n")
+                log.flush()
+                self.said.read(line)
+
     def kill(self) -> None:
         """End the worker and everything it started, at once."""
         if self.process is not None and self.process.pid is not None:
@@ -114,15 +126,7 @@ def launcher(job: Job) -> type:
             """Start torchrun and read what it and the workers print."""
             job.process, output = launch.start(self.command, job.env())
             try:
-                with (
-                    os.fdopen(output, encoding="utf-8", errors="replace") as printed,
-                    job.log.open("w", encoding="utf-8") as log,
-                ):
-                    for line in filter(str.strip, printed):
-                        plain = failures.ANSI.sub("", line.rstrip("\n"))
-                        log.write(printable(redact_text(plain)) + "\n")
-                        log.flush()
-                        job.said.read(line)
+                job.read(output)
                 job.process.join()
             except BaseException as error:
                 job.stopped = error

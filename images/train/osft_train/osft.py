@@ -9,19 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from osft_train import (
-    boards,
-    chart,
-    data,
-    decompositions,
-    devices,
-    engine,
-    estimate,
-    heldout,
-    metrics,
-    nodes,
-    outcome,
-)
+from osft_train import boards, chart, data, decompositions, devices, engine, metrics, nodes, outcome
+from osft_train.ahead import Ahead
 from osft_train.arguments import OSFT, Call, collect
 from osft_train.base import Base, target_matrices, target_patterns
 from osft_train.devices import Device
@@ -72,24 +61,18 @@ class Setup:
         root, given = self.run.workspace.root, self.options.tensorboard_log_dir
         return boards.place(root, given, self.run.run_id) or self.run.dir / boards.FOLDER
 
-    def ahead(self, rows: data.Rows) -> "Ahead":
+    def ahead(self, rows: data.Rows) -> Ahead:
         """Plan the training of rows."""
-        plan = estimate.plan(self.run, self.base, self.device, rows, self.options)
         target = self.rows_file.with_name("held-out.jsonl")
-        return Ahead(rows, plan, heldout.choose(self.run, self.options, plan, rows, target))
+        return Ahead.of(self.run, self.base, self.device, self.options, rows, target)
 
-    def arguments(self, ahead: "Ahead") -> Call:
-        """Return the call, but for the rows."""
-        measured = ahead.held_out.arguments() if ahead.held_out else {}
-        return self.call.with_(**estimate.limits(ahead.plan, self.options), **measured)
-
-    def job(self, ahead: "Ahead", done: int) -> engine.Job:
+    def job(self, ahead: Ahead, done: int) -> engine.Job:
         """Return the call of the backend."""
         rank = self.options.node_rank
         return engine.Job(
             run=self.run,
             function=backend_function(),
-            call=self.arguments(ahead).with_(data_path=ahead.rows.path),
+            call=self.call.with_(data_path=ahead.rows.path, **ahead.arguments(self.options)),
             device=self.device,
             checkpoints=self.work.dir,
             log=self.run.dir / (f"train-node{rank}.log" if rank else "train.log"),
@@ -102,15 +85,6 @@ class Setup:
             node_rank=rank,
             board=None if rank else self.board,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Ahead:
-    """What is trained on, how long, and what is measured meanwhile."""
-
-    rows: data.Rows
-    plan: estimate.Plan
-    held_out: heldout.HeldOut | None
 
 
 def backend_function() -> Any:
@@ -248,7 +222,7 @@ def details(setup: Setup, ahead: Ahead, model: Model) -> Train:
         "nodes": setup.options.nnodes,
         "cpus": os.cpu_count(),
         "matrices": len(setup.matrices),
-        "arguments": setup.arguments(ahead).without(*idle),
+        "arguments": setup.call.with_(**ahead.arguments(setup.options)).without(*idle),
         "held_out": ahead.held_out.facts() if ahead.held_out else None,
         "max_steps": setup.options.max_steps or None,
         "estimate": {"steps": plan.steps, "steps_per_epoch": plan.steps_per_epoch, "seconds": plan.seconds},

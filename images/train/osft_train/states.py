@@ -5,6 +5,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from osft_train.patches import original
 from osft_workspace import sha256_file
 from osft_workspace.digests import tree_files
 from osft_workspace.files import read_regular
@@ -65,6 +66,5 @@ def damage(folder: Path, owner: str) -> str | None:
 
 def ask_by(file: Path) -> None:
     """Let mini-trainer ask for a full state and the end by this file, in this process."""
-    from mini_trainer.full_state_checkpoint import FullStateCheckpointer
-
-    FullStateCheckpointer.__init__.__defaults__ = (str(file),)
+    checkpointer = original("mini_trainer.full_state_checkpoint:FullStateCheckpointer")
+    checkpointer.__init__.__defaults__ = (str(file),)

@@ -31,7 +31,7 @@ class Layout:
     starts: int
 
     def words(self) -> list[str]:
-        """Return what each node is told."""
+        """Return the arguments of each node."""
         return [*ARGS, "--nnodes=2" if self.nodes == 2 else "--nproc-per-node=2"]
 
     def envs(self) -> list[dict[str, str]]:

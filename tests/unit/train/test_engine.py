@@ -1,5 +1,8 @@
 """The launcher between training_hub and the worker."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,6 +88,17 @@ def test_decompositions_are_counted_and_what_is_wrong_with_one_is_said(
     printed = capsys.readouterr().out
     assert 'train decomposition damaged file=a.safetensors because="it is short"' in printed
     assert "train decomposed kept=2 made=1" in printed
+
+
+def test_without_a_gpu_asked_for_none_is_seen() -> None:
+    code = (
+        "from osft_train import devices, options; devices.prepare_process(options.Options(gpus={gpus}));"
+        "import os; print(os.environ.get('CUDA_VISIBLE_DEVICES'))"
+    )
+    env = {**os.environ, "CUDA_VISIBLE_DEVICES": "0"}
+    for gpus, seen in ((0, ""), (1, "0")):
+        command = [sys.executable, "-c", code.format(gpus=gpus)]
+        assert subprocess.check_output(command, env=env, text=True) == f"{seen}\n"
 
 
 def test_a_worker_on_the_cpu_shares_its_cores_as_the_user_says(
