@@ -11,6 +11,7 @@ from typing import Any
 from osft_download import hub
 from osft_download.meter import Meter
 from osft_download.sources import Address, DataFile, Fetched, Order
+from osft_download.sources.hub_card import check_cards
 from osft_download.sources.splits import choose_split
 from osft_workspace import UserError, printable, redact_url
 from osft_workspace.exits import StageError
@@ -56,6 +57,7 @@ def fetch(address: Address, order: Order) -> Fetched:
     sizes = repo.files()
     if sizes:
         repo.enter(next(iter(sizes)))
+    check_cards(repo, sizes, order.work)
     found = builder(repo, config or options.config)
     separator = card_separator(repo, found.config)
     split = choose_split(order, address.shown, [str(split) for split in found.config.data_files or {}])
