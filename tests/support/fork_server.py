@@ -1,7 +1,7 @@
 """Runs console scripts in forks of a process that has imported their libraries; `tests.support.warm` asks it.
 
 It is started with the Python of the scripts, and knows nothing else of this project:
-`python fork_server.py SOCKET CODE`. It ends when its standard input does.
+`python fork_server.py SOCKET CODE OWNER`. It ends with the process whose id is OWNER.
 """
 
 import atexit
@@ -10,6 +10,7 @@ import json
 import os
 import runpy
 import selectors
+import shutil
 import socket
 import sys
 import threading
@@ -17,20 +18,22 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 
-def main(path: str, code: str) -> dict[str, Any]:
-    """Run the code that imports, then serve until standard input ends. Returns, in a fork, what is to run."""
+def main(path: str, code: str, owner: int) -> dict[str, Any]:
+    """Run the code that imports, then serve until the owner ends. Returns, in a fork, what is to run."""
+    ended = os.pidfd_open(owner)
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(f"{path}.new")
+    server.listen(64)  # those who ask wait for the imports
+    Path(f"{path}.new").rename(path)
     exec(code, {})
     gc.freeze()  # or every fork would copy the pages that its collector looks at
-    server = socket.socket(socket.AF_UNIX)
-    server.bind(path)
-    server.listen(64)
     events = selectors.DefaultSelector()
     events.register(server, selectors.EVENT_READ)
-    events.register(sys.stdin, selectors.EVENT_READ)
-    print("ready", flush=True)
+    events.register(ended, selectors.EVENT_READ)
     while True:
         for key, _ in events.select():
-            if key.fileobj is sys.stdin:
+            if key.fd == ended:
+                shutil.rmtree(Path(path).parent, ignore_errors=True)
                 sys.exit()
             if key.fileobj is not server:
                 events.unregister(key.fd)
@@ -100,4 +103,4 @@ def run(message: dict[str, Any]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    run(main(sys.argv[1], sys.argv[2]))
+    run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))

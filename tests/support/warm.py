@@ -5,15 +5,15 @@ libraries. Where a stage measures its own memory, a signal is sent, or a variabl
 when it is imported, a test starts the program itself.
 """
 
-import atexit
 import functools
 import json
 import os
-import shutil
+import select
 import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -40,7 +40,7 @@ READY = {
     ),
 }
 """What a stage imports, and sets before it does."""
-READ_WHEN_NEEDED = ("OSFT_", "AWS_", "HF_TOKEN", "PET_", "WANDB_API_KEY")
+READ_WHEN_NEEDED = ("OSFT_", "AWS_", "HF_TOKEN", "PET_", "WANDB_API_KEY", "KUBEFLOW_", "ONEDNN_")
 """What other variables may begin with, beside those of every start."""
 
 
@@ -52,6 +52,52 @@ def knows(command: Sequence[str]) -> bool:
 def may_fork(env: Mapping[str, str]) -> bool:
     """Return whether a start with these variables, beside those of every start, may be a fork."""
     return all(name.startswith(READ_WHEN_NEEDED) for name in env)
+
+
+class Start:
+    """A start of the console script of a stage in a fork, with what tests use of `subprocess.Popen`."""
+
+    def __init__(self, command: Sequence[str], env: Mapping[str, str]) -> None:
+        """Start it. Its process id is also that of its session."""
+        self.args = list(command)
+        self.returncode: int | None = None
+        self.printed = tempfile.TemporaryFile()  # noqa: SIM115  # read when it has ended
+        self.connection = socket.socket(socket.AF_UNIX)
+        message = json.dumps({"command": self.args, "env": dict(env)}).encode() + b"\n"
+        self.connection.connect(server(Path(command[0]).name.removeprefix("osft-")))
+        sent = socket.send_fds(self.connection, [message], [self.printed.fileno()])
+        self.connection.sendall(message[sent:])
+        self.answers = self.connection.makefile("r")
+        self.pid = int(self.answers.readline())
+
+    def poll(self) -> int | None:
+        """Return its exit code, or None while it runs."""
+        if self.returncode is None and select.select([self.connection], [], [], 0)[0]:
+            self.wait()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return its exit code. Raises TimeoutError where it runs on for so many seconds."""
+        if self.returncode is None:
+            self.connection.settimeout(timeout)
+            self.returncode = int(self.answers.readline())
+            self.connection.close()
+        return self.returncode
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, None]:
+        """Wait for its end; return what it printed on both streams. Raises TimeoutError."""
+        self.wait(timeout)
+        self.printed.seek(0)
+        return self.printed.read().decode("utf-8", "backslashreplace"), None
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill it; processes that it started live on, as after `Popen.kill`."""
+        self.send_signal(signal.SIGKILL)
 
 
 def run(
@@ -71,38 +117,53 @@ def run(
     Raises:
         TimeoutError: it did not end in time, and was killed.
     """
-    message = json.dumps({"command": list(command), "env": dict(env)}).encode() + b"\n"
-    with socket.socket(socket.AF_UNIX) as connection, tempfile.TemporaryFile() as printed:
-        connection.connect(server(Path(command[0]).name.removeprefix("osft-")))
-        sent = socket.send_fds(connection, [message], [printed.fileno()])
-        connection.sendall(message[sent:])
-        with connection.makefile("r") as answers:
-            pid = int(answers.readline())
-            begun(pid)
-            connection.settimeout(seconds)
-            try:
-                code = int(answers.readline())
-            except TimeoutError:
-                os.killpg(pid, signal.SIGKILL)
-                raise
-        printed.seek(0)
-        return code, printed.read().decode("utf-8", "backslashreplace")
+    start = Start(command, env)
+    begun(start.pid)
+    try:
+        printed, _ = start.communicate(seconds)
+    except TimeoutError:
+        os.killpg(start.pid, signal.SIGKILL)
+        raise
+    return start.wait(), printed
+
+
+def output(stage: str, code: str, *args: str | Path) -> str:
+    """Return what Python code prints, run in a fork that has what a stage imports, as `python -c` would."""
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / f"osft-{stage}"
+        script.write_text(code)
+        ended, printed = run([str(script), *map(str, args)], os.environ, seconds=280)
+    assert ended == 0, printed
+    return printed
 
 
 @functools.cache
 def server(stage: str) -> str:
-    """Start the process that forks, once; returns its socket. It ends with this process."""
-    folder = Path(tempfile.mkdtemp(prefix="osft-warm-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    python = Path(executable(stage)).with_name("python")
-    program = Path(__file__).with_name("fork_server.py")
-    process = subprocess.Popen(
-        [python, program, folder / "socket", READY[stage]],
+    """Return the socket of the process that forks, which all processes of a test run share.
+
+    The first that asks starts it; it ends with the test run.
+    """
+    owner = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+    folder = Path(tempfile.gettempdir()) / f"osft-warm-{owner}-{stage}"
+    path = folder / "socket"
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        while not path.exists():
+            time.sleep(0.02)
+        return str(path)
+    subprocess.Popen(
+        [
+            Path(executable(stage)).with_name("python"),
+            Path(__file__).with_name("fork_server.py"),
+            path,
+            READY[stage],
+            str(owner),
+        ],
         env=stage_env(folder / "workspace", folder, OFFLINE if stage == "eval" else {}),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
     )
-    assert process.stdout
-    assert process.stdout.readline() == b"ready\n"
-    atexit.register(process.communicate)  # which ends its standard input
-    return str(folder / "socket")
+    while not path.exists():
+        time.sleep(0.02)
+    return str(path)

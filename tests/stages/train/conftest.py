@@ -18,6 +18,7 @@ from tests.support.sandbox import executable, stage_env
 from tests.support.tiny_model import chat_rows, write_jsonl
 from tests.support.trained_run import tiny_model
 
+Process = subprocess.Popen[str] | warm.Start
 COMMON = ("--gpus=0", "--max-tokens-per-gpu=1024", "--max-seq-len=256", "--learning-rate=1e-3")
 SHORT = {"messages": [{"role": "assistant", "content": "Hi."}]}
 LONG = {
@@ -70,27 +71,24 @@ class Stage:
         where = ("--workspace", str(self.workspace), "--run-id", run_id)
         return [executable("train"), *where, *COMMON, *args]
 
-    def start(self, run_id: str, *args: str, **env: str) -> subprocess.Popen[str]:
-        """Start training."""
+    def start(self, run_id: str, *args: str, program: bool = False, **env: str) -> Process:
+        """Start training, in a fork, or as a program whose workers can be looked for."""
+        command, own = self.command(run_id, *args), {**self.env, **env}
+        every = stage_env(self.workspace, self.scratch, own)
+        if warm.may_fork(own) and not program:
+            return warm.Start(command, every)
         return subprocess.Popen(
-            self.command(run_id, *args),
-            env={**stage_env(self.workspace, self.scratch), **self.env, **env},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+            command, env=every, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
 
     def run(self, run_id: str, *args: str, **env: str) -> tuple[int, str]:
         """One start: exit code and everything printed."""
-        own = {**self.env, **env}
-        if warm.may_fork(own):
-            every = stage_env(self.workspace, self.scratch, own)
-            return warm.run(self.command(run_id, *args), every, seconds=280)
         process = self.start(run_id, *args, **env)
         try:
             printed, _ = process.communicate(timeout=280)
         finally:
             process.kill()
+        assert process.returncode is not None
         return process.returncode, printed
 
     def evaluate(self, run_id: str, *args: str) -> tuple[int, str]:
@@ -108,7 +106,7 @@ class Stage:
     def metrics(self, run_id: str) -> list[dict[str, Any]]:
         return [json.loads(line) for line in (self.dir(run_id) / "metrics.jsonl").read_text().splitlines()]
 
-    def wait_for_step(self, run_id: str, step: int, process: subprocess.Popen[str]) -> None:
+    def wait_for_step(self, run_id: str, step: int, process: Process) -> None:
         """Return when the worker has logged a step."""
         log = self.dir(run_id) / "checkpoints" / "training_metrics_0.jsonl"
         while process.poll() is None:
@@ -118,8 +116,8 @@ class Stage:
         raise AssertionError(f"training ended before step {step}:\n{process.communicate()[0]}")
 
 
-def workers(process: subprocess.Popen[str]) -> list[int]:
-    """Forks of a start in a session of their own, also when it is gone: torchrun, then those that train."""
+def workers(process: Process) -> list[int]:
+    """Forks of a program in a session of their own, also when it is gone: torchrun, then those that train."""
     words = "\0".join(map(str, cast("list[str]", process.args))).encode()
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
@@ -155,9 +153,8 @@ def changed(model: Path) -> list[float]:
     That is in the directions of the largest three quarters of the singular values. The model was tuned from
     the tiny one.
     """
-    python = Path(executable("train")).with_name("python")
     files = (folder / "model.safetensors" for folder in (tiny_model() / "model", model))
-    return [float(line) for line in subprocess.check_output([python, "-c", CHANGED, *files]).split()]
+    return [float(line) for line in warm.output("train", CHANGED, *files).split()]
 
 
 @pytest.fixture(scope="session")
@@ -242,7 +239,7 @@ def killed(stage: Stage) -> Killed:
     """The same training as `whole`, killed after its third step."""
     stage.download("story", whole_rows())
     # A state is taken after the first step; the next ones wait for 20 times the time that it took.
-    process = stage.start("story", *WHOLE, "--checkpoint-minutes=0.0001")
+    process = stage.start("story", *WHOLE, "--checkpoint-minutes=0.0001", program=True)
     stage.wait_for_step("story", 3, process)
     process.kill()
     process.communicate()
@@ -261,7 +258,7 @@ def rows_written(stage: Stage) -> int:
 @pytest.fixture(scope="session")
 def stopped(stage: Stage, killed: Killed) -> Ended:
     """Then started again, and sent SIGTERM in its second epoch."""
-    process = stage.start("story", *WHOLE)
+    process = stage.start("story", *WHOLE, program=True)
     stage.wait_for_step("story", 8, process)
     process.send_signal(signal.SIGTERM)
     os.kill(workers(process)[0], signal.SIGTERM)  # as the shutdown of a whole machine does

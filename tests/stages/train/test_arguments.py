@@ -1,10 +1,9 @@
 """Every option reaches training_hub's own function, by its name and with its value."""
 
 import json
-import subprocess
 from pathlib import Path
 
-from tests.support.sandbox import executable
+from tests.support import warm
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -43,10 +42,7 @@ print(json.dumps({"expected": expected, "call": call.arguments, "worker": call.w
 
 
 def test_every_option_reaches_osft_with_its_value() -> None:
-    python = Path(executable("train")).with_name("python")
-    done = subprocess.run([python, "-c", COLLECT], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    told = json.loads(warm.output("train", COLLECT).splitlines()[-1])
     assert told["call"] == told["expected"]
     assert len(told["call"]) > 35
     assert set(told["worker"]) == {"beta1", "beta2", "eps", "weight_decay"}
@@ -64,9 +60,7 @@ print(json.dumps([names, arguments.schedules(), list(extra.MODES), list(extra.DT
 
 
 def test_the_chart_takes_the_names_that_the_engine_takes() -> None:
-    python = Path(executable("train")).with_name("python")
-    done = subprocess.run([python, "-c", KNOWN], capture_output=True, text=True, check=True)
-    names, schedules, modes, types = json.loads(done.stdout.splitlines()[-1])
+    names, schedules, modes, types = json.loads(warm.output("train", KNOWN).splitlines()[-1])
     schema = json.loads((ROOT / "charts" / "osft-pipeline" / "values.schema.json").read_text())
     keys = schema["properties"]["train"]["properties"]
     further = keys["extraArgs"]["properties"]

@@ -9,7 +9,7 @@ from tests.support.tiny_model import chat_rows
 
 def test_a_stop_before_the_first_step_ends_at_once(stage: Stage) -> None:
     stage.download("early", whole_rows())
-    process = stage.start("early", *WHOLE)
+    process = stage.start("early", *WHOLE, program=True)
     while not workers(process) and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)

@@ -1,14 +1,14 @@
 """The loss of a step is the plain mean over the learned tokens of its rows, whatever is packed and split."""
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.stages.train.conftest import THINKING, Stage
-from tests.support.sandbox import ROOT, executable
+from tests.support import warm
+from tests.support.sandbox import ROOT
 from tests.support.tiny_model import chat_rows
 
 TOLERANCE = {"float32": 1e-3, "bfloat16": 2e-2}
@@ -39,9 +39,8 @@ def plainly(model: Path, rows: list[dict[str, Any]], scratch: Path) -> tuple[flo
     """Mean loss and number of tokens, each row alone through the base model."""
     path = scratch / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    python = Path(executable("train")).with_name("python")
-    said = subprocess.check_output([python, ROOT / "tests/support/loss.py", model, path], text=True)
-    told = json.loads(said)
+    program = (ROOT / "tests/support/loss.py").read_text()
+    told = json.loads(warm.output("train", program, model, path).splitlines()[-1])
     return float(told["loss"]), int(told["tokens"])
 
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +9,8 @@ import pytest
 
 from osft_workspace.digests import tree_digest
 from tests.stages.train.conftest import Stage
+from tests.support import warm
 from tests.support.model_folders import add_tensors, edit, write_json, write_llama, write_safetensors
-from tests.support.sandbox import executable
 from tests.support.tiny_model import CHAT_TEMPLATE, chat_rows
 from tests.support.trained_run import tiny_model
 
@@ -97,8 +96,7 @@ def test_the_tuned_model_has_every_file_of_its_base_byte_for_byte(pair: Pair) ->
 
 
 def test_the_tuned_model_renders_stops_and_loads_as_its_base(pair: Pair) -> None:
-    python = Path(executable("train")).with_name("python")
-    printed = subprocess.check_output([python, "-c", LOADS, pair.base, pair.tuned], text=True)
+    printed = warm.output("train", LOADS, pair.base, pair.tuned)
     base, tuned = json.loads(printed.splitlines()[-1])
     assert base.pop("unexpected") == sorted(SURPLUS) and tuned.pop("unexpected") == []
     assert base == tuned

@@ -103,7 +103,7 @@ def test_a_loss_that_is_not_a_number_ends_the_training(stage: Stage) -> None:
 
 def test_a_worker_killed_for_memory_is_reported_with_advice(stage: Stage, ready: str) -> None:
     """The kernel ends a process that takes too much memory with SIGKILL."""
-    process = stage.start(ready, "--effective-batch-size=4", "--num-epochs=200")
+    process = stage.start(ready, "--effective-batch-size=4", "--num-epochs=200", program=True)
     stage.wait_for_step(ready, 1, process)
     os.kill(workers(process)[-1], signal.SIGKILL)
     started = time.monotonic()

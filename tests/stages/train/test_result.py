@@ -3,13 +3,12 @@
 import json
 import math
 import struct
-import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
 from tests.stages.train.conftest import Done, Stage, changed
-from tests.support.sandbox import executable
+from tests.support import warm
 from tests.support.tiny_model import chat_rows
 from tests.support.trained_run import tiny_model
 
@@ -105,9 +104,7 @@ asked = {"add_generation_prompt": True, "return_tensors": "pt", "return_dict": T
 answer = model.generate(**tokenizer.apply_chat_template(turn, **asked), max_new_tokens=12, do_sample=False)
 print(repr(tokenizer.decode(answer[0])))
 """
-    python = Path(executable("train")).with_name("python")
-    answer = subprocess.check_output([python, "-c", script, whole.dir / "model"], text=True)
-    assert "assistant" in answer
+    assert "assistant" in warm.output("train", script, whole.dir / "model")
 
 
 def test_the_model_is_laid_out_as_other_programs_expect(whole: Done) -> None:

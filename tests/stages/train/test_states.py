@@ -3,7 +3,6 @@
 import json
 import pickle
 import shutil
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 
 from osft_train import states
 from tests.stages.train.conftest import Ended, Stage
-from tests.support.sandbox import executable
+from tests.support import warm
 from tests.support.tiny_model import chat_rows
 
 ARGS = ("--effective-batch-size=8", "--num-epochs=2")
@@ -115,7 +114,4 @@ for words in ((KIND, "__class__"), (KIND, "mro"), (Metadata, "__init__")):
 
 def test_a_state_whose_enumerations_are_written_as_older_pythons_do_is_loaded() -> None:
     """Debian's Python 3.11.2, which the image has, pickles a member as `getattr`; nothing else gets in."""
-    command = [executable("train", "python"), "-c", MEMBERS]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("its list of tensors asks for") == 3
+    assert warm.output("train", MEMBERS).count("its list of tensors asks for") == 3

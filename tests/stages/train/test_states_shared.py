@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from osft_train import states
-from tests.stages.train.conftest import Stage, workers
+from tests.stages.train.conftest import Process, Stage, workers
 from tests.stages.train.test_nodes import free_port
 from tests.support.tiny_model import chat_rows
 
@@ -41,9 +40,9 @@ class Layout:
         shared = {"PET_NNODES": "2", "PET_MASTER_ADDR": "localhost", "PET_MASTER_PORT": str(free_port())}
         return [{**shared, "PET_NODE_RANK": str(rank)} for rank in (0, 1)]
 
-    def start(self, stage: Stage, run: str, *more: str) -> list[subprocess.Popen[str]]:
+    def start(self, stage: Stage, run: str, *more: str) -> list[Process]:
         """Start all nodes."""
-        return [stage.start(run, *self.words(), *more, **env) for env in self.envs()]
+        return [stage.start(run, *self.words(), *more, program=True, **env) for env in self.envs()]
 
     def run(self, stage: Stage, run: str) -> list[End]:
         """Exit code and output of each node."""

@@ -1,7 +1,6 @@
 """Decompositions are kept for the next training on the same base, and change nothing about it."""
 
 import re
-import subprocess
 import threading
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.stages.train.conftest import Stage
-from tests.support.sandbox import executable
+from tests.support import warm
 from tests.support.tiny_model import chat_rows
 
 ARGS = ("--effective-batch-size=8", "--num-epochs=1", "--max-steps=2")
@@ -100,12 +99,7 @@ torch.manual_seed(1)
 
 def python(script: str, folder: Path) -> Any:
     """What a script prints, that uses a cache in a folder."""
-    program = Path(executable("train")).with_name("python")
-    done = subprocess.run(
-        [program, "-c", CACHE + script, str(folder)], capture_output=True, text=True, timeout=200
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return warm.output("train", CACHE + script, folder)
 
 
 BITS = """
