@@ -26,7 +26,7 @@ READY = {
     "train": (
         "from osft_train import devices, options\n"
         "devices.prepare_process(options.Options(gpus=0))\n"
-        "import osft_train.engine, osft_train.osft, osft_train.stage\n"
+        "import osft_train.engine, osft_train.stage, osft_train.tune\n"
         "import matplotlib.figure, mini_trainer.train, tensorboardX.event_file_writer, training_hub\n"
         "import transformers.models.llama.modeling_llama"
     ),

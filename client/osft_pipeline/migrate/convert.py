@@ -147,9 +147,10 @@ def every_epoch(value: Any) -> bool:
     return str(value) == "epoch"
 
 
-@rule("r", "trainer_parameters.lora_config")
-def rank(value: Any) -> Any:
-    raise Left("here train.unfreezeRankRatio sets the share of ranks that may change, not their number")
+@rule("bnb_4bit_compute_dtype")
+def number_format(value: Any) -> str:
+    """Return a format by its own name; theirs may say where it comes from."""
+    return str(value).removeprefix("torch.")
 
 
 @rule("device_map", "local_files_only", "chat_template", "callbacks", "ckpt_output_dir",

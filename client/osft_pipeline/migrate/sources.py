@@ -18,6 +18,7 @@ KFP, HUB, KAITO, KEP = (
 SYSTEMS = {"kfp": KFP, "training-hub": HUB, "kaito": KAITO, "kep-2003": KEP}
 WRAPPERS = ("parameters", "arguments", "params", "runtime_config", "runtimeConfig", "parameterValues", "spec")
 """Keys that may contain the run parameters."""
+LORA = "lora_config"
 NESTED = ("model_provider_parameters", "dataset_provider_parameters", "trainer_parameters", "storage_config")
 
 
@@ -70,9 +71,19 @@ def kep(parameters: Json) -> Iterator[tuple[str, Any]]:
     """Yield the arguments of a KEP-2003 call; those of its objects with a dotted name."""
     for name, value in parameters.items():
         if name in NESTED and isinstance(value, dict):
-            yield from ((f"{name}.{key}", inner) for key, inner in value.items())
+            yield from flat(name, value)
         else:
             yield name, value
+
+
+def flat(name: str, values: Json) -> Iterator[tuple[str, Any]]:
+    """Yield the fields of an object; a LoRA configuration asks for a method, and has fields too."""
+    for key, value in values.items():
+        if key == LORA and isinstance(value, dict):
+            yield f"{name}.{key}", True
+            yield from ((f"{name}.{key}.{inner}", deep) for inner, deep in value.items())
+        else:
+            yield f"{name}.{key}", value
 
 
 def kaito(things: list[Json]) -> Iterator[tuple[str, Any]]:

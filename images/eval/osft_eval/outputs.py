@@ -47,7 +47,10 @@ def training_facts(run: Run) -> dict[str, str]:
     """Return what the report says of data and training, in a line each."""
     data, train = run.predecessors["download"].details, run.predecessors["train"]
     arguments = train.details.get("arguments", {})
-    shown = ("unfreeze_rank_ratio", "learning_rate", "num_epochs", "effective_batch_size", "seed")
+    shown = (
+        *("unfreeze_rank_ratio", "lora_r", "lora_alpha", "quantization_type"),
+        *("learning_rate", "num_epochs", "effective_batch_size", "seed"),
+    )
     said = {
         "Data": ", ".join(str(source["uri"]) for source in data.get("sources", [])),
         "Training": ", ".join(

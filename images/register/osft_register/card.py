@@ -15,7 +15,12 @@ from osft_register.properties import ARGUMENTS
 from osft_workspace.markdown import code, words
 from osft_workspace.text import LONGEST_SENTENCE, field
 
-METHODS = {"osft": "orthogonal subspace fine-tuning (OSFT)", "sft": "full fine-tuning (SFT)"}
+METHODS = {
+    "osft": "orthogonal subspace fine-tuning (OSFT)",
+    "sft": "full fine-tuning (SFT)",
+    "lora": "low-rank adapters (LoRA), merged",
+    "qlora": "low-rank adapters of a base model in 4 bits (QLoRA), merged",
+}
 FIGURE = re.compile(r"([-+]|< )?[0-9.,]+( %)?|-")
 """What acts in no cell of a table and needs no backslash."""
 
@@ -142,7 +147,9 @@ def loading(evidence: Evidence, uri: str) -> str:
     trusted = evidence.base.get("trust_remote_code")
     trust, flag = (", trust_remote_code=True", " --trust-remote-code") if trusted else ("", "")
     warning = " It includes Python code that runs when the model is loaded: read it first." if trusted else ""
-    return f"""{place}{warning} Below, `WORKSPACE` is where that volume is mounted.
+    alone = field(f"WORKSPACE/runs/{evidence.run_id}/{evidence.adapter['path']}") if evidence.adapter else ""
+    beside = f" The adapter alone, in PEFT's layout, is {code(alone)}." if alone else ""
+    return f"""{place}{warning} Below, `WORKSPACE` is where that volume is mounted.{beside}
 
 ```python
 from transformers import AutoModelForCausalLM, AutoTokenizer

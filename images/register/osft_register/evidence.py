@@ -84,6 +84,11 @@ class Evidence:
         return self.train.details.get("arguments") or {}
 
     @property
+    def adapter(self) -> dict[str, Any]:
+        """Path and digest of the adapter that the model was made from; empty for other methods."""
+        return self.train.details.get("adapter") or {}
+
+    @property
     def primary_metric(self) -> str | None:
         """The figure that the user said matters most."""
         return self.eval.details.get("primary_metric") if self.eval else None

@@ -19,7 +19,9 @@ LONGEST_KEY = 200
 # What the pipeline writes; these are replaced as a whole, so that no figure of an older model stays behind.
 RESERVED = ("osft_", "base_model", "data_", "training_", "eval_")
 ARGUMENTS = (
-    "unfreeze_rank_ratio", "effective_batch_size", "max_tokens_per_gpu", "max_seq_len", "learning_rate",
+    "unfreeze_rank_ratio", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", "lora_bias",
+    "lora_use_dora", "lora_use_rslora", "quantization_type", "quantization_compute_dtype",
+    "quantization_double", "effective_batch_size", "max_tokens_per_gpu", "max_seq_len", "learning_rate",
     "num_epochs", "seed", "lr_scheduler", "warmup_steps", "use_liger", "unmask_messages", "is_pretraining",
 )  # fmt: skip
 COMPARED = ("base", "tuned", "delta", "points", "n", "p_value", "verdict")
@@ -92,6 +94,8 @@ def version_properties(evidence: Evidence, metadata: Mapping[str, Any]) -> dict[
         "data_end_of_turn": evidence.end_of_turn,
         **{f"data_{name.removesuffix('.jsonl')}_sha256": sha for name, sha in evidence.data_files.items()},
         **prefixed("training", {key: evidence.arguments.get(key) for key in ARGUMENTS}),
+        "training_method": evidence.train.details.get("method"),
+        **prefixed("training", {f"adapter_{key}": value for key, value in evidence.adapter.items()}),
         **prefixed("training", evidence.training_metrics),
         **eval_properties(evidence),
     }

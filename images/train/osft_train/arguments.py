@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from osft_train.extra import VALIDATION, check_extra
+from osft_train.methods import OF_METHODS, OSFT
 from osft_train.options import AUTO, Options
 from osft_workspace import Run, UserError
 
@@ -26,9 +27,6 @@ OWN = (
     "eval_every",
 )
 """Options of this stage that the backend's call does not have."""
-
-OSFT, SFT = "osft", "sft"
-"""Methods of the engine: with protection, and without."""
 
 ADAMW = ("beta1", "beta2", "eps", "weight_decay")
 """In the signature of osft(), yet never put on the worker's command line; the launcher adds them."""
@@ -188,12 +186,17 @@ def collect(run: Run, function: Callable[..., Any], options: Options, fixed: Map
     return Call(arguments, worker)
 
 
+def is_own(name: str) -> bool:
+    """Return whether an option is of this stage, and not an argument of the backend's call."""
+    return name in OWN or name.startswith(tuple(OF_METHODS))
+
+
 def checked_arguments(
     function: Callable[..., Any], options: Options, fixed: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
     """Return all arguments of the backend's function, and what is wrong with any of them."""
     signature = inspect.signature(function)
-    known = {name: value for name, value in asdict(options).items() if name not in OWN}
+    known = {name: value for name, value in asdict(options).items() if not is_own(name)}
     arguments = {**{name: value for name, value in known.items() if value not in ("", None)}, **fixed}
     extra, problems = check_extra(options.extra, signature)
     problems += scheduler_problems(options.lr_scheduler)

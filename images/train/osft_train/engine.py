@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from osft_train import failures, metrics, patches, states
+from osft_train.adapters import Adapter
 from osft_train.arguments import Call
 from osft_train.boards import opened
 from osft_train.devices import Device, worker_env
@@ -47,6 +48,8 @@ class Job:
     """Matrices that must be decomposed; 0 for training without OSFT."""
     factors: Path | None
     """Folder where their decompositions are kept."""
+    adapter: Adapter | None
+    """What is trained in place of the base model's own weights."""
     checkpoint_seconds: float
     owner: str = ""
     """Digest of everything that decides the result; full states are sealed with it."""
@@ -85,6 +88,7 @@ class Job:
             "OSFT_TRAIN_CHECKPOINT_SECONDS": str(self.checkpoint_seconds),
             "OSFT_TRAIN_OWNER": self.owner,
             "OSFT_TRAIN_FACTORS": str(self.factors or ""),
+            "OSFT_TRAIN_ADAPTER": self.adapter.written() if self.adapter else "",
             "OSFT_TRAIN_STEPS": str(self.total or 0),
             "OSFT_TRAIN_STOP_FILE": str(self.stop_file),
             "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1",  # whatever mini-trainer asks for: see worker/guarded.py

@@ -9,10 +9,10 @@ from multiprocessing import get_context
 from typing import Any
 
 from osft_train import learns, weights
-from osft_train.arguments import OSFT
 from osft_train.base import Base
 from osft_train.data import Rows
 from osft_train.devices import Device
+from osft_train.methods import LORA, OSFT, QLORA, SFT
 from osft_train.options import Options
 from osft_workspace import Run
 from osft_workspace.cpus import usable_cpus
@@ -21,8 +21,9 @@ SIDE = 1024
 """Of the square matrices whose product measures how fast this machine is."""
 REACHED = 0.4
 """Share of that speed that training reaches, counted in runs on CPUs."""
-FACTORS = 1.3
-"""Training with decomposed matrices costs this much more than with whole ones."""
+FACTORS = {OSFT: 1.3, SFT: 1.0, LORA: 2 / 3, QLORA: 2 / 3}
+"""What a pass costs compared to one of full fine-tuning: decomposed matrices cost more, frozen ones need no
+gradients of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def plan(run: Run, base: Base, device: Device, rows: Rows, options: Options) -> 
     if steps is not None:
         parameters = weights.parameters(weights.tensors(base.path))
         passes = 6 if device.keep_activations else 8  # forward 2, backward 4, and forward again
-        work = rows.tokens * steps / each * parameters * passes * (FACTORS if options.method == OSFT else 1)
+        work = rows.tokens * steps / each * parameters * passes * FACTORS[options.method]
         processes = device.processes if device.name == "cuda" else 1
         seconds = work / (flops_per_second(device) * REACHED * processes * options.nnodes)
     run.event(

@@ -30,7 +30,11 @@ class Options:
     """How to tune. An option that does not decide says where and how: other values make the same model."""
 
     # How and where
-    method: str = option("osft", "How to tune: osft, or sft to train all weights without protection.")
+    method: str = option(
+        "osft",
+        "How to tune: osft; sft to train all weights without protection; lora to train adapters, or qlora "
+        "with the base model in 4 bits.",
+    )
     gpus: int = option(1, "GPUs of each node. 0: train on the CPU.", type=click.IntRange(min=0))
     nproc_per_node: str = option("auto", "Processes of each node. auto: one for each GPU, at least one.")
     # What may change, and how much
@@ -47,8 +51,35 @@ class Options:
         "Matrices to decompose, a JSON list of name parts. Empty: by the model's type.",
         type=Json(list, '["self_attn.q_proj"]'),
     )
+    lora_r: int = option(8, "Rank of the adapters.", type=COUNT)
+    lora_alpha: float = option(8.0, "Scale of the adapters: alpha / r.", type=POSITIVE)
+    lora_dropout: float = option(0.0, "Share of the adapters' inputs that is dropped.", type=SHARE)
+    lora_target_modules: list[Any] = option(
+        [],
+        "Layers that get an adapter, a JSON list of name endings. Empty: every linear layer but the output "
+        "layer.",
+        type=Json(list, '["q_proj", "v_proj"]'),
+    )
+    lora_bias: str = option(
+        "none", "Biases that are trained too.", type=click.Choice(["none", "all", "lora_only"])
+    )
+    lora_use_dora: bool = option(False, "Learn size and direction of weights apart (DoRA).")
+    lora_use_rslora: bool = option(False, "Scale the adapters by alpha / sqrt(r) (rsLoRA).")
+    quantization_type: str = option(
+        "nf4", "Number format of the base model for qlora.", type=click.Choice(["nf4", "fp4"])
+    )
+    quantization_compute_dtype: str = option(
+        "bfloat16",
+        "Number format in which qlora computes with the base model.",
+        type=click.Choice(["bfloat16", "float16", "float32"]),
+    )
+    quantization_double: bool = option(True, "Quantize the constants of the quantization too, for qlora.")
     # Steps
-    effective_batch_size: int = option(128, "Rows of one optimizer step, over all nodes.", type=COUNT)
+    effective_batch_size: int = option(
+        0,
+        "Rows of one optimizer step, over all nodes. 0: 128, or 16 for lora and qlora.",
+        type=click.IntRange(min=0),
+    )
     max_tokens_per_gpu: int = option(
         64000, "Largest number of tokens on a GPU at a time; lower it if memory runs out.", type=COUNT
     )
@@ -63,7 +94,9 @@ class Options:
     seed: int = option(42, "Seed of the order of rows and of every random number.")
     use_liger: bool = option(True, "Use Liger's GPU kernels: less memory. Ignored on CPU.")
     # Learning
-    learning_rate: float = option(5e-6, "Peak learning rate.", type=POSITIVE)
+    learning_rate: float = option(
+        0.0, "Peak learning rate. 0: 5e-6, or 2e-4 for lora and qlora.", type=Number(min=0)
+    )
     lr_scheduler: str = option("cosine", "Learning rate schedule, a name from transformers.")
     warmup_steps: int = option(0, "Learning rate warmup, in optimizer steps.", type=click.IntRange(min=0))
     lr_scheduler_kwargs: dict[str, Any] = option(

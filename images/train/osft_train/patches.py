@@ -80,6 +80,19 @@ TABLE = {
         Patch("mini_trainer.setup_model_for_training:dcp", "all ranks give up a damaged state together"),
         Patch("torch.distributed.checkpoint.filesystem:pickle", "a full state runs no code"),
         Patch("torch.linalg:svd", "decompositions are kept for the next training on the same base"),
+        # The worker with adapters
+        Patch(
+            "mini_trainer.setup_model_for_training:setup_sft_model_distributed", "adapters", "bc422b350b33"
+        ),
+        Patch("mini_trainer.setup_model_for_training:wrap_fsdp2", "nothing is sharded", "62bfc9f38b20"),
+        Patch(
+            "mini_trainer.setup_model_for_training:finalize_model_initialization",
+            "nothing is sharded",
+            "a58ea0b8c041",
+        ),
+        Patch("mini_trainer.train:take_gradient_step", "gradients are averaged here", "d072f0ffc5e0"),
+        Patch("mini_trainer.train:save_model", "the adapter alone is saved", "47bbd9c2c0d5"),
+        Patch("mini_trainer.full_state_checkpoint:get_model_state_dict", "a state holds what is trained"),
         # The stage, which starts the worker
         Patch(
             "mini_trainer.api_train:StreamablePopen", "our worker, its log read and redacted", "4203af709c41"

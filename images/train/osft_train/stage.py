@@ -1,28 +1,24 @@
 """The train stage: choose the method, keep the contract."""
 
-from collections.abc import Callable
 from pathlib import Path
 
-from osft_train import boards, devices, nodes, osft
-from osft_train.arguments import OSFT, SFT, check_options, checked_arguments
+from osft_train import boards, devices, methods, nodes, tune
+from osft_train.arguments import check_options, checked_arguments
 from osft_train.options import Options
-from osft_workspace import Outcome, Run, UserError, run_stage
+from osft_workspace import UserError, run_stage
 from osft_workspace.options import inputs_of, say_checked
 
-METHODS: dict[str, Callable[[Run, Options], Outcome]] = {OSFT: osft.train, SFT: osft.train}
-"""How to tune, one module for each way."""
 
-HELPERS: dict[str, Callable[[Run, Options], None]] = {OSFT: osft.help_train, SFT: osft.help_train}
-"""What nodes other than the first do."""
+def settled(workspace: Path, run_id: str, options: Options) -> Options:
+    """Check what the options alone can tell, in no time; return them with the method's defaults.
 
-
-def settled(workspace: Path, run_id: str, options: Options) -> None:
-    """Check what the options alone can tell, in no time. Raises UserError."""
-    method = options.method
-    if method not in METHODS:
-        raise UserError(f"--method (train.method) is {method!r}, expected {', '.join(METHODS)}.")
+    Raises:
+        UserError: an unknown method, or options that would be misread.
+    """
+    options = methods.settled(options)
     boards.place(workspace.resolve(), options.tensorboard_log_dir, run_id)
     check_options(options)
+    return options
 
 
 def check(workspace: Path, run_id: str, options: Options) -> None:
@@ -31,9 +27,9 @@ def check(workspace: Path, run_id: str, options: Options) -> None:
     Raises:
         UserError: with every problem found.
     """
-    settled(workspace, run_id, options)
+    options = settled(workspace, run_id, options)
     devices.prepare_process(options)
-    _, problems = checked_arguments(osft.backend_function(), options, {})
+    _, problems = checked_arguments(tune.backend_function(), options, {})
     if problems:
         raise UserError(" ".join(problems))
     say_checked("train")
@@ -48,10 +44,9 @@ def start(workspace: Path, run_id: str, options: Options, *, overwrite: bool) ->
     Raises:
         UserError: an unknown method, or options that would be misread.
     """
-    method = options.method
-    settled(workspace, run_id, options)
+    options = settled(workspace, run_id, options)
     if options.node_rank:
-        HELPERS[method](nodes.helper_run(workspace, run_id, options.node_rank), options)
+        tune.help_train(nodes.helper_run(workspace, run_id, options.node_rank), options)
         return
     run_stage(
         "train",
@@ -59,7 +54,7 @@ def start(workspace: Path, run_id: str, options: Options, *, overwrite: bool) ->
         run_id,
         inputs=inputs_of(options),
         needs=("download",),
-        body=lambda run: METHODS[method](run, options),
+        body=lambda run: tune.train(run, options),
         keep=("checkpoints",),
         overwrite=overwrite,
     )

@@ -5,7 +5,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from osft_train import states
+from osft_train import adapters, states
 from osft_workspace import Run, write_atomic
 from osft_workspace.files import read_regular
 
@@ -65,7 +65,7 @@ class Work:
         step = self.sound_state(run) if resume else None
         if step is None and not self.finished.exists():
             # Nothing to go on from: what an earlier start saved or logged must not be taken for this one's.
-            for name in ("hf_format", states.FOLDER):
+            for name in ("hf_format", adapters.FOLDER, states.FOLDER):
                 shutil.rmtree(self.dir / name, ignore_errors=True)
             for path in self.dir.glob("training_metrics_*.jsonl"):
                 path.unlink()

@@ -23,8 +23,8 @@ MILESTONES = {
     "saving full-state checkpoint and exiting": "SIGTERM received: saving the full state",
     "Reconstructing OSFT weights": "assembling the model",
 }
-STATE = '{"full_state"'
-"""Begins the line that says that a full state was saved."""
+STATE, EVENT = '{"full_state"', '{"event"'
+"""Begin the lines that say that a full state was saved, and whatever else is to be logged."""
 TAIL_LINES = 200
 
 
@@ -58,7 +58,7 @@ class WorkerLog:
         if found := DECOMPOSED.search(line):
             self.counted = True
             self.check_count(int(found[1]))
-        elif line.startswith((MARK, STATE)):
+        elif line.startswith((MARK, STATE, EVENT)):
             with suppress(ValueError):  # cut off: its process was killed
                 self.take(json.loads(line))
 
@@ -75,8 +75,10 @@ class WorkerLog:
 
     def take(self, told: dict[str, Any]) -> None:
         """Count a matrix, or log what our part of the worker says."""
-        how = told.pop("decomposition", None)
-        if how is None:
+        how, event = told.pop("decomposition", None), told.pop("event", None)
+        if event is not None:
+            self.run.event(event, **told)
+        elif how is None:
             self.run.event("full state saved", step=told["full_state"], seconds=told["seconds"])
         elif how in self.decompositions:
             self.decompositions[how] += 1

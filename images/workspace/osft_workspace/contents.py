@@ -131,10 +131,19 @@ class Model(TypedDict, total=False):
     bytes: Count
 
 
+class Adapter(TypedDict, total=False):
+    """An adapter of the run, in PEFT's layout; the tuned model is the base model with it."""
+
+    path: str
+    """Below the run."""
+    digest: str
+
+
 class Train(TypedDict, total=False):
     """Details of the train stage."""
 
     model: Model
+    adapter: Adapter | None
     base: BaseModel
     method: str
     device: str

@@ -36,7 +36,7 @@ options = {option.name: other(option) for option in cli.main.params if option.na
 options["extra"] = {"validation_split": 0.25, "validate_at_epoch": True}
 with contextlib.redirect_stdout(sys.stderr):
     call = arguments.collect(Run(), osft, Options(**options), {})
-expected = {k: v for k, v in options.items() if k not in arguments.OWN} | options["extra"]
+expected = {k: v for k, v in options.items() if not arguments.is_own(k)} | options["extra"]
 print(json.dumps({"expected": expected, "call": call.arguments, "worker": call.worker}))
 """
 

@@ -25,7 +25,7 @@ def ready(stage: Stage) -> str:
         (["--is-pretraining"], "needs --block-size"),
         (["--node-rank=2", "--nnodes=2"], "--node-rank 2 does not exist"),
         (["--nproc-per-node=many"], "expected auto or a number"),
-        (["--method=qlora"], "--method (train.method) is 'qlora', expected osft, sft"),
+        (["--method=grpo"], "--method (train.method) is 'grpo', expected osft, sft, lora, qlora"),
         (["--extra={bad"], "is not JSON"),
         (["--mlflow-tracking-uri=https://me:pw@host"], "MLFLOW_TRACKING_USERNAME"),
         (["--wandb-project=ours"], "WANDB_API_KEY is empty"),

@@ -41,6 +41,29 @@
   (list "trust-remote-code" (ternary true "" $model.trustRemoteCode))
   (list "extra" .extraArgs)
 ) }}
+{{- include "osft-pipeline.args.adapter" . }}
+{{- end }}
+{{- end }}
+
+{{- /* Adapters, for the methods that train them; scope: train. */}}
+{{- define "osft-pipeline.args.adapter" -}}
+{{- if has .method (list "lora" "qlora") }}
+{{- include "osft-pipeline.flags" (list
+  (list "lora-r" .lora.r)
+  (list "lora-alpha" (include "osft-pipeline.number" .lora.alpha))
+  (list "lora-dropout" (include "osft-pipeline.number" .lora.dropout))
+  (list "lora-target-modules" (.lora.targetModules | empty | ternary "" (toRawJson .lora.targetModules)))
+  (list "lora-bias" .lora.bias)
+  (list "lora-use-dora" (ternary true "" .lora.useDora))
+  (list "lora-use-rslora" (ternary true "" .lora.useRslora))
+) }}
+{{- end }}
+{{- if eq .method "qlora" }}
+{{- include "osft-pipeline.flags" (list
+  (list "quantization-type" .quantization.quantType)
+  (list "quantization-compute-dtype" .quantization.computeDtype)
+  (list "quantization-double" .quantization.doubleQuant)
+) }}
 {{- end }}
 {{- end }}
 

@@ -6,8 +6,8 @@ torchrun starts it as a program, or calls it in a fork (`launch`): then it must 
 
 What is put around it, listed in `osft_train.patches`: whole and periodic full-state checkpoints, a resume
 that goes on where it was (`state`) and runs no code of theirs (`guarded`), rows that stay apart in the loss
-(`packing`), decompositions that are kept (`factors`), the loss of held-out rows (`validation`), and, without
-CUDA, the few spots that name CUDA (`cpu`).
+(`packing`), decompositions that are kept (`factors`), the loss of held-out rows (`validation`), adapters in
+place of whole models (`adapters`), and, without CUDA, the few spots that name CUDA (`cpu`).
 """
 
 import gc
@@ -47,10 +47,17 @@ def main() -> None:
     factors.install(os.environ["OSFT_TRAIN_FACTORS"])
     validation.install(int(os.environ["OSFT_TRAIN_STEPS"]))
     state.install(float(os.environ["OSFT_TRAIN_CHECKPOINT_SECONDS"]))
-    if os.environ["OSFT_TRAIN_DEVICE"] == "cpu":
+    device, compute = os.environ["OSFT_TRAIN_DEVICE"], os.environ["OSFT_TRAIN_COMPUTE"]
+    keep = os.environ["OSFT_TRAIN_KEEP_ACTIVATIONS"] == "1"
+    if device == "cpu":
         from osft_train.worker import cpu
 
-        cpu.install(os.environ["OSFT_TRAIN_COMPUTE"], keep=os.environ["OSFT_TRAIN_KEEP_ACTIVATIONS"] == "1")
+        cpu.install(compute, keep=keep)
+    if adapter := os.environ["OSFT_TRAIN_ADAPTER"]:
+        from osft_train.adapters import Adapter
+        from osft_train.worker import adapters
+
+        adapters.install(Adapter.read(adapter), device, compute, keep=keep)
     # OSFT's start collects garbage after every weight matrix. Objects of the imports, which never become
     # garbage, make each of these scans cost 0.3 s; frozen, they are not looked at.
     gc.freeze()

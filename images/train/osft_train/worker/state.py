@@ -35,6 +35,8 @@ from osft_train.worker.validation import WhereMeasured
 from osft_workspace import publish_dir
 
 LOOP = "mini_trainer.train:train"
+PARTS = "mini_trainer.full_state_checkpoint:get_model_state_dict"
+"""Returns what a state holds of a model: with adapters only these."""
 PARTIAL = ".partial"
 LOG_SECONDS = 60
 SHARE_OF_TIME = 20  # a state is taken at most once in this many times its own duration
@@ -95,7 +97,7 @@ class ResumedLoader:
 
     `step` counts from the start of training, so in a later epoch it is more than the epoch has, and stock
     code would skip everything and call that success. Batches of finished epochs are handed out again as
-    placeholders, which are skipped unseen.
+    placeholders, which are skipped unseen. Random numbers go on as they would have, so that dropout does too.
     """
 
     def __init__(self, loader: Any, step: int) -> None:
@@ -109,13 +111,17 @@ class ResumedLoader:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Any]:
+        drawn = torch.get_rng_state()
+        batches = iter(self.loader)  # draws a random number
         if self.step is not None:
             done = max(self.step - len(self.loader) * self.loader.sampler.epoch, 0)
+            if done:  # it was drawn when this epoch began, before the state
+                torch.set_rng_state(drawn)
             for _ in range(self.step - done):
                 yield None
             if done < len(self.loader):
                 self.step = None
-        yield from self.loader
+        yield from batches
 
 
 class Periodic:
@@ -206,7 +212,7 @@ def finish_log() -> None:
 def load_weights(model: torch.nn.Module, state: Path) -> None:
     """Load the weights of a full state in place; for OSFT mini-trainer does so when it makes the model."""
     with agreed():
-        dcp.load({"model": model.state_dict()}, checkpoint_id=state / "distributed")
+        dcp.load({"model": original(PARTS)(model)}, checkpoint_id=state / "distributed")
 
 
 def install(seconds: float) -> None:

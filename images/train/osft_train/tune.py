@@ -1,7 +1,4 @@
-"""Fine-tuning by mini-trainer, from the options to a published model.
-
-Orthogonal subspace fine-tuning, or the same without its protection: full fine-tuning.
-"""
+"""Fine-tuning by mini-trainer, from the options to a published model, with every method."""
 
 import os
 from dataclasses import dataclass, replace
@@ -9,12 +6,27 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from osft_train import boards, chart, data, decompositions, devices, engine, metrics, nodes, outcome
+from osft_train import (
+    adapters,
+    boards,
+    chart,
+    data,
+    decompositions,
+    devices,
+    engine,
+    merge,
+    methods,
+    metrics,
+    nodes,
+    outcome,
+)
+from osft_train.adapters import Adapter
 from osft_train.ahead import Ahead
-from osft_train.arguments import OSFT, Call, collect
+from osft_train.arguments import Call, collect
 from osft_train.base import Base, target_matrices, target_patterns
 from osft_train.devices import Device
 from osft_train.failures import StateLost
+from osft_train.methods import OSFT
 from osft_train.options import Options
 from osft_train.work import Work
 from osft_workspace import Outcome, Run, digest_json, tree_digest
@@ -44,6 +56,8 @@ class Setup:
     """Of the matrices that are decomposed."""
     factors: Path | None
     """Folder where their decompositions are kept."""
+    adapter: Adapter | None
+    """What is trained in place of the base model's own weights."""
 
     @property
     def rows_file(self) -> Path:
@@ -80,6 +94,7 @@ class Setup:
             done=done,
             matrices=len(self.matrices),
             factors=self.factors,
+            adapter=self.adapter,
             checkpoint_seconds=60 * self.options.checkpoint_minutes,
             owner=self.work.digest,
             node_rank=rank,
@@ -108,6 +123,9 @@ def settle(run: Run, options: Options) -> Setup:
     patterns = target_patterns(run, base, options.target_patterns) if protects else []
     matrices = target_matrices(run, base, patterns) if protects else []
     factors = decompositions.choose(run, base, matrices, options)
+    adapter = Adapter.of(options)
+    if adapter:
+        adapters.check(run, base, adapter)
     digest = digest_json([inputs_of(options), run.predecessors["download"].digest])
     work = Work(run.home / "checkpoints", digest)
     own = {
@@ -120,7 +138,7 @@ def settle(run: Run, options: Options) -> Setup:
         "nproc_per_node": device.processes,
     }
     given = replace(options, master_addr="", master_port=None) if options.nnodes == 1 else options
-    setup = Setup(run, options, base, device, Call({}), work, matrices, factors)
+    setup = Setup(run, options, base, device, Call({}), work, matrices, factors, adapter)
     own |= {"data_path": "", "data_output_dir": str(setup.rows_file.parent)}
     call = collect(run, backend_function(), given, own)
     return replace(setup, call=call if protects else call.with_(osft=False))
@@ -139,12 +157,14 @@ def train(run: Run, options: Options) -> Outcome:
         work.finish(outcome.check_steps(run, work, ahead.plan, options))
     steps = metrics.read_steps(work.dir, 0)
     chosen, facts = outcome.publish(run, work, setup.base)
+    if setup.adapter:
+        merge.publish(work.dir / adapters.FOLDER / chosen.name, run.dir / "adapter", setup.base)
     metrics.write_clean(steps, run.dir / "metrics.jsonl")
     chart.write(steps, run.dir / "loss.svg")
     boards.complete(run, setup.board, steps)
     figures = {**metrics.summary(steps), **data.facts(run, rows)}
     return Outcome(
-        outputs=["model", "metrics.jsonl", "loss.svg", *([boards.FOLDER] * (setup.board.parent == run.dir))],
+        outputs=outputs(setup),
         metrics=figures,
         details=details(setup, ahead, facts),
         versions={name: version(name) for name in VERSIONS},
@@ -156,6 +176,12 @@ def train(run: Run, options: Options) -> Outcome:
         # Only after the record: a start that is killed before it resumes from these files.
         after=lambda: work.clear(chosen),
     )
+
+
+def outputs(setup: Setup) -> list[str]:
+    """Return what the stage leaves in its folder."""
+    boards_here = [boards.FOLDER] * (setup.board.parent == setup.run.dir)
+    return ["model", *(["adapter"] * bool(setup.adapter)), "metrics.jsonl", "loss.svg", *boards_here]
 
 
 def help_train(run: Run, options: Options) -> None:
@@ -188,6 +214,8 @@ def run_backend(setup: Setup, ahead: Ahead, done: int) -> None:
     if setup.options.nnodes > 1:
         nodes.wait_for_master(setup.run, setup.options.master_addr)
     engine.train(setup.job(ahead, done))
+    if setup.adapter and not setup.options.node_rank:
+        merge.merge_all(setup.run, setup.work.dir, setup.base)
 
 
 def run_resumable(setup: Setup, ahead: Ahead, done: int) -> None:
@@ -214,6 +242,9 @@ def details(setup: Setup, ahead: Ahead, model: Model) -> Train:
         "model": {**model, "path": "train/model", "digest": tree_digest(setup.run.dir / "model")},
         "base": setup.base.facts,
         "method": method,
+        "adapter": {"path": "train/adapter", "digest": tree_digest(setup.run.dir / "adapter")}
+        if setup.adapter
+        else None,
         "device": device.name,
         "backend": device.backend,
         "attention": device.attention,
@@ -222,7 +253,10 @@ def details(setup: Setup, ahead: Ahead, model: Model) -> Train:
         "nodes": setup.options.nnodes,
         "cpus": os.cpu_count(),
         "matrices": len(setup.matrices),
-        "arguments": setup.call.with_(**ahead.arguments(setup.options)).without(*idle),
+        "arguments": {
+            **setup.call.with_(**ahead.arguments(setup.options)).without(*idle),
+            **methods.of_method(setup.options),
+        },
         "held_out": ahead.held_out.facts() if ahead.held_out else None,
         "max_steps": setup.options.max_steps or None,
         "estimate": {"steps": plan.steps, "steps_per_epoch": plan.steps_per_epoch, "seconds": plan.seconds},
