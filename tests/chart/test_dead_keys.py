@@ -23,6 +23,7 @@ OTHER: dict[str, tuple[Object, Object]] = {
     "data.uri": ({}, {"data": {"uri": "hf://org/other"}}),
     "data.runAs": ({}, {"data": {"runAs": "initContainer"}}),
     "train.enabled": (EARLIER, {"train": {"enabled": False}}),
+    "train.method": ({}, {"train": {"method": "sft"}}),
     "train.gpus": ({}, {"train": {"gpus": 2}}),
     "train.pretraining.enabled": ({}, PLAIN_TEXT),
     "train.pretraining.blockSize": (PLAIN_TEXT, {"train": {"pretraining": {"blockSize": 9}}}),
@@ -67,6 +68,8 @@ ELSEWHERE = {
 RUN = re.compile(r"run1-[0-9a-f]{8}")
 """The run id, which is a digest of arguments and so changes with each of them."""
 MISSING = object()
+LONG_ENOUGH = 3
+"""Characters of a value that can be looked for."""
 
 
 def found(values: Object, path: str) -> Any:
@@ -107,9 +110,21 @@ def objects(values: Object) -> str:
     return RUN.sub("run1-digest", json.dumps(render(values), sort_keys=True))
 
 
+def shows(path: str, values: Object) -> bool:
+    """Return whether a value that is like no other stands in what is rendered, and not by default."""
+    value = found(values, path)
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)) or len(str(value)) < LONG_ENOUGH:
+        return False
+    word = re.compile(rf"(?<![\w.]){re.escape(str(value))}(?![\w.])")
+    others = json.dumps(put_back(values, path))
+    return not word.search(others + objects({})) and bool(word.search(objects(values)))
+
+
 def problem(path: str, before: Object, after: Object) -> str:
     """Return what is wrong with a key, or an empty text."""
     try:
+        if path not in OTHER and shows(path, before):
+            return ""
         return f"{path} changes nothing" if objects(before) == objects(after) else ""
     except HelmError as error:
         return f"{path}: {error}"

@@ -45,6 +45,23 @@ def test_training_as_a_job_needs_no_trainer() -> None:
     assert train.owner["metadata"]["name"] == f"{run_id(objects)}-train"
 
 
+def test_a_job_of_several_nodes_gives_each_its_rank_and_the_address_of_the_first() -> None:
+    shared = {"train": {"runAs": "job", "nodes": 3}, "workspace": {"accessModes": ["ReadWriteMany"]}}
+    objects = render(overlay(HOOKS, shared))
+    train, service = stage_pods(objects)["train"], one(objects, "Service")
+    name, spec = train.owner["metadata"]["name"], train.owner["spec"]
+    assert (spec["completionMode"], spec["completions"], spec["parallelism"]) == ("Indexed", 3, 3)
+    assert service["metadata"]["name"] == train.spec["subdomain"] == name
+    assert service["spec"]["clusterIP"] == "None" and not hook(service)
+    assert service["spec"]["selector"].items() <= train.labels.items()
+    assert train.env["PET_MASTER_ADDR"] == f"{name}-0.{name}"
+    rank = train.env["PET_NODE_RANK"]["fieldRef"]["fieldPath"]
+    assert rank == "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+    assert train.flag("nnodes") == ["3"]
+    alone = stage_pods(render(overlay(HOOKS, JOB)))["train"]
+    assert "completionMode" not in alone.owner["spec"] and "PET_MASTER_ADDR" not in alone.env
+
+
 @pytest.mark.parametrize(
     ("values", "left"),
     [

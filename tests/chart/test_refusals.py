@@ -113,14 +113,20 @@ CASES: list[tuple[Object, str, str]] = [
         "plain text has no messages",
         "Set one of them to false",
     ),
-    (
-        overlay(
-            HOOKS, {"train": {"runAs": "job", "nodes": 2}, "workspace": {"accessModes": ["ReadWriteMany"]}}
-        ),
-        "train.runAs is job and train.nodes is 2",
-        "train.runAs to trainjob",
-    ),
     ({"ordering": "hooks"}, "hooks.timeoutMinutes is empty", "--timeout 24h"),
+    *(
+        (
+            {"train": {"method": method, **values}},
+            f"train.{next(iter(values))} is set and train.method is {method}, which does not use it",
+            f"Set train.method to {meant}, or remove",
+        )
+        for method, values, meant in (
+            ("osft", {"lora": {"r": 16}}, "lora or qlora"),
+            ("lora", {"quantization": {"quantType": "fp4"}}, "qlora"),
+            ("sft", {"unfreezeRankRatio": 0.5}, "osft"),
+            ("qlora", {"targetPatterns": ["q_proj"]}, "osft"),
+        )
+    ),
     (
         {"data": {"uri": "http://data.example.com:99999/rows.jsonl"}},
         'has the host "data.example.com" and the port 99999',

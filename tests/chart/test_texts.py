@@ -3,7 +3,7 @@
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jsonschema
@@ -92,6 +92,7 @@ NEUTRAL: Object = {
     # How many rules there are depends on the addresses; tests/chart/test_network.py looks at them.
     "networkPolicy": {"enabled": False},
 }
+ADAPTERS: Object = {"method": "lora", "unfreezeRankRatio": None, "targetPatterns": None}
 WAYS: dict[str, Object] = {
     "cluster": {},
     "trainjob": {
@@ -100,8 +101,18 @@ WAYS: dict[str, Object] = {
         "eval": {"backend": "vllm", "baseUrl": ""},
         "images": {"evalVllm": {"digest": f"sha256:{1:064x}"}},
     },
-    "job": {"ordering": "hooks", "hooks": {"timeoutMinutes": 3000}, "train": {"runAs": "job", "nodes": 1}},
+    "job": {
+        "ordering": "hooks",
+        "hooks": {"timeoutMinutes": 3000},
+        "train": {"runAs": "job", "nodes": 2} | ADAPTERS,
+    },
 }
+ONLY_WITH: dict[str, Callable[[Object], bool]] = {
+    "eval.baseUrl": lambda values: bool(values["eval"]["backend"] == "openai"),
+    "train.targetPatterns": lambda values: bool(values["train"]["method"] == "osft"),
+    "train.lora.targetModules": lambda values: bool(values["train"]["method"] == "lora"),
+}
+"""Texts that the chart refuses where nothing uses them."""
 
 
 def base(way: str) -> Object:
@@ -159,8 +170,7 @@ def rendered(way: str, given: list[tuple[Path, str]], helm: str) -> dict[Path, A
     """Return every value of the rendered objects by its path."""
     values = base(way)
     for path, text in given:
-        # Only one backend uses a server, and the chart refuses the address with the others.
-        if dotted(path) != "eval.baseUrl" or values["eval"]["backend"] == "openai":
+        if ONLY_WITH.get(dotted(path), lambda _: True)(values):
             placed(values, path, around(path, text))
     objects = parse(run_helm(helm, ("template", "run1", str(ROOT / "charts/osft-pipeline")), as_json(values)))
     named = {(thing["kind"], index): thing for index, thing in enumerate(objects)}

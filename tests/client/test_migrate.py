@@ -71,7 +71,10 @@ KAITO = [
                 {
                     "training_config": {
                         "ModelConfig": {"torch_dtype": "bfloat16", "local_files_only": True},
-                        "QuantizationConfig": {"load_in_4bit": True},
+                        "QuantizationConfig": {
+                            "load_in_4bit": True,
+                            "bnb_4bit_compute_dtype": "torch.bfloat16",
+                        },
                         "LoraConfig": {"r": 8, "lora_alpha": 8, "target_modules": ["q_proj"]},
                         "TrainingArguments": {
                             "num_train_epochs": 3,
@@ -152,6 +155,9 @@ def test_training_without_protection_becomes_its_method(tmp_path: Path, protects
     done, values = migrate(tmp_path, HUB | {"osft": protects})
     assert done.returncode == 0, done.stderr
     assert values["train"]["method"] == method
+    assert ("unfreezeRankRatio" in values["train"]) is protects
+    unused = [line for line in comments(done) if line.startswith("train.unfreezeRankRatio: ")]
+    assert len(unused) == (0 if protects else 1)
 
 
 def test_arguments_of_training_hub_become_values_that_render(tmp_path: Path) -> None:
@@ -176,8 +182,11 @@ def test_a_kaito_workspace_and_its_config_map_become_values(tmp_path: Path) -> N
         "node.kubernetes.io/instance-type": "Standard_NC24ads_A100_v4",
         "app": "x",
     }
+    assert values["train"]["method"] == "qlora"
+    assert values["train"]["lora"] == {"r": 8, "alpha": 8, "targetModules": ["q_proj"]}
+    assert values["train"]["quantization"] == {"computeDtype": "bfloat16"}
     named = {line.partition(":")[0] for line in comments(done)}
-    assert {"method", "config", "output.image", "load_in_4bit", "r", "lora_alpha", "mlm"} <= named
+    assert {"config", "output.image", "mlm"} <= named
 
 
 def test_arguments_of_the_train_call_become_values_that_render(tmp_path: Path) -> None:
@@ -186,6 +195,7 @@ def test_arguments_of_the_train_call_become_values_that_render(tmp_path: Path) -
     assert values["data"] == {"s3": {"endpoint": "https://s3.example.com"}, "uri": "s3://b/rows"}
     assert (values["train"]["nodes"], values["train"]["gpus"]) == (2, 4)
     assert values["train"]["pod"]["resources"]["requests"] == {"cpu": 8, "memory": "16Gi"}
+    assert (values["train"]["method"], values["train"]["lora"]) == ("lora", {"r": 8})
     assert values["workspace"] == {"size": "50Gi", "accessModes": ["ReadWriteMany"]}
     assert values["queue"] == {"name": "team"}
     named = {line.partition(":")[0] for line in comments(done)}
@@ -203,7 +213,9 @@ def test_every_parameter_is_a_value_or_a_comment(tmp_path: Path, system: str, se
     for name in REFERENCE[section]:
         given: dict[str, Any] = {}
         *outer, inner = name.split(".")
-        place = given.setdefault(outer[0], {}) if outer else given
+        place = given
+        for part in outer:
+            place = place.setdefault(part, {})
         place[inner] = "1"
         done, values = migrate(tmp_path, given, words=("--from", system))
         assert values or name in done.stdout, name

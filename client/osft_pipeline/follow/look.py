@@ -10,6 +10,8 @@ from osft_pipeline.follow.stages import Said, asks_events_of
 from osft_pipeline.kubectl import Kubectl
 
 RUNNING_LINES = 20
+FIRST_LINES = 2000
+"""Of a pod that is seen for the first time: its losses so far are drawn."""
 FAILED_LINES = 15
 DONE_LINES = 3
 HELM_EVERY_SECONDS = 10.0
@@ -80,8 +82,9 @@ class Look:
         """Read the end of a pod's log: always while it runs, once after."""
         if stage.pod is None or stage.state in ("waiting", "queued", "pending", "retrying"):
             return False
-        lines = {"running": RUNNING_LINES, "done": DONE_LINES}.get(stage.state, FAILED_LINES)
         name = stage.pod.name
+        running = RUNNING_LINES if name in self.said.logs else FIRST_LINES
+        lines = {"running": running, "done": DONE_LINES}.get(stage.state, FAILED_LINES)
         if name in self.read_to_the_end:
             return False
         if stage.state != "running":

@@ -111,6 +111,8 @@ class Stage:
     message: str = ""
     already_done: bool = False
     progress: Progress | None = None
+    curves: list[tuple[str, str]] = field(default_factory=list)
+    """Losses of a training that runs: name, and a line of blocks."""
     log: list[str] = field(default_factory=list)
     """Last lines of the pod's log, while it runs and if it failed."""
     owner: str = ""

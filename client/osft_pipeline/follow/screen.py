@@ -99,7 +99,7 @@ def details(stage: Stage) -> list[RenderableType]:
         said.append(stage.reason)
     parts: list[RenderableType] = [Text(", ".join(said))] if said else []
     if stage.progress and stage.state == "running":
-        parts += progress(stage.progress)
+        parts += [*progress(stage.progress), *curves(stage.curves)]
     if stage.message and stage.state not in ("failed", "refused"):
         again = "already done: " if stage.already_done else ""
         parts.append(Excerpt(again + stage.message, 2 if stage.state == "done" else 3))
@@ -116,6 +116,12 @@ def progress(seen: Progress) -> list[RenderableType]:
     row = Table.grid(padding=(0, 1, 0, 0))
     row.add_row(bar, ", ".join([count, *([f"{seen.left} left"] if seen.left else [])]))
     return [row, Text(", ".join([seen.what, *(f"{key} {value}" for key, value in seen.fields.items())]))]
+
+
+def curves(lines: list[tuple[str, str]]) -> list[RenderableType]:
+    """Return the losses of a training, a line each."""
+    widest = max((len(name) for name, _ in lines), default=0)
+    return [cut(f"{name:<{widest}}  {line}") for name, line in lines]
 
 
 def pod_lines(stage: Stage) -> list[RenderableType]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from osft_pipeline.follow.curve import Losses
 from osft_pipeline.follow.lines import newest, said_already_done
 from osft_pipeline.follow.model import REFUSED, TRANSIENT, USER, Pod, Stage, when
 from osft_pipeline.follow.pods import KILLED, STARTING, condition, waiting_words
@@ -20,6 +21,7 @@ class Said:
 
     def __init__(self) -> None:
         self.logs: dict[str, list[str]] = {}
+        self.losses: dict[str, Losses] = {}
         self.hindrances: dict[str, str] = {}
         self.summaries: dict[str, str] = {}
         """Last message of a stage, by its Job: pods may be deleted before the run is done."""
@@ -161,6 +163,10 @@ def set_alive(stage: Stage, pods: Sequence[Pod], said: Said) -> None:
         stage.state = "running"
         lines = said.logs.get(stage.pod.name, []) if stage.pod else []
         stage.progress, stage.log = newest(lines), lines
+        if stage.pod:
+            losses = said.losses.setdefault(stage.pod.name, Losses())
+            losses.add(lines)
+            stage.curves = losses.drawn()
     elif failures or stage.attempt > 1 or any(pod.state == "ending" for pod in now):
         stage.state = "retrying"
         stage.message = stage.message or "its pod was removed"

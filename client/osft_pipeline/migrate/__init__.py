@@ -14,6 +14,13 @@ from osft_workspace.text import excerpt
 
 S3_PARTS = ("dataset_provider_parameters.bucket_name", "dataset_provider_parameters.file_key")
 GPUS = "GPUs of resources_per_worker"
+OF_METHODS = {
+    "unfreezeRankRatio": ("osft",),
+    "targetPatterns": ("osft",),
+    "lora": ("lora", "qlora"),
+    "quantization": ("qlora",),
+}
+"""Keys of train that only some methods use."""
 GPU_KEYS = ("gpu", "nvidia.com/gpu", "gpus")
 
 
@@ -34,10 +41,19 @@ def migrate(documents: Iterable[Any], system: str | None) -> str:
             left.append(f"{name}: {excerpt(str(value))}: not a parameter of {section}")
         else:
             take(values, row, value, left)
+    leave_unused(values.get("train", {}), left)
     tasks = values.get("eval", {}).get("tasks") or []
     if section == KFP and not all(str(task).startswith("osft_") for task in tasks):
         place(values, "eval.downloadBenchmarks", True)  # as that pipeline always did
     return written(section, values, left)
+
+
+def leave_unused(train: Json, left: list[str]) -> None:
+    """Take out what the method does not use: the chart would not take it."""
+    method = train.get("method", "osft")
+    for key, methods in OF_METHODS.items():
+        if key in train and method not in methods:
+            left.append(f"train.{key}: {excerpt(str(train.pop(key)))}: the method {method} does not use it")
 
 
 def combined(section: str, parameters: list[tuple[str, Any]]) -> list[tuple[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from osft_train import weights
 from osft_train.base import Base, building, empty_model
+from osft_train.methods import ADAPTERS, QLORA
 from osft_train.options import Options
 from osft_workspace import Run, UserError
 
@@ -46,7 +47,7 @@ class Adapter:
     @classmethod
     def of(cls, options: Options) -> Self | None:
         """Return the adapters of a method that trains them, otherwise None."""
-        if options.method not in ("lora", "qlora"):
+        if options.method not in ADAPTERS:
             return None
         return cls(
             r=options.lora_r,
@@ -61,7 +62,7 @@ class Adapter:
                 options.quantization_compute_dtype,
                 options.quantization_double,
             )
-            if options.method == "qlora"
+            if options.method == QLORA
             else None,
         )
 

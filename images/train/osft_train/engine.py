@@ -48,11 +48,11 @@ class Job:
     """Matrices that must be decomposed; 0 for training without OSFT."""
     factors: Path | None
     """Folder where their decompositions are kept."""
-    adapter: Adapter | None
-    """What is trained in place of the base model's own weights."""
     checkpoint_seconds: float
     owner: str = ""
     """Digest of everything that decides the result; full states are sealed with it."""
+    adapter: Adapter | None = None
+    """What is trained in place of the base model's own weights."""
     node_rank: int = 0
     stop_file: Path = field(default_factory=lambda: Path(f"/dev/shm/osft-train-{os.getpid()}"))
     """By which mini-trainer asks the workers to save their state and end: all runs on a machine share the one

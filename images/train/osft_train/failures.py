@@ -98,7 +98,7 @@ def of_memory(text: str, said: str, max_tokens_per_gpu: int) -> str:
         return (
             f"a GPU ran out of memory: {said}. Lower train.maxTokensPerGpu (now {max_tokens_per_gpu}) and, "
             "if necessary, train.maxSequenceLength; or use more GPUs (train.gpus, train.nodes): OSFT needs "
-            "as much memory as full fine-tuning."
+            "as much memory as full fine-tuning, lora and qlora (train.method) need less."
         )
     if HOST_MEMORY.search(text):
         return (

@@ -53,7 +53,7 @@ def rate_problems(options: Options, steps: int) -> list[str]:
         return [
             f"--learning-rate (train.learningRate) is {options.learning_rate:g} and reaches {rate:g} in "
             f"{counted(steps, 'step')}, which changes no weight in 32-bit numbers. Expected something like "
-            "5e-6: raise it."
+            "5e-6, or 2e-4 for lora and qlora: raise it."
         ]
     return []
 

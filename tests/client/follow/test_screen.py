@@ -37,6 +37,18 @@ def test_a_running_stage_has_a_bar_its_figures_its_pod_and_its_last_lines() -> N
     assert re.search(r"\n  \d\d:\d\d:40  training step=24/96 loss=3.433 left=8m40s$", shown)
 
 
+def test_a_training_draws_its_losses_as_far_as_it_has_come() -> None:
+    losses = [4.0, 3.5, 3.2, 3.1]
+    lines = [
+        f"2026-11-21T16:00:4{step}Z train training step={step * 6}/96 loss={loss:.3f} left=8m40s"
+        for step, loss in enumerate(losses, 1)
+    ]
+    lines.insert(2, "2026-11-21T16:00:43Z train held-out loss step=12 loss=3.900")
+    shown = screen(Cluster().trainjob().running("train", 12, *lines))
+    assert f"\n{' ' * 29}loss      4.000  ██▄▄▁▁▁ 3.100\n" in shown
+    assert f"\n{' ' * 29}held-out  3.900    █ 3.900\n" in shown
+
+
 def test_a_bad_end_has_its_sentence_its_last_lines_and_what_to_do() -> None:
     cluster = Cluster().trainjob().failed("download", 1, 75, "s3://rows answered 503, 4 times.")
     cluster.said.logs[cluster.things[-1]["metadata"]["name"]] = [

@@ -88,7 +88,7 @@ def test_a_run_that_fails_raises_with_the_stage_s_exit_code(tiny: Path, tmp_path
             "'learning_rat' is not a parameter of training. Similar names: learning_rate",
         ),
         ("parameters={'model_path': 'x'}", "'model_path' is not a parameter of training"),
-        ("method='lora'", "method"),
+        ("method='grpo'", "method"),
         ("values={'trian': {}}", "trian"),
         # No daemon, no images or no docker: each is a sentence.
         ("engine='docker'", "UserError: docker "),
@@ -115,4 +115,4 @@ def test_a_path_of_this_machine_is_not_given_to_a_cluster(tmp_path: Path) -> Non
 
 def test_methods_and_what_they_need_are_listed() -> None:
     program = "from osft_pipeline import *\nprint(list_methods(), required_parameters('osft'))"
-    assert python(program).stdout == "['osft', 'sft'] ['name', 'model', 'dataset']\n"
+    assert python(program).stdout == "['osft', 'sft', 'lora', 'qlora'] ['name', 'model', 'dataset']\n"

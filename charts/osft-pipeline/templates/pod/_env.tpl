@@ -25,6 +25,14 @@
 {{- /* Less fragmentation of GPU memory, so fewer out-of-memory errors. */}}
 {{- $_ := set $env "PYTORCH_CUDA_ALLOC_CONF" "expandable_segments:True" }}
 {{- end }}
+{{- if and (include "osft-pipeline.jobOfNodes" .) (not .check) }}
+{{- /* What Kubeflow Trainer would set. */}}
+{{- $job := include "osft-pipeline.jobName" . }}
+{{- $_ := merge $env (dict
+  "PET_NODE_RANK" (dict "valueFrom" (dict "fieldRef" (dict "fieldPath" "metadata.annotations['batch.kubernetes.io/job-completion-index']")))
+  "PET_MASTER_ADDR" (printf "%s-0.%s" $job $job)
+  "PET_MASTER_PORT" "29400") }}
+{{- end }}
 {{- /* A check contacts no server, and Secrets of this release do not exist yet. */}}
 {{- range not .check | ternary (include "osft-pipeline.secretRefs" .) "[]" | fromJsonArray }}
 {{- $ref := dict "name" .secret "key" .key }}

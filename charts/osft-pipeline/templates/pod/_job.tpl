@@ -4,6 +4,11 @@
 {{- /* If one of several nodes fails, the others fail with it: an attempt is one failure for each node. */ -}}
 {{- $nodes := eq .stage "train" | ternary .root.Values.train.nodes 1 -}}
 backoffLimit: {{ mul $options.retries $nodes }}
+{{- if include "osft-pipeline.jobOfNodes" . }}
+completionMode: Indexed
+completions: {{ $nodes }}
+parallelism: {{ $nodes }}
+{{- end }}
 {{- with include "osft-pipeline.deadline" (dict "root" .root "stage" .stage "minutes" $options.deadlineMinutes) }}
 activeDeadlineSeconds: {{ . }}
 {{- end }}

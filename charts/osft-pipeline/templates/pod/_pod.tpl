@@ -23,6 +23,9 @@ spec:
   {{- end }}
   automountServiceAccountToken: {{ has .stage (list "wait" "cleanup") }}
   enableServiceLinks: false
+  {{- if include "osft-pipeline.jobOfNodes" . }}
+  subdomain: {{ include "osft-pipeline.jobName" . | quote }}
+  {{- end }}
   {{- with .root.Values.images.pullSecrets }}
   imagePullSecrets:
     {{- range . }}

@@ -32,9 +32,6 @@
 {{- if and (eq .Values.train.runAs "job") (not $hooks) -}}
 {{- $found = append $found "train.runAs is job and ordering is cluster, which runs all stages in one TrainJob. Set ordering to hooks, which needs no Kubeflow Trainer, and hooks.timeoutMinutes to helm's --timeout." -}}
 {{- end -}}
-{{- if and (eq .Values.train.runAs "job") (gt (int .Values.train.nodes) 1) -}}
-{{- $found = append $found (printf "train.runAs is job and train.nodes is %d: a plain Job trains on one node. Set train.nodes to 1, or train.runAs to trainjob." (int .Values.train.nodes)) -}}
-{{- end -}}
 {{- if and $hooks (not .Values.hooks.timeoutMinutes) -}}
 {{- $found = append $found "ordering is hooks and hooks.timeoutMinutes is empty: Helm stops waiting for a stage after its --timeout, 5 minutes by default, while the stage continues. Install with --timeout 24h and set hooks.timeoutMinutes to 1440." -}}
 {{- end -}}

@@ -61,6 +61,19 @@
 {{- toJson $found -}}
 {{- end }}
 
+{{- /* What only other methods use would be ignored. */}}
+{{- define "osft-pipeline.problems.method" -}}
+{{- $found := list -}}
+{{- $method := .Values.train.method -}}
+{{- $defaults := (.Files.Get "defaults.yaml" | fromYaml).train -}}
+{{- range $key, $methods := dict "unfreezeRankRatio" (list "osft") "targetPatterns" (list "osft") "lora" (list "lora" "qlora") "quantization" (list "qlora") -}}
+{{- if and (not (has $method $methods)) (ne (get $.Values.train $key | toJson) (get $defaults $key | toJson)) -}}
+{{- $found = append $found (printf "train.%s is set and train.method is %s, which does not use it. Set train.method to %s, or remove train.%s." $key $method (join " or " $methods) $key) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $found -}}
+{{- end }}
+
 {{- define "osft-pipeline.problems.eval" -}}
 {{- $found := list -}}
 {{- with .Values.eval -}}

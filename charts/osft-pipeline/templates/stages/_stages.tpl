@@ -20,6 +20,11 @@
 {{- with .root.Values.data }}{{ if and (eq $.stage "train") .enabled (eq .runAs "initContainer") }}true{{ end }}{{ end -}}
 {{- end }}
 
+{{- /* Whether a plain Job trains on several nodes, which find each other by a Service. */}}
+{{- define "osft-pipeline.jobOfNodes" -}}
+{{- with .root.Values.train }}{{ if and (eq $.stage "train") (eq .runAs "job") (gt (int .nodes) 1) }}true{{ end }}{{ end -}}
+{{- end }}
+
 {{- /* Every address that the download stage reads, as a JSON list. */}}
 {{- define "osft-pipeline.sources" -}}
 {{- $rows := concat (include "osft-pipeline.uris" .Values.data.uri | fromJsonArray) (include "osft-pipeline.uris" .Values.data.evalUri | fromJsonArray) -}}
