@@ -128,6 +128,11 @@ CASES: list[tuple[Object, str, str]] = [
         )
     ),
     (
+        {"train": {"method": "lora"}, "model": {"resizeEmbeddings": True}},
+        "model.resizeEmbeddings is true and train.method is lora: adapters leave the embeddings as they are",
+        "model.resizeEmbeddings to false",
+    ),
+    (
         {"data": {"uri": "http://data.example.com:99999/rows.jsonl"}},
         'has the host "data.example.com" and the port 99999',
         "Correct the port",

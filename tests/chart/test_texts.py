@@ -105,6 +105,7 @@ WAYS: dict[str, Object] = {
         "ordering": "hooks",
         "hooks": {"timeoutMinutes": 3000},
         "train": {"runAs": "job", "nodes": 2} | ADAPTERS,
+        "model": {"resizeEmbeddings": False},
     },
 }
 ONLY_WITH: dict[str, Callable[[Object], bool]] = {

@@ -209,7 +209,7 @@ def difference(space: Space, release: Release) -> float:
 
 @pytest.mark.alone
 def test_without_kubeflow_trainer(space: Space, registry: Registry) -> None:
-    """`train.runAs: job` on a cluster without TrainJobs; asked for one, the chart says what lacks."""
+    """`train.runAs: job` on two nodes, in a cluster without TrainJobs; the chart says that they are missing."""
     if not space.place.ours:
         pytest.skip("takes Kubeflow Trainer's kinds away for a while")
     crds = ROOT / ".cache" / "modules" / "trainer" / "manifests" / "base" / "crds"
@@ -219,13 +219,17 @@ def test_without_kubeflow_trainer(space: Space, registry: Registry) -> None:
         refused = space.release("other").install()
         assert refused.returncode == 1
         assert "this cluster has no Kubeflow Trainer" in refused.stderr
-        release = space.release("run1", **HOOKS, train={"runAs": "job"}, eval={"enabled": False})
+        shared = {"accessModes": ["ReadWriteMany"]}
+        alone = {"train": {"runAs": "job", "nodes": 2}, "eval": {"enabled": False}, "workspace": shared}
+        release = space.release("run1", **HOOKS, **alone)
         done = release.install(WAITING)
         assert done.returncode == 0, done.stdout + done.stderr
+        assert release.record("train")["details"]["nodes"] == 2
         assert len(registry.versions(space.name)) == 1
         gone = release.uninstall()
         assert gone.returncode == 0, gone.stderr
         assert eventually(lambda: not release.pods(), 60)
+        assert space.kubectl("get", "services", "--output=name").stdout == ""
     finally:
         applied = space.kubectl("apply", "--server-side", "--force-conflicts", *files)
         assert applied.returncode == 0, applied.stderr

@@ -16,23 +16,29 @@ from osft_train.base import Base
 from osft_workspace import Run, write_atomic
 
 
-def merge_all(run: Run, checkpoints: Path, base: Base) -> None:
-    """Make a model folder of every saved adapter that has none yet."""
+def merge_all(run: Run, checkpoints: Path, base: Base, dtype: str | None) -> None:
+    """Make a model folder of every saved adapter that has none yet.
+
+    Args:
+        dtype: number format of the model; None: that of the base model.
+    """
     for adapter in saved(checkpoints):
         target = checkpoints / "hf_format" / adapter.name
         if not (target / "config.json").is_file():
             run.event("merging the adapter into the base model", adapter=adapter.name)
-            merge(adapter, base.path, target)
+            merge(adapter, base.path, target, dtype)
 
 
-def merge(adapter: Path, base: Path, target: Path) -> None:
+def merge(adapter: Path, base: Path, target: Path, dtype: str | None) -> None:
     """Write a model folder: the base model's files, with the adapter in its weights."""
+    import torch
     from safetensors.torch import load_file, save_file
 
     learned = Learned(adapter)
     target.mkdir(parents=True, exist_ok=True)
     for file in weights.files(base):
-        tensors = {name: learned.applied(name, weight) for name, weight in load_file(file).items()}
+        kind = getattr(torch, dtype) if dtype else None
+        tensors = {name: learned.applied(name, weight, kind) for name, weight in load_file(file).items()}
         save_file(tensors, target / file.name, metadata={"format": "pt"})
     if (base / weights.INDEX).is_file():
         shutil.copyfile(base / weights.INDEX, target / weights.INDEX)
@@ -65,16 +71,17 @@ class Learned:
             for name, tensor in load_file(adapter / WEIGHTS).items()
         }
 
-    def applied(self, name: str, weight: Any) -> Any:
-        """Return a tensor of the base model as the adapter changes it."""
+    def applied(self, name: str, weight: Any, dtype: Any) -> Any:
+        """Return a tensor of the base model as the adapter changes it, in a number format or in its own."""
+        kind = dtype if dtype and weight.is_floating_point() else weight.dtype
         module = name.removesuffix(".weight")
         first = self.tensors.get(f"{module}.lora_A.weight")
         if first is None:
-            return self.tensors[name].to(weight.dtype) if name in self.tensors else weight
+            return self.tensors.get(name, weight).to(kind)
         delta = self.scale * (self.tensors[f"{module}.lora_B.weight"].float() @ first.float())
         whole = weight.float() + (delta.T if self.turned else delta)
         length = self.tensors.get(f"{module}.lora_magnitude_vector")
         if length is not None:
             rows = 0 if self.turned else 1
             whole *= length.float().unsqueeze(rows) / whole.norm(dim=rows, keepdim=True)
-        return whole.to(weight.dtype).contiguous()
+        return whole.to(kind).contiguous()

@@ -215,7 +215,7 @@ def run_backend(setup: Setup, ahead: Ahead, done: int) -> None:
         nodes.wait_for_master(setup.run, setup.options.master_addr)
     engine.train(setup.job(ahead, done))
     if setup.adapter and not setup.options.node_rank:
-        merge.merge_all(setup.run, setup.work.dir, setup.base)
+        merge.merge_all(setup.run, setup.work.dir, setup.base, setup.options.extra.get("save_dtype"))
 
 
 def run_resumable(setup: Setup, ahead: Ahead, done: int) -> None:

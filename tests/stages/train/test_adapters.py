@@ -20,7 +20,10 @@ LORA = (
     *("--method=lora", *STEPS, "--lora-r=4", "--lora-alpha=16", "--lora-dropout=0.1"),
     '--lora-target-modules=["q_proj", "v_proj"]',
 )
-DORA = ("--method=lora", *STEPS, "--lora-use-dora", "--lora-use-rslora", "--lora-bias=all", "--max-steps=3")
+DORA = (
+    *("--method=lora", *STEPS, "--lora-use-dora", "--lora-use-rslora", "--lora-bias=all", "--max-steps=3"),
+    '--extra={"save_dtype": "float16"}',
+)
 QLORA = ("--method=qlora", *STEPS, "--max-steps=3")
 PYTHON = Path(executable("train")).with_name("python")
 MERGED = """
@@ -89,11 +92,12 @@ def test_the_model_is_the_base_with_the_adapter_as_peft_merges_it(stage: Stage, 
     config = adapter_config(stage, "dora")
     assert (config["use_dora"], config["use_rslora"], config["bias"]) == (True, True, "all")
     assert len(config["target_modules"]) == 7, "every linear layer but the output layer"
+    assert stage.record("dora")["details"]["model"]["dtype"] == "F16"
     pairs = [(tiny_model() / "model", stage.dir(lora)), (biased, stage.dir("dora"))]
     said = warm.output("train", MERGED, *(part for pair in pairs for part in pair))
     (exact, learned), (rounded, changed) = [map(float, line.split()) for line in said.splitlines()[-2:]]
     assert exact < 1e-6 < learned
-    assert rounded < changed / 10, "the saved model has bfloat16's digits"
+    assert rounded < changed / 10, "the saved model has float16's digits"
 
 
 def test_a_killed_training_ends_as_one_that_was_not(stage: Stage, lora: str) -> None:

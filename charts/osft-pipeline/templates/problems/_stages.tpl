@@ -71,6 +71,9 @@
 {{- $found = append $found (printf "train.%s is set and train.method is %s, which does not use it. Set train.method to %s, or remove train.%s." $key $method (join " or " $methods) $key) -}}
 {{- end -}}
 {{- end -}}
+{{- if and .Values.model.resizeEmbeddings (has $method (list "lora" "qlora")) -}}
+{{- $found = append $found (printf "model.resizeEmbeddings is true and train.method is %s: adapters leave the embeddings as they are. Set train.method to osft or sft, or model.resizeEmbeddings to false." $method) -}}
+{{- end -}}
 {{- toJson $found -}}
 {{- end }}
 

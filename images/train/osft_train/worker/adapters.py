@@ -16,6 +16,7 @@ from mini_trainer.setup_model_for_training import align_model_and_tokenizer
 from osft_train.adapters import FOLDER, PREFIX, WEIGHTS, Adapter, Quantization, inject
 from osft_train.patches import original, put
 from osft_train.worker.lines import write_line
+from osft_workspace import UserError
 
 SETUP = "mini_trainer.setup_model_for_training"
 STEP = "mini_trainer.train:take_gradient_step"
@@ -36,6 +37,16 @@ def held_in_4_bits(quantization: Quantization) -> Any:
         bnb_4bit_compute_dtype=getattr(torch, quantization.compute_dtype),
         bnb_4bit_use_double_quant=quantization.double_quant,
     )
+
+
+def check_rows(model: Any, tokenizer: Any) -> None:
+    """Raise UserError where the embeddings would get more rows, which an adapter does not hold."""
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise UserError(
+            f"the tokenizer has {len(tokenizer)} tokens and the base model's embeddings have {rows} rows: "
+            "adapters leave the embeddings as they are. Use --method=osft or sft (train.method)."
+        )
 
 
 class AdapterModel:
@@ -59,7 +70,9 @@ class AdapterModel:
         given = {**base_model_args, "torch_dtype": self.compute, "device_map": {"": self.device}}
         if self.adapter.quantization:
             given["quantization_config"] = held_in_4_bits(self.adapter.quantization)
-        model = align_model_and_tokenizer(ModelClass.from_pretrained(**given), tokenizer)
+        model = ModelClass.from_pretrained(**given)
+        check_rows(model, tokenizer)
+        model = align_model_and_tokenizer(model, tokenizer)
         self.tell(model)
         model = inject(self.adapter, model)
         for weight in learned(model).values():
