@@ -209,7 +209,7 @@ def difference(space: Space, release: Release) -> float:
 
 @pytest.mark.alone
 def test_without_kubeflow_trainer(space: Space, registry: Registry) -> None:
-    """`train.runAs: job` on two nodes, in a cluster without TrainJobs; the chart says that they are missing."""
+    """`train.runAs: job` on two nodes, where the cluster has no TrainJobs; the chart says so."""
     if not space.place.ours:
         pytest.skip("takes Kubeflow Trainer's kinds away for a while")
     crds = ROOT / ".cache" / "modules" / "trainer" / "manifests" / "base" / "crds"
