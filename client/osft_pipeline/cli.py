@@ -1,12 +1,14 @@
 """The command `osft`. Each subcommand is a module of `commands` and is imported when it is called."""
 
 import signal
+import sys
 from importlib import import_module
 
 import click
 
 from osft_pipeline import __version__
 from osft_pipeline.commands import SETTINGS
+from osft_workspace import printable
 
 COMMANDS = {
     "run": "Start a run: on the cluster, or with --local on this machine.",
@@ -53,6 +55,22 @@ def main() -> None:
 
 
 def entry() -> None:
-    """Run the command line. A closed pipe, as in `osft runs | head`, ends it silently."""
+    """Run the command line. A closed pipe, as in `osft runs | head`, ends it silently.
+
+    Exit codes: 130 after Ctrl-C, 2 for a path that cannot be read or written, otherwise the command's own.
+    """
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    main()
+    try:
+        sys.exit(main.main(standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort as ended:
+        click.echo("Aborted.", err=True)
+        sys.exit(130 if isinstance(ended.__cause__, KeyboardInterrupt) else 1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        where, why = printable(str(error.filename)), printable(error.strerror or type(error).__name__)
+        click.echo(f"Error: {where}: {why}. Check the path and its permissions.", err=True)
+        sys.exit(2)

@@ -98,11 +98,8 @@ def test_a_query_that_selects_other_rows_makes_another_run() -> None:
 
 
 def test_a_number_is_the_same_however_it_is_written() -> None:
-    assert (
-        names({}, sets=["train.learningRate=0.000005"])
-        == names({"train": {"learningRate": 5e-6}})
-        == names({})
-    )
+    written = names({}, sets=["train.learningRate=0.000005"])
+    assert written == names({"train": {"learningRate": 5e-6}}) == names({"train": {"learningRate": "5e-6"}})
 
 
 def test_a_run_can_be_named() -> None:

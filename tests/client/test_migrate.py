@@ -1,7 +1,10 @@
 """`osft migrate`: settings of four other systems become values that render."""
 
 import json
+import re
+import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +176,8 @@ def test_arguments_of_training_hub_become_values_that_render(tmp_path: Path) -> 
 
 def test_a_kaito_workspace_and_its_config_map_become_values(tmp_path: Path) -> None:
     done, values = migrate(tmp_path, *KAITO)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 2, "the model has another name on the hub"
+    assert values["model"]["uri"] == "TODO" and "preset.name: " in done.stdout
     assert values["data"]["uri"] == ["https://example.com/a.parquet", "https://example.com/b.parquet"]
     assert values["train"]["maxSteps"] == 9 and values["train"]["epochs"] == 3
     assert values["train"]["checkpoints"] == {"everyEpoch": True}
@@ -220,6 +224,51 @@ def test_every_parameter_is_a_value_or_a_comment(tmp_path: Path, system: str, se
         done, values = migrate(tmp_path, given, words=("--from", system))
         assert values or name in done.stdout, name
         assert "This is a bug" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("system", "given"),
+    [
+        ("kep-2003", {"dataset_provider_parameters": {"access_key": "word-1", "secret_key": "word-1"}}),
+        ("kep-2003", {"trainer_parameters": {"training_parameters": {"hub_token": "word-1"}}}),
+        ("training-hub", {"callbacks": {"password": "word-1"}, "model_path": "a/b"}),
+        ("kfp", {"phase_02_train_opt_env_vars": "NCCL_DEBUG=INFO,HF_TOKEN=word-1"}),
+    ],
+)
+def test_what_is_named_like_a_secret_is_not_copied(tmp_path: Path, system: str, given: Any) -> None:
+    done, _ = migrate(tmp_path, given, words=("--from", system))
+    assert "word-1" not in done.stdout + done.stderr
+    assert comments(done), done.stdout
+
+
+def test_settings_of_another_system_than_is_said_are_listed(tmp_path: Path) -> None:
+    done, _ = migrate(tmp_path, HUB, words=("--from", "kaito"))
+    assert {"model_path", "unfreeze_rank_ratio"} <= {line.partition(":")[0] for line in comments(done)}
+
+
+@pytest.mark.parametrize(
+    "words", [("migrate", "FILE", "-o", "DIR/missing/x.yaml"), ("migrate", "FILE", "-o", "DIR")]
+)
+def test_a_path_that_cannot_be_written_ends_with_a_sentence(tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "theirs.json").write_text(json.dumps(HUB))
+    named = {"FILE": str(tmp_path / "theirs.json"), "DIR": str(tmp_path)}
+    done = call(OSFT, *(re.sub("FILE|DIR", lambda match: named[match[0]], word) for word in words))
+    assert done.returncode == 2
+    assert "Error: " in done.stderr and "Traceback" not in done.stderr
+
+
+def test_ctrl_c_ends_with_its_code() -> None:
+    process = subprocess.Popen(
+        [OSFT, "migrate", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(1)  # it reads its standard input by then
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, said.strip()) == (130, "Aborted.")
 
 
 def test_values_that_do_not_render_yet_are_written_with_what_is_missing(tmp_path: Path) -> None:

@@ -39,6 +39,11 @@ def address(key: str, given: str, folders: dict[str, Path]) -> str:
         raise click.UsageError(
             f"--{key.partition('.')[0]} {given!r}: expected an existing path, or an address such as hf://org/name."
         )
+    if any(map(str.isspace, path.name)):
+        raise click.UsageError(
+            f"--{key.partition('.')[0]} {given!r}: its name becomes part of an address, which has no spaces. "
+            "Rename it."
+        )
     claim = PREFIX + key.partition(".")[0]
     folders[claim] = path.parent
     return f"pvc://{claim}/{path.name}"
@@ -49,8 +54,9 @@ def refuse_paths(folders: Mapping[str, Path]) -> None:
     for claim, folder in folders.items():
         if claim.startswith(PREFIX):
             raise UserError(
-                f"{folder} is on this machine; the cluster's pods cannot read it. Upload it to S3, a "
-                "Hugging Face dataset or a PersistentVolumeClaim and give its address, or add --local."
+                f"--{claim.removeprefix(PREFIX)} is a path below {folder} on this machine; the cluster's "
+                "pods cannot read it. Upload it to S3, a Hugging Face dataset or a PersistentVolumeClaim and "
+                "give its address, or add --local."
             )
 
 

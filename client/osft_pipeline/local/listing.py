@@ -49,7 +49,7 @@ def last_end(records: Json) -> str | None:
 
 
 def figures(results: Json) -> Json:
-    """Return held-out losses, and change and verdict of the retention suite; None for what is not known."""
+    """Return held-out losses, and change of the retention suite, and the verdict on all; None for unknown."""
     loss = (results.get("holdout") or {}).get("loss") or {}
     groups = [group for group in (results.get("groups") or {}).values() if len(group["tasks"]) > 1]
     suite = groups[0] if groups else {}
@@ -57,5 +57,5 @@ def figures(results: Json) -> Json:
         "baseLoss": loss.get("base"),
         "tunedLoss": loss.get("tuned"),
         "retentionPoints": round(100 * suite["delta"], 2) if suite else None,
-        "verdict": suite.get("verdict"),
+        "verdict": (results.get("summary") or {}).get("verdict") or suite.get("verdict"),
     }

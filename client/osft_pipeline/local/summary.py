@@ -121,7 +121,8 @@ def headline(run_id: str, records: dict[str, Json], summary: Json) -> str:
     """Return the run's name, its end, the time of its stages, and what evaluation found."""
     seconds = sum(record["timings"]["seconds"] for record in records.values())
     failed = [stage for stage, record in records.items() if record["status"] == "refused"]
-    state = f"the gate of {failed[0]} failed" if failed else "done"
+    whole = "done" if {"eval", "register"} & records.keys() else f"incomplete after {list(records)[-1]}"
+    state = f"the gate of {failed[0]} failed" if failed else whole
     first = f"{bold(printable(run_id))}  {state}; its stages took {duration(seconds)}"
     if not summary:
         return f"{first}\n{OLDER}" if "eval" in records else first
@@ -194,7 +195,10 @@ def places(run_dir: Path, records: dict[str, Json], results: Json, shown: Callab
         rows.append(("model", shown(model)))
     if results:
         rows.append(("report", shown(run_dir / "eval" / "report.html")))
-    rows.append(("records", shown(run_dir) + "/{" + ",".join(records) + "}/record.json"))
+    stages = ",".join(records)
+    rows.append(
+        ("records", f"{shown(run_dir)}/{f'{{{stages}}}' if len(records) > 1 else stages}/record.json")
+    )
     register = records.get("register")
     if register is not None:
         details = register.get("details") or {}

@@ -1,12 +1,13 @@
 """Settings of other systems as a values file of the chart, by the tables of docs/migration.md."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import yaml
 
-from osft_pipeline.migrate.convert import Left, Needless, kinds, value_of
-from osft_pipeline.migrate.sources import HUB, KEP, KFP, Json, read
+from osft_pipeline.migrate.convert import Hidden, Left, Needless, kinds, value_of
+from osft_pipeline.migrate.sources import HUB, KAITO, KEP, KFP, Json, read
 from osft_pipeline.migrate.tables import Row, tables
 from osft_pipeline.values import place
 from osft_workspace import printable, redact_text
@@ -14,6 +15,8 @@ from osft_workspace.text import excerpt
 
 S3_PARTS = ("dataset_provider_parameters.bucket_name", "dataset_provider_parameters.file_key")
 GPUS = "GPUs of resources_per_worker"
+SECRET_NAME = re.compile(r"(?i)token(?!iz|s)|secret|password|passwd|credential|(api|access|private)_?key")
+"""What names of secrets contain; not those of `max_tokens` and `tokenizer`."""
 OF_METHODS = {
     "unfreezeRankRatio": ("osft",),
     "targetPatterns": ("osft",),
@@ -38,9 +41,11 @@ def migrate(documents: Iterable[Any], system: str | None) -> str:
         elif row is None and section == HUB:
             place(values, "train.extraArgs", {name: value})
         elif row is None:
-            left.append(f"{name}: {excerpt(str(value))}: not a parameter of {section}")
+            left.append(f"{name}: {seen(name, value)}: not a parameter of {section}")
         else:
             take(values, row, value, left)
+    if section == KAITO and "model" not in values:
+        place(values, "model.uri", "TODO")  # else the chart's default would be tuned
     leave_unused(values.get("train", {}), left)
     tasks = values.get("eval", {}).get("tasks") or []
     if section == KFP and not all(str(task).startswith("osft_") for task in tasks):
@@ -72,20 +77,38 @@ def combined(section: str, parameters: list[tuple[str, Any]]) -> list[tuple[str,
 
 def take(values: Json, row: Row, value: Any, left: list[str]) -> None:
     """Put one parameter into the values, or say why not."""
-    shown = excerpt(redact_text(str(value)))
+    shown = seen(row.theirs, value)
     try:
         if not row.ours:
             raise Left(row.note)
         taken = value_of(row, value)
     except Needless:
         return
+    except Hidden as reason:
+        left.append(f"{row.theirs}: {reason}")
+        return
     except Left as reason:
-        why = str(reason) or f"{row.note}: see {row.ours}"
+        why = str(reason) or ": ".join(filter(None, [row.note, f"see {row.ours}"]))
         left.append(f"{row.theirs}: {shown}: {why}")
         return
     if row.part and "object" in kinds(row.ours):
         taken = {row.part: taken}
+    if row.ours.endswith(".env") and isinstance(taken, dict):
+        for name in [name for name in taken if SECRET_NAME.search(name)]:
+            del taken[name]
+            left.append(
+                f"{row.theirs}: {name}: its value looks like a secret and is not copied: see {row.ours}"
+            )
     place(values, row.ours, taken)
+
+
+def seen(name: str, value: Any) -> str:
+    """Return a value as a comment may show it: not what is named like a secret, at any depth."""
+    if SECRET_NAME.search(name):
+        return "(not shown)"
+    if isinstance(value, dict):
+        return excerpt(str({key: seen(str(key), inner) for key, inner in value.items()}))
+    return excerpt(redact_text(str(value)))
 
 
 def written(section: str, values: Json, left: list[str]) -> str:

@@ -15,6 +15,10 @@ class Left(Exception):
     """A parameter without a counterpart; the text says why, and is empty if the table's note does."""
 
 
+class Hidden(Left):
+    """A parameter whose value is a secret, which is not shown either."""
+
+
 class Needless(Exception):
     """A parameter whose value is the default."""
 
@@ -114,7 +118,7 @@ def hub_token(value: Any) -> str:
 
 @rule("dataset_provider_parameters.access_key", "dataset_provider_parameters.secret_key")
 def s3_key(value: Any) -> Any:
-    raise Left(f"{SECRET} s3; secrets.s3.existing names it")
+    raise Hidden(f"{SECRET} s3; secrets.s3.existing names it")
 
 
 @rule("dataset_provider_parameters.bucket_name", "dataset_provider_parameters.file_key")

@@ -18,7 +18,9 @@ KFP, HUB, KAITO, KEP = (
 SYSTEMS = {"kfp": KFP, "training-hub": HUB, "kaito": KAITO, "kep-2003": KEP}
 WRAPPERS = ("parameters", "arguments", "params", "runtime_config", "runtimeConfig", "parameterValues", "spec")
 """Keys that may contain the run parameters."""
-LORA = "lora_config"
+OF_WORKSPACE = ("apiVersion", "kind", "metadata", "resource", "tuning", "status")
+LORA, ARGUMENTS = "lora_config", "training_parameters"
+"""Objects inside trainer_parameters: PEFT's configuration, and Hugging Face's TrainingArguments."""
 NESTED = ("model_provider_parameters", "dataset_provider_parameters", "trainer_parameters", "storage_config")
 
 
@@ -77,10 +79,12 @@ def kep(parameters: Json) -> Iterator[tuple[str, Any]]:
 
 
 def flat(name: str, values: Json) -> Iterator[tuple[str, Any]]:
-    """Yield the fields of an object; a LoRA configuration asks for a method, and has fields too."""
+    """Yield the fields of an object and of those inside it; a LoRA configuration asks for a method too."""
     for key, value in values.items():
         if key == LORA and isinstance(value, dict):
             yield f"{name}.{key}", True
+            yield from ((f"{name}.{key}.{inner}", deep) for inner, deep in value.items())
+        elif key == ARGUMENTS and isinstance(value, dict):
             yield from ((f"{name}.{key}.{inner}", deep) for inner, deep in value.items())
         else:
             yield f"{name}.{key}", value
@@ -93,6 +97,8 @@ def kaito(things: list[Json]) -> Iterator[tuple[str, Any]]:
             yield from config_map(thing)
             continue
         tuning, resource = thing.get("tuning") or {}, thing.get("resource") or {}
+        # Settings of another system, which the user took for Kaito's.
+        yield from ((key, value) for key, value in thing.items() if key not in OF_WORKSPACE)
         for key, value in tuning.items():
             nested = key in ("preset", "input", "output") and isinstance(value, dict)
             yield from (

@@ -19,6 +19,8 @@ from osft_workspace.cpus import usable_cpus
 
 SIDE = 1024
 """Of the square matrices whose product measures how fast this machine is."""
+FEW = 8
+"""With fewer optimizer steps a training hardly changes a model, however many rows each has."""
 REACHED = 0.4
 """Share of that speed that training reaches, counted in runs on CPUs."""
 FACTORS = {OSFT: 1.3, SFT: 1.0, LORA: 2 / 3, QLORA: 2 / 3}
@@ -103,4 +105,11 @@ def plan(run: Run, base: Base, device: Device, rows: Rows, options: Options) -> 
         max_steps=options.max_steps or None,
         about_minutes=max(round(seconds / 60, 1), 0.1) if seconds is not None else None,
     )
+    if steps is not None and steps < FEW:
+        run.event(
+            "few optimizer steps: little will be learned",
+            steps=steps,
+            rows_of_a_step=options.effective_batch_size,
+            remedy="lower train.effectiveBatchSize, or raise train.epochs",
+        )
     return Plan(each, steps, seconds)

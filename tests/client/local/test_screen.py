@@ -83,6 +83,10 @@ def test_an_unfinished_run_shows_what_there_is(workspace: Path) -> None:
     for stage in ("eval", "register"):
         (workspace / "runs" / RUN / stage / "record.json").unlink()
     text = shown(workspace)
+    assert text.startswith(f"{RUN}  incomplete after train; ")
+    assert "{download,train}/record.json" in text
+    (workspace / "runs" / RUN / "train" / "record.json").unlink()
+    assert f"runs/{RUN}/download/record.json" in shown(workspace)
     assert "train/model" in text
     assert "What was kept" not in text
     assert URL not in text
