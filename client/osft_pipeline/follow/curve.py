@@ -9,6 +9,8 @@ from osft_pipeline.follow.lines import parse
 BLOCKS = "▁▂▃▄▅▆▇█"
 WIDTH = 32
 """Blocks of a whole training."""
+MOST_STEPS = 1e9
+"""No training has as many; the numbers are a log's."""
 FEWEST = 3
 """Points of a line worth drawing."""
 
@@ -28,9 +30,10 @@ class Losses:
             loss = number(event.fields.get("loss"))
             if loss is None:
                 continue
-            if event.what == "training" and event.done and event.total:
-                self.training[int(event.done)] = loss
-                self.total = int(event.total)
+            done, total = event.done or 0.0, event.total or 0.0
+            if event.what == "training" and 0 < done <= total < MOST_STEPS:
+                self.training[int(done)] = loss
+                self.total = int(total)
             elif event.what == "held-out loss" and (step := number(event.fields.get("step"))):
                 self.held_out[int(step)] = loss
 

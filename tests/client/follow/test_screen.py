@@ -44,6 +44,7 @@ def test_a_training_draws_its_losses_as_far_as_it_has_come() -> None:
         for step, loss in enumerate(losses, 1)
     ]
     lines.insert(2, "2026-11-21T16:00:43Z train held-out loss step=12 loss=3.900")
+    lines += [f"2026-11-21T16:00:44Z train training step={step} loss=9" for step in ("1e999/2e999", "7/6")]
     shown = screen(Cluster().trainjob().running("train", 12, *lines))
     assert f"\n{' ' * 29}loss      4.000  ██▄▄▁▁▁ 3.100\n" in shown
     assert f"\n{' ' * 29}held-out  3.900    █ 3.900\n" in shown
