@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from osft_pipeline.migrate import OF_METHODS
 from tests.chart.rendering import ROOT
 from tests.client.local.support import OSFT, call
 
@@ -174,10 +175,18 @@ def test_arguments_of_training_hub_become_values_that_render(tmp_path: Path) -> 
     assert any(line.startswith("ckpt_output_dir: /out: ") for line in said)
 
 
+def test_what_only_some_methods_use_is_what_the_chart_refuses_for_the_others() -> None:
+    template = (ROOT / "charts/osft-pipeline/templates/problems/_stages.tpl").read_text()
+    (told,) = re.findall(r"range \$key, \$methods := dict (.*) -\}\}", template)
+    pairs = re.findall(r'"(\w+)" \(list ([^)]*)\)', told)
+    assert {key: tuple(re.findall(r"\w+", methods)) for key, methods in pairs} == OF_METHODS
+
+
 def test_a_kaito_workspace_and_its_config_map_become_values(tmp_path: Path) -> None:
     done, values = migrate(tmp_path, *KAITO)
     assert done.returncode == 2, "the model has another name on the hub"
-    assert values["model"]["uri"] == "TODO" and "preset.name: " in done.stdout
+    assert "'NAME-THE-MODEL' is not a supported address" in done.stderr
+    assert values["model"]["uri"] == "NAME-THE-MODEL" and "preset.name: " in done.stdout
     assert values["data"]["uri"] == ["https://example.com/a.parquet", "https://example.com/b.parquet"]
     assert values["train"]["maxSteps"] == 9 and values["train"]["epochs"] == 3
     assert values["train"]["checkpoints"] == {"everyEpoch": True}

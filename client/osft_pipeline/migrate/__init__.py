@@ -24,6 +24,8 @@ OF_METHODS = {
     "quantization": ("qlora",),
 }
 """Keys of train that only some methods use."""
+UNNAMED = "NAME-THE-MODEL"
+"""Stands where Kaito's preset has no counterpart: the chart refuses it; it would else tune its default."""
 GPU_KEYS = ("gpu", "nvidia.com/gpu", "gpus")
 
 
@@ -45,7 +47,7 @@ def migrate(documents: Iterable[Any], system: str | None) -> str:
         else:
             take(values, row, value, left)
     if section == KAITO and "model" not in values:
-        place(values, "model.uri", "TODO")  # else the chart's default would be tuned
+        place(values, "model.uri", UNNAMED)
     leave_unused(values.get("train", {}), left)
     tasks = values.get("eval", {}).get("tasks") or []
     if section == KFP and not all(str(task).startswith("osft_") for task in tasks):

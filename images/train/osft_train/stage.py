@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from osft_train import boards, devices, methods, nodes, tune
+from osft_train import boards, devices, methods, nodes, preparation, tune
 from osft_train.arguments import check_options, checked_arguments
 from osft_train.options import Options
 from osft_workspace import UserError, run_stage
@@ -29,7 +29,7 @@ def check(workspace: Path, run_id: str, options: Options) -> None:
     """
     options = settled(workspace, run_id, options)
     devices.prepare_process(options)
-    _, problems = checked_arguments(tune.backend_function(), options, {})
+    _, problems = checked_arguments(preparation.backend_function(), options, {})
     if problems:
         raise UserError(" ".join(problems))
     say_checked("train")

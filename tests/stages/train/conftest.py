@@ -91,6 +91,13 @@ class Stage:
         assert process.returncode is not None
         return process.returncode, printed
 
+    def refuses(self, run_id: str, *args: str, says: str) -> None:
+        """Hold a start to end with a sentence and exit code 2."""
+        code, printed = self.run(run_id, *args)
+        assert code == 2, printed
+        assert says in printed
+        assert "Traceback" not in printed
+
     def evaluate(self, run_id: str, *args: str) -> tuple[int, str]:
         """One start of the next stage: exit code and everything printed."""
         where = ("--workspace", str(self.workspace), "--run-id", run_id, "--gpus=0")
