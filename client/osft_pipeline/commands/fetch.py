@@ -15,6 +15,7 @@ from osft_pipeline.local.workspaces import workspace_option
 from osft_pipeline.sources import Source, opened
 from osft_workspace import Record, UserError, sha256_file
 from osft_workspace.text import counted
+from osft_workspace.tuned import Tuned
 
 
 @click.command(context_settings=SETTINGS)
@@ -39,13 +40,15 @@ def main(run: str | None, paths: Sequence[str], kubectl: Kubectl, workspace: Pat
     mounts its claim for as long as the command takes.
 
     \b
-    osft fetch mine                                  the tuned model, to ./mine-1a2b3c4d/train/model
+    osft fetch mine                                  the tuned model, to ./mine-1a2b3c4d/train/model,
+                                                     or an adapter that was not merged, to train/adapter
     osft fetch mine -n team --to ./model             the same from the cluster
     osft fetch mine eval/report.html --to /tmp       one file
     """
     with opened(run, workspace, kubectl) as source:
         target = to or Path(source.run_dir.name)
-        wanted = list(paths) or [model_path(source.run_dir)]
+        records = summary.records_of(source.run_dir)
+        wanted = list(paths) or [tuned_model(source.run_dir.name, records).path]
         files = [file for path in wanted for file in outputs(source.run_dir, path)]
         total = sum(int(output["size"]) for _, output in files)
         with Copying(total) as bar:
@@ -56,6 +59,9 @@ def main(run: str | None, paths: Sequence[str], kubectl: Kubectl, workspace: Pat
         f"{counted(len(files), 'file')}, {summary.size(total)}, in {summary.near(target)}; "
         "every sha256 is as recorded"
     )
+    if not paths and (base := tuned_model(source.run_dir.name, records).base):
+        uri = records["train"]["details"]["base"].get("uri")
+        click.echo(f"It is an adapter for the base model {uri}, which is {base} in the workspace.")
 
 
 class Copying(Progress):
@@ -76,14 +82,12 @@ class Copying(Progress):
         return super().get_renderables()
 
 
-def model_path(run_dir: Path) -> str:
-    """Return the folder of the model that goes on. Raises UserError where training has not finished."""
-    model = summary.tuned_model(run_dir, summary.records_of(run_dir))
-    if model is None:
-        raise UserError(
-            f"run {run_dir.name} has no tuned model: its training has not finished. Fetch it later."
-        )
-    return model.relative_to(run_dir).as_posix()
+def tuned_model(run_id: str, records: Mapping[str, Any]) -> Tuned:
+    """Return the model that goes on. Raises UserError where training has not finished."""
+    tuned = Tuned.of_run(records)
+    if tuned is None:
+        raise UserError(f"run {run_id} has no tuned model: its training has not finished. Fetch it later.")
+    return tuned
 
 
 def outputs(run_dir: Path, path: str) -> list[tuple[str, dict[str, Any]]]:

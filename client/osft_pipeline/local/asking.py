@@ -10,12 +10,13 @@ from typing import Any
 
 from osft_pipeline.local import answers, summary
 from osft_pipeline.local.processes import environments
-from osft_pipeline.local.records import read
 from osft_workspace import UserError, printable, redact_text
+from osft_workspace.tuned import Tuned
 
 GAP = "    "
 TAB = 4  # columns
 TITLES = ("base model", "tuned model")
+CONFIGS = ("config.json", "adapter_config.json")
 
 
 def ask_models(
@@ -41,7 +42,7 @@ def ask_models(
     turns = [{"role": "system", "content": system}] if system else []
     turns.append({"role": "user", "content": question})
     asked = {
-        "folders": [str(folder) for folder in model_folders(workspace, run_dir)],
+        "models": model_folders(workspace, run_dir),
         "turns": turns,
         "max_new_tokens": max_new_tokens,
         "trust_remote_code": trust_remote_code,
@@ -49,18 +50,23 @@ def ask_models(
     return layout(question, answered(asked), rows.get(question))
 
 
-def model_folders(workspace: Path, run_dir: Path) -> list[Path]:
-    """Return the folders of base and tuned model. Raises UserError for one that is gone."""
-    records = {stage: read(run_dir / stage / "record.json") for stage in summary.STAGES}
+def model_folders(workspace: Path, run_dir: Path) -> list[list[str]]:
+    """Return the folder of the base and of the tuned model, or that model's base and its adapter.
+
+    Raises UserError for one that is gone.
+    """
+    records = summary.records_of(run_dir)
     base = workspace / str(records["download"]["details"]["model"]["path"])
-    folders = []
-    for title, folder in zip(TITLES, (base, summary.tuned_model(run_dir, records)), strict=True):
-        if folder is None or not (folder / "config.json").is_file():
-            raise UserError(
-                f"the {title} of run {run_dir.name} is missing: expected {folder}. Start the run again."
-            )
-        folders.append(folder)
-    return folders
+    tuned = Tuned.of_run(records)
+    left = run_dir / (tuned.path if tuned else "train/model")
+    models = [base], [workspace / tuned.base, left] if tuned and tuned.base else [left]
+    for title, folders in zip(TITLES, models, strict=True):
+        for folder, name in zip(folders, CONFIGS, strict=False):
+            if not (folder / name).is_file():
+                raise UserError(
+                    f"the {title} of run {run_dir.name} is missing: expected {folder}. Start the run again."
+                )
+    return [[str(folder) for folder in folders] for folders in models]
 
 
 def answered(asked: dict[str, Any]) -> list[dict[str, Any]]:

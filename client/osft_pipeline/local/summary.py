@@ -18,6 +18,7 @@ from osft_pipeline.local.workspaces import called, default_workspace
 from osft_workspace import UserError, printable
 from osft_workspace.log import duration
 from osft_workspace.text import field
+from osft_workspace.tuned import Tuned
 
 WIDTH = 100
 NAME = 34
@@ -190,9 +191,9 @@ def costs(records: dict[str, Json], summary: Json) -> str:
 def places(run_dir: Path, records: dict[str, Json], results: Json, shown: Callable[[Path], str]) -> str:
     """Return where model, report, records and the registered version are."""
     rows = []
-    model = tuned_model(run_dir, records)
-    if model is not None:
-        rows.append(("model", shown(model)))
+    tuned = Tuned.of_run(records)
+    if tuned is not None:
+        rows.append((tuned.kind, shown(run_dir / tuned.path)))
     if results:
         rows.append(("report", shown(run_dir / "eval" / "report.html")))
     stages = ",".join(records)
@@ -206,18 +207,9 @@ def places(run_dir: Path, records: dict[str, Json], results: Json, shown: Callab
     return f"{bold('Files and version')}\n{table(rows, '<<')}"
 
 
-def tuned_model(run_dir: Path, records: dict[str, Json]) -> Path | None:
-    """Return the folder of the tuned model: the one evaluation names, otherwise the trained one."""
-    for stage in ("eval", "train"):
-        model = ((records.get(stage) or {}).get("details") or {}).get("model") or {}
-        if model.get("path"):
-            return run_dir / str(model["path"])
-    return None
-
-
 def fetch_line(run_dir: Path, flags: Sequence[str]) -> str:
     """Return the command that copies the tuned model of a run on the cluster."""
-    if tuned_model(run_dir, records_of(run_dir)) is None:
+    if Tuned.of_run(records_of(run_dir)) is None:
         return ""
     words = shlex.join([called(), "fetch", run_dir.name, *flags])
     return f"{bold('Copy the tuned model')}\n  {words}"
@@ -225,7 +217,7 @@ def fetch_line(run_dir: Path, flags: Sequence[str]) -> str:
 
 def ask_line(workspace: Path, run_dir: Path) -> str:
     """Return the command that asks both models a question."""
-    if tuned_model(run_dir, records_of(run_dir)) is None:
+    if Tuned.of_run(records_of(run_dir)) is None:
         return ""
     row = first_row(run_dir / "download" / "eval.jsonl")
     asked = [turn["content"] for turn in row.get("messages") or [] if turn.get("role") == "user"]

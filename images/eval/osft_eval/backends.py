@@ -11,6 +11,7 @@ from typing import Any
 
 from osft_eval.causes import named
 from osft_eval.options import Options
+from osft_eval.weights import Weights
 from osft_workspace import Run, UserError, printable, trust
 from osft_workspace.cpus import set_torch_defaults, usable_cpus
 
@@ -75,22 +76,22 @@ def cpu_flags() -> set[str]:
 
 
 @contextmanager
-def opened(run: Run, options: Options, which: str, folder: Path, dtype: str) -> Iterator[Any]:
+def opened(run: Run, options: Options, which: str, weights: Weights, dtype: str) -> Iterator[Any]:
     """Load a model; give its memory back at the end."""
     run.event("loading", model=which, backend=options.backend)
     with named(
         f"the {which} model cannot be loaded",
-        f"Check eval.modelArgs and the files in {printable(folder)}. A model that is too large for its GPU "
+        f"Check eval.modelArgs and the files in {printable(weights.path)}. A model that is too large for its GPU "
         "needs more of them (eval.gpus).",
     ):
-        model = OPEN[options.backend](options, which, folder, dtype)
+        model = OPEN[options.backend](options, which, weights, dtype)
     try:
         yield model
     finally:
         release(model)
 
 
-def open_hf(options: Options, which: str, folder: Path, dtype: str) -> Any:
+def open_hf(options: Options, which: str, weights: Weights, dtype: str) -> Any:
     """Return a transformers model on the CPU or on GPUs of this machine."""
     from osft_eval.scoring import SharedContextLM
 
@@ -102,7 +103,7 @@ def open_hf(options: Options, which: str, folder: Path, dtype: str) -> Any:
     auto = options.batch_size == "auto"
     rows = (CPU_ROWS if cpu else GPU_ROWS) if auto else int(options.batch_size)
     arguments = {
-        "pretrained": str(folder),
+        "pretrained": str(weights.folder),
         "dtype": dtype,
         "softmax_dtype": "float32",
         **({"parallelize": True} if options.gpus > 1 else {}),
@@ -112,15 +113,22 @@ def open_hf(options: Options, which: str, folder: Path, dtype: str) -> Any:
     extra = {"batch_size": rows, "device": "cpu" if cpu else "cuda"}
     model: Any = SharedContextLM.create_from_arg_obj(arguments, extra)
     model.most_rows = None if auto else rows
+    if weights.adapter:
+        from peft import PeftModel
+
+        # Not by lm-eval's argument `peft`, which first cuts embeddings with more rows than the tokenizer has
+        # tokens; and without PEFT's wrapper, which hides the arguments that scoring needs.
+        model._model = PeftModel.from_pretrained(model.model, weights.adapter).get_base_model()
     return model
 
 
-def open_vllm(options: Options, which: str, folder: Path, dtype: str) -> Any:
+def open_vllm(options: Options, which: str, weights: Weights, dtype: str) -> Any:
     """Return a vLLM engine in this container, one GPU or tensor-parallel over several."""
     from lm_eval.models.vllm_causallms import VLLM
 
     arguments = {
-        "pretrained": str(folder),
+        "pretrained": str(weights.folder),
+        **weights.for_vllm(),
         "dtype": dtype,
         "tensor_parallel_size": max(1, options.gpus),
         "gpu_memory_utilization": 0.8,
@@ -131,27 +139,27 @@ def open_vllm(options: Options, which: str, folder: Path, dtype: str) -> Any:
     return VLLM.create_from_arg_obj(arguments, {"batch_size": options.batch_size})
 
 
-def open_openai(options: Options, which: str, folder: Path, dtype: str) -> Any:
+def open_openai(options: Options, which: str, weights: Weights, dtype: str) -> Any:
     """A model behind a server, by default named after its folder, as `vllm serve <folder>` names it."""
     from lm_eval.models.openai_completions import LocalChatCompletion, LocalCompletionsAPI
 
     given = options.args_for(which)
     url = str(given.pop("base_url", options.base_url)).rstrip("/")
-    longest, _ = sizes(folder, trust_remote_code=options.trust_remote_code)
-    arguments = {"model": str(folder), "seed": options.seed, "max_length": longest, **given}
+    longest, _ = sizes(weights.folder, trust_remote_code=options.trust_remote_code)
+    arguments = {"model": str(weights.path), "seed": options.seed, "max_length": longest, **given}
     batch = 1 if options.batch_size == "auto" else int(options.batch_size)
     if url.endswith("/chat/completions"):
         return LocalChatCompletion.create_from_arg_obj({"base_url": url, **arguments}, {"batch_size": 1})
     tokens = {
         "base_url": url if url.endswith("/completions") else f"{url}/completions",
         "tokenizer_backend": "huggingface",
-        "tokenizer": str(folder),
+        "tokenizer": str(weights.folder),
     }
     trusted = {"trust_remote_code": options.trust_remote_code}
     return LocalCompletionsAPI.create_from_arg_obj({**tokens, **arguments, **trusted}, {"batch_size": batch})
 
 
-OPEN: dict[str, Callable[[Options, str, Path, str], Any]] = {
+OPEN: dict[str, Callable[[Options, str, Weights, str], Any]] = {
     "hf": open_hf,
     "vllm": open_vllm,
     "openai": open_openai,

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from osft_eval import harness, holdout
@@ -14,6 +13,7 @@ from osft_eval.catalogue import Catalogue, content_digest
 from osft_eval.holdout import Holdout
 from osft_eval.options import Options
 from osft_eval.watched import Meter, refuse, watched
+from osft_eval.weights import Weights
 from osft_workspace import Run
 from osft_workspace.shapes import NUMBER, TASK_RESULT, TEXT, Shape
 
@@ -77,7 +77,7 @@ def measure(
     run: Run,
     options: Options,
     which: str,
-    folder: Path,
+    weights: Weights,
     dtype: str,
     parts: Sequence[Part],
     cache: Cache | None,
@@ -100,7 +100,7 @@ def measure(
         return results
     total = sum(part.size for part in missing)
     with (
-        opened(run, options, which, folder, dtype) as model,
+        opened(run, options, which, weights, dtype) as model,
         run.progress(f"measuring {which}", total=total, unit="items") as bar,
     ):
         meter = Meter(bar, which)

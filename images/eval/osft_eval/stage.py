@@ -16,10 +16,12 @@ from osft_eval.parts import Part, measure, parts_of
 from osft_eval.report.summary import summarize
 from osft_eval.wanted import measured, need_scores, primary_metric
 from osft_eval.watched import NO_TEMPLATE
+from osft_eval.weights import Weights
 from osft_rows.files import TokenFiles
 from osft_workspace import Outcome, Record, Run, UserError, printable
 from osft_workspace.contents import RESULTS_SCHEMA
 from osft_workspace.model_sizes import read_config
+from osft_workspace.tuned import Tuned
 
 QUESTION = [{"role": "user", "content": "?"}]
 WORK = "work"
@@ -31,9 +33,14 @@ class Models:
     """The two models of a run."""
 
     base: Path
-    tuned: Path
+    tuned: Weights
     record: Record
     """Of training."""
+
+    @property
+    def folders(self) -> tuple[tuple[str, Path], ...]:
+        """Configuration and tokenizer of each."""
+        return ("base", self.base), ("tuned", self.tuned.folder)
 
     @property
     def base_details(self) -> Mapping[str, Any]:
@@ -53,6 +60,7 @@ def evaluate(run: Run, options: Options) -> Outcome:
     backends.require(options)
     backends.quiet(options.verbosity)
     models = find_models(run)
+    models.tuned.require(options.backend)
     catalogue = load_catalogue(options.task_names, options.include_path)
     names = [*catalogue.groups, *catalogue.tasks]
     rules = gates.read_gates(options.gates)
@@ -91,12 +99,12 @@ def measure_both(
             run,
             options,
             which,
-            folder,
+            weights,
             engine["dtype"],
             parts,
             cache_of(run, options, models, engine, which),
         )
-        for which, folder in (("base", models.base), ("tuned", models.tuned))
+        for which, weights in (("base", Weights(models.base)), ("tuned", models.tuned))
     ]
 
 
@@ -118,16 +126,21 @@ def find_models(run: Run) -> Models:
     Raises:
         UserError: a record names another folder than download or train left, or one without a model.
     """
-    record = run.predecessors["train"]
-    base = run.predecessors["download"].shared_path(run.workspace.root, record.details["base"]["path"])
-    tuned = record.path(str(record.details["model"]["path"]).removeprefix("train/"))
-    for which, folder in (("base", base), ("tuned", tuned)):
+    record, root = run.predecessors["train"], run.workspace.root
+    base = run.predecessors["download"].shared_path(root, record.details["base"]["path"])
+    said = Tuned.of(record.details)
+    found = record.path(said.path.removeprefix("train/"))
+    tuned = Weights(found)
+    if said.base:
+        tuned = Weights(record.shared_path(root, said.base), found, record.details["adapter"])
+    models = Models(base, tuned, record)
+    for which, folder in models.folders:
         if not (folder / "config.json").is_file():
             raise UserError(
                 f"the {which} model has no config.json in {folder}. Run download and train again."
             )
         read_config(folder, f"the {which} model")
-    return Models(base, tuned, record)
+    return models
 
 
 def load_tokenizer(which: str, folder: Path, options: Options) -> Any:
@@ -153,7 +166,7 @@ def find_rows(run: Run, options: Options, models: Models) -> tuple[Holdout | Non
         run.event("left out", part="held-out rows", reason=reason)
         return None, [{"what": "held-out rows", "reason": reason}]
     trust = options.trust_remote_code
-    limits = [backends.sizes(folder, trust_remote_code=trust) for folder in (models.base, models.tuned)]
+    limits = [backends.sizes(folder, trust_remote_code=trust) for _, folder in models.folders]
     longest, vocabulary = (min(size[at] for size in limits) for at in (0, 1))
     tokens = TokenFiles.of(download, run.workspace.root).eval
     rows = holdout.Reader(longest, vocabulary).read(tokens, options.holdout_limit, options.holdout_generate)
@@ -168,7 +181,7 @@ def find_rows(run: Run, options: Options, models: Models) -> tuple[Holdout | Non
 def check_tasks(options: Options, catalogue: Catalogue, models: Models) -> None:
     """Raise UserError for tasks that need what a model lacks: a chat template, or log-probabilities."""
     if options.chat_template:
-        for which, folder in (("base", models.base), ("tuned", models.tuned)):
+        for which, folder in models.folders:
             tokenizer = load_tokenizer(which, folder, options)
             holdout.require_template(tokenizer, f"the {which} model")
             with named(f"the chat template of the {which} model cannot write a question", NO_TEMPLATE):
@@ -200,10 +213,12 @@ def cache_of(
     """Where a model's results are cached; nowhere for a server, whose weights cannot be verified."""
     if options.backend == "openai":
         return None
-    model = models.base_details if which == "base" else models.record.details["model"]
+    tuned = models.record.details["model"]
+    model = models.base_details if which == "base" else tuned
     common = {
         "code": own_code(),
         "model": model["digest"],
+        **({"on": models.base_details["digest"]} if which == "tuned" and models.tuned.adapter else {}),
         "engine": dict(engine),
         "limit": options.limit,
         "batch_size": options.batch_size,

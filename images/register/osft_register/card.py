@@ -3,23 +3,22 @@
 Front matter as Hugging Face reads it. The same evidence gives the same bytes: no times, no machine.
 """
 
-import json
 import re
-import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from osft_register.evidence import Evidence
 from osft_register.front_matter import yaml_value
+from osft_register.loading import loading
 from osft_register.properties import ARGUMENTS
 from osft_workspace.markdown import code, words
-from osft_workspace.text import LONGEST_SENTENCE, field
+from osft_workspace.text import LONGEST_SENTENCE
 
 METHODS = {
     "osft": "orthogonal subspace fine-tuning (OSFT)",
     "sft": "full fine-tuning (SFT)",
-    "lora": "low-rank adapters (LoRA), merged",
-    "qlora": "low-rank adapters of a base model in 4 bits (QLoRA), merged",
+    "lora": "low-rank adapters (LoRA)",
+    "qlora": "low-rank adapters of a base model in 4 bits (QLoRA)",
 }
 FIGURE = re.compile(r"([-+]|< )?[0-9.,]+( %)?|-")
 """What acts in no cell of a table and needs no backslash."""
@@ -36,9 +35,9 @@ def front_matter(evidence: Evidence) -> str:
     fields: dict[str, Any] = {
         "license": base.get("license"),
         "base_model": hub_id(base.get("uri", "")) or base.get("uri"),
-        "base_model_relation": "finetune",
+        "base_model_relation": "adapter" if evidence.tuned.base else "finetune",
         "datasets": sorted({hub_id(source["uri"]) for source in sources} - {""}),
-        "library_name": "transformers",
+        "library_name": "peft" if evidence.tuned.base else "transformers",
         "pipeline_tag": "text-generation",
         "tags": [str(evidence.train.details.get("method")), "osft-pipeline"],
     }
@@ -136,43 +135,11 @@ def training(evidence: Evidence) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def loading(evidence: Evidence, uri: str) -> str:
-    """Lines that load the model, as a reader would paste them."""
-    path = field(f"WORKSPACE/runs/{evidence.run_id}/{evidence.model_path}")
-    place = (
-        f"The model is stored at {code(uri)} (KServe: `storageUri`)."
-        if uri
-        else "The model is stored in the run's workspace."
-    )
-    trusted = evidence.base.get("trust_remote_code")
-    trust, flag = (", trust_remote_code=True", " --trust-remote-code") if trusted else ("", "")
-    warning = " It includes Python code that runs when the model is loaded: read it first." if trusted else ""
-    alone = field(f"WORKSPACE/runs/{evidence.run_id}/{evidence.adapter['path']}") if evidence.adapter else ""
-    beside = f" The adapter alone, in PEFT's layout, is {code(alone)}." if alone else ""
-    return f"""{place}{warning} Below, `WORKSPACE` is where that volume is mounted.{beside}
-
-```python
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-path = {json.dumps(path)}
-tokenizer = AutoTokenizer.from_pretrained(path{trust})
-model = AutoModelForCausalLM.from_pretrained(path{trust})
-messages = [{{"role": "user", "content": "Hello"}}]
-inputs = tokenizer.apply_chat_template(
-    messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
-)
-print(tokenizer.decode(model.generate(**inputs, max_new_tokens=100)[0], skip_special_tokens=True))
-```
-
-```sh
-vllm serve {shlex.quote(path)}{flag}
-```"""
-
-
 def method(evidence: Evidence) -> str:
     """Return how it was tuned, in words."""
     name = str(evidence.train.details.get("method"))
-    return METHODS.get(name, code(name))
+    merged = ", merged" if evidence.adapter and not evidence.tuned.base else ""
+    return METHODS.get(name, code(name)) + merged
 
 
 def model_card(evidence: Evidence, *, name: str, description: str, uri: str) -> str:

@@ -12,6 +12,7 @@ from osft_workspace.details import details_of
 from osft_workspace.files import read_regular
 from osft_workspace.predecessors import open_record
 from osft_workspace.shapes import RESULTS, misfit
+from osft_workspace.tuned import Tuned
 
 LARGEST_RESULTS = 16 << 20  # bytes
 MOST_VALUES = 200_000  # of 1,000 tasks with 20 figures each, ten times
@@ -93,11 +94,15 @@ class Evidence:
         """The figure that the user said matters most."""
         return self.eval.details.get("primary_metric") if self.eval else None
 
+    @cached_property
+    def tuned(self) -> Tuned:
+        """The model that goes on: eval may have chosen another than train's."""
+        return Tuned.of((self.eval or self.train).details)
+
     @property
     def model_path(self) -> str:
-        """The model that goes on, below the run's folder: eval may have chosen another than train's."""
-        record = self.eval or self.train
-        return str(record.details["model"]["path"])
+        """That model, below the run's folder."""
+        return self.tuned.path
 
     @cached_property
     def model_files(self) -> list[dict[str, Any]]:
@@ -121,6 +126,11 @@ class Evidence:
     def default_uri(self) -> str:
         """`pvc://claim/path`: what KServe and people with the claim can resolve. Empty without a claim."""
         return f"pvc://{self.claim}/runs/{self.run_id}/{self.model_path}" if self.claim else ""
+
+    @property
+    def base_uri(self) -> str:
+        """The same of the base model that an adapter is loaded on; empty for a whole model too."""
+        return f"pvc://{self.claim}/{self.tuned.base}" if self.claim and self.tuned.base else ""
 
 
 def gather(run: Run, *, release: str, namespace: str, claim: str) -> Evidence:

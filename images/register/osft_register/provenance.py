@@ -33,6 +33,7 @@ def provenance(evidence: Evidence, uri: str) -> str:
         "evidence": evidence.digest,
         "model": {
             "uri": uri,
+            "kind": evidence.tuned.kind,
             "path": f"runs/{evidence.run_id}/{evidence.model_path}",
             "digest": evidence.model_digest,
             "files": evidence.model_files,

@@ -94,12 +94,17 @@ def range_problems(options: Options) -> list[str]:
 
 
 def saving_problems(options: Options) -> list[str]:
-    """Options that would leave no model, or full states in no place."""
+    """Options that would leave no model or another one, or full states in no place."""
     found = []
     if not options.save_final_checkpoint and not options.checkpoint_at_epoch:
         found.append(
             "--save-final-checkpoint (train.checkpoints.final) and --checkpoint-at-epoch (everyEpoch) are "
             "both off: training would leave no model. Switch one on."
+        )
+    if not options.lora_merge and "save_dtype" in options.extra:
+        found.append(
+            "--extra (train.extraArgs) gives save_dtype and --no-lora-merge (train.lora.merge) leaves an "
+            "adapter, which is saved in float32: save_dtype is for whole models. Leave one of them out."
         )
     storage = options.checkpoint_storage
     if storage and "://" not in storage:

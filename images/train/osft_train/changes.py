@@ -27,6 +27,12 @@ def first_change(tuned: Path, base: Path) -> str | None:
     return None
 
 
+def has_learned(adapter: Path) -> bool:
+    """Return whether an adapter changes a model: its second matrices are zero before the first step."""
+    found = weights.tensors(adapter)
+    return any(bool(value(name, found[name]).any()) for name in found if ".lora_B." in name)
+
+
 def differs(name: str, ours: weights.Tensor, theirs: weights.Tensor) -> bool:
     """Return whether a tensor has changed by more than its number format and its decomposition explain."""
     now, before = value(name, ours), value(name, theirs)

@@ -11,6 +11,7 @@ from typing import Any
 
 from osft_train import weights
 from osft_train.base import Base, loading, named
+from osft_train.work import MODELS, Saved
 from osft_workspace import Run, UserError, write_atomic
 from osft_workspace.contents import Model
 from osft_workspace.exits import StageError
@@ -26,12 +27,12 @@ OF_BASE_ONLY = ("README.md", ".gitattributes")
 DTYPES = {"F64": "float64", "F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 
 
-def candidates(checkpoints: Path) -> list[tuple[int, Path]]:
+def candidates(checkpoints: Path, saved: Saved = MODELS) -> list[tuple[int, Path]]:
     """Saved models by the number of rows that they have seen; those without weights are passed over."""
     found = []
-    for path in sorted((checkpoints / "hf_format").glob("samples_*")):
+    for path in sorted((checkpoints / saved.folder).glob("samples_*")):
         name = CHECKPOINT.fullmatch(path.name)
-        if name and (path / "config.json").is_file():
+        if name and (path / saved.mark).is_file():
             try:
                 weights.files(path)
             except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):  # or no index
@@ -40,15 +41,15 @@ def candidates(checkpoints: Path) -> list[tuple[int, Path]]:
     return sorted(found)
 
 
-def choose(checkpoints: Path) -> Path | None:
+def choose(checkpoints: Path, saved: Saved = MODELS) -> Path | None:
     """The model that has seen the most rows, by number: times and endings of names say nothing about that."""
-    found = candidates(checkpoints)
+    found = candidates(checkpoints, saved)
     return found[-1][1] if found else None
 
 
-def samples(checkpoints: Path) -> int:
+def samples(checkpoints: Path, saved: Saved) -> int:
     """Rows that the chosen model has seen; 0 where none was saved."""
-    found = candidates(checkpoints)
+    found = candidates(checkpoints, saved)
     return found[-1][0] if found else 0
 
 
@@ -139,7 +140,23 @@ def check(folder: Path, base: Base) -> Model:
         check_shapes(folder, base)
         check_finite(folder)
         check_loads(folder, base)
-        found = weights.tensors(folder)
+        return facts(folder)
+
+
+def check_adapter(folder: Path) -> Model:
+    """Return the size of an adapter.
+
+    Raises:
+        UserError: a weight is not a number, or a file cannot be read.
+    """
+    with readable(folder):
+        check_finite(folder)
+        return facts(folder)
+
+
+def facts(folder: Path) -> Model:
+    """Return the size of a folder of weights."""
+    found = weights.tensors(folder)
     return {
         "parameters": weights.parameters(found),
         "dtype": "/".join(sorted({tensor.dtype for tensor in found.values()})),

@@ -65,6 +65,9 @@ class Options:
     )
     lora_use_dora: bool = option(False, "Learn size and direction of weights apart (DoRA).")
     lora_use_rslora: bool = option(False, "Scale the adapters by alpha / sqrt(r) (rsLoRA).")
+    lora_merge: bool = option(
+        True, "Merge the adapters into a copy of the base model. Off: the adapter alone is the result."
+    )
     quantization_type: str = option(
         "nf4", "Number format of the base model for qlora.", type=click.Choice(["nf4", "fp4"])
     )

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from osft_train import changes, checkpoint, metrics
+from osft_train import changes, checkpoint, merge, metrics
 from osft_train.base import Base
 from osft_train.estimate import Plan
 from osft_train.options import Options
-from osft_train.work import Work
+from osft_train.work import ADAPTERS, MODELS, Work
 from osft_workspace import Run, Transient, UserError
 from osft_workspace.contents import Model
 from osft_workspace.exits import StageError
@@ -56,11 +56,11 @@ def saved(last: Mapping[str, Any], work: Work, options: Options) -> bool:
     if options.node_rank:
         return True
     at_end = options.save_final_checkpoint or options.extra.get("training_mode", "epoch") == "epoch"
-    return checkpoint.samples(work.dir) >= (round(last["total_samples_accumulated"]) if at_end else 1)
+    return checkpoint.samples(work.dir, work.saved) >= (round(last["total_samples_accumulated"]) if at_end else 1)
 
 
 def publish(run: Run, work: Work, base: Base) -> tuple[Path, Model]:
-    """Add the model, fixed and checked, to the result; return where it came from, and its size.
+    """Add what was tuned, fixed and checked, to the result; return where it came from, and its size.
 
     Its checkpoint stays until the stage has its record.
 
@@ -68,21 +68,28 @@ def publish(run: Run, work: Work, base: Base) -> tuple[Path, Model]:
         UserError: training has changed nothing.
         StageError: no model was saved.
     """
-    chosen = checkpoint.choose(work.dir)
+    chosen = checkpoint.choose(work.dir, work.saved)
     if chosen is None:
-        raise StageError(f"the backend saved no model below {work.dir}/hf_format. See {run.dir}/train.log.")
-    for _, path in checkpoint.candidates(work.dir):
-        checkpoint.fix(run, path, base)
-    facts = checkpoint.check(chosen, base)
-    check_learned(chosen, base, metrics.read_steps(work.dir, 0))
+        folder = work.dir / work.saved.folder
+        raise StageError(f"the backend saved no model below {folder}. See {run.dir}/train.log.")
+    if work.saved == ADAPTERS:
+        facts, learned = checkpoint.check_adapter(chosen), changes.has_learned(chosen)
+    else:
+        for _, path in checkpoint.candidates(work.dir):
+            checkpoint.fix(run, path, base)
+        facts, learned = checkpoint.check(chosen, base), changes.first_change(chosen, base.path) is not None
+    check_learned(learned, metrics.read_steps(work.dir, 0))
     run.event("model checked", **facts)
-    checkpoint.link_tree(chosen, run.dir / "model")
+    if work.saved == MODELS:
+        checkpoint.link_tree(chosen, run.dir / "model")
+    if (adapter := work.dir / ADAPTERS.folder / chosen.name).is_dir():
+        merge.publish(adapter, run.dir / "adapter", base)
     return chosen, facts
 
 
-def check_learned(folder: Path, base: Base, steps: Sequence[Mapping[str, Any]]) -> None:
+def check_learned(learned: bool, steps: Sequence[Mapping[str, Any]]) -> None:
     """Raise UserError where training has left every weight as it was."""
-    if changes.first_change(folder, base.path) is None:
+    if not learned:
         rate = max((float(step["lr"]) for step in steps), default=0.0)
         raise UserError(
             f"{counted(len(steps), 'step')} with a learning rate of at most {rate:.3g} changed no weight of "

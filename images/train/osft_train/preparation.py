@@ -12,7 +12,7 @@ from osft_train.base import Base, target_matrices, target_patterns
 from osft_train.devices import Device
 from osft_train.methods import OSFT
 from osft_train.options import Options
-from osft_train.work import Work
+from osft_train.work import ADAPTERS, MODELS, Work
 from osft_workspace import Run, digest_json
 from osft_workspace.options import inputs_of
 
@@ -33,6 +33,11 @@ class Setup:
     """Folder where their decompositions are kept."""
     adapter: Adapter | None
     """What is trained in place of the base model's own weights."""
+
+    @property
+    def merged(self) -> bool:
+        """Whether the result is a whole model."""
+        return self.work.saved == MODELS
 
     @property
     def rows_file(self) -> Path:
@@ -102,7 +107,8 @@ def settle(run: Run, options: Options) -> Setup:
     if adapter:
         adapters.check(run, base, adapter)
     digest = digest_json([inputs_of(options), run.predecessors["download"].digest])
-    work = Work(run.home / "checkpoints", digest)
+    merged = adapter is None or options.lora_merge
+    work = Work(run.home / "checkpoints", digest, MODELS if merged else ADAPTERS)
     own = {
         "model_path": str(base.path),
         "ckpt_output_dir": str(work.dir),

@@ -2,15 +2,16 @@
 
 import os
 from importlib.metadata import version
+from typing import Literal
 
-from osft_train import adapters, boards, chart, data, engine, merge, methods, metrics, nodes, outcome
+from osft_train import boards, chart, data, engine, merge, methods, metrics, nodes, outcome
 from osft_train.ahead import Ahead
 from osft_train.failures import StateLost
 from osft_train.methods import OSFT
 from osft_train.options import Options
 from osft_train.preparation import Setup, settle
 from osft_workspace import Outcome, Run, tree_digest
-from osft_workspace.contents import Model, Train
+from osft_workspace.contents import Adapter, Model, Train
 from osft_workspace.exits import StageError
 from osft_workspace.text import counted
 
@@ -34,21 +35,23 @@ def train(run: Run, options: Options) -> Outcome:
         work.finish(outcome.check_steps(run, work, ahead.plan, options))
     steps = metrics.read_steps(work.dir, 0)
     chosen, facts = outcome.publish(run, work, setup.base)
-    if setup.adapter:
-        merge.publish(work.dir / adapters.FOLDER / chosen.name, run.dir / "adapter", setup.base)
     metrics.write_clean(steps, run.dir / "metrics.jsonl")
     chart.write(steps, run.dir / "loss.svg")
     boards.complete(run, setup.board, steps)
     figures = {**metrics.summary(steps), **data.facts(run, rows)}
+    said = details(setup, ahead, facts)
+    base, left = said["base"], said["model"]["path"].removeprefix("train/")
     return Outcome(
         outputs=outputs(setup),
+        # An adapter is nothing without its base model; a merged one is whole.
+        shared={base["path"]: base["digest"]} if "base" in said["model"] else {},
         metrics=figures,
-        details=details(setup, ahead, facts),
+        details=said,
         versions={name: version(name) for name in VERSIONS},
         message=(
             f"tuned in {counted(figures['steps'], 'step')} on {data.told(figures)}, "
             f"loss {steps[0]['loss']:.3f} to "
-            f"{figures['final_loss']:.3f}; the model is {run.home.relative_to(run.workspace.root)}/model"
+            f"{figures['final_loss']:.3f}; the {left} is {run.home.relative_to(run.workspace.root)}/{left}"
         ),
         # Only after the record: a start that is killed before it resumes from these files.
         after=lambda: work.clear(chosen),
@@ -58,7 +61,8 @@ def train(run: Run, options: Options) -> Outcome:
 def outputs(setup: Setup) -> list[str]:
     """Return what the stage leaves in its folder."""
     boards_here = [boards.FOLDER] * (setup.board.parent == setup.run.dir)
-    return ["model", *(["adapter"] * bool(setup.adapter)), "metrics.jsonl", "loss.svg", *boards_here]
+    left = ["model"] * setup.merged + ["adapter"] * bool(setup.adapter)
+    return [*left, "metrics.jsonl", "loss.svg", *boards_here]
 
 
 def help_train(run: Run, options: Options) -> None:
@@ -91,7 +95,7 @@ def run_backend(setup: Setup, ahead: Ahead, done: int) -> None:
     if setup.options.nnodes > 1:
         nodes.wait_for_master(setup.run, setup.options.master_addr)
     engine.train(setup.job(ahead, done))
-    if setup.adapter and not setup.options.node_rank:
+    if setup.adapter and setup.merged and not setup.options.node_rank:
         merge.merge_all(setup.run, setup.work.dir, setup.base, setup.options.extra.get("save_dtype"))
 
 
@@ -112,14 +116,23 @@ def run_resumable(setup: Setup, ahead: Ahead, done: int) -> None:
 
 def details(setup: Setup, ahead: Ahead, model: Model) -> Train:
     """Return what later stages and people want to know."""
-    device, method = setup.device, setup.options.method
+    device, method, base = setup.device, setup.options.method, setup.base.facts
     plan = ahead.plan
+
+    def left(name: Literal["model", "adapter"]) -> Adapter:
+        return {"path": f"train/{name}", "digest": tree_digest(setup.run.dir / name)}
+
     idle = (*PATHS, *(() if method == OSFT else OF_OSFT))
     return {
-        "model": {**model, "path": "train/model", "digest": tree_digest(setup.run.dir / "model")},
-        "base": setup.base.facts,
+        "model": {**model, **(left("model") if setup.merged else {**left("adapter"), "base": base["path"]})},
+        "base": base,
         "method": method,
-        "adapter": {"path": "train/adapter", "digest": tree_digest(setup.run.dir / "adapter")}
+        "adapter": {
+            **left("adapter"),
+            "r": setup.adapter.r,
+            "bias": setup.adapter.bias,
+            "use_dora": setup.adapter.use_dora,
+        }
         if setup.adapter
         else None,
         "device": device.name,

@@ -4,12 +4,26 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from osft_train import adapters, states
 from osft_workspace import Run, write_atomic
 from osft_workspace.files import read_regular
 
 LARGEST_NOTE = 1 << 20  # bytes
+
+
+class Saved(NamedTuple):
+    """What training saves, one folder for each."""
+
+    folder: str
+    """Where they lie."""
+    mark: str
+    """The file of each that is written last."""
+
+
+MODELS = Saved("hf_format", "config.json")
+ADAPTERS = Saved(adapters.FOLDER, adapters.CONFIG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +33,8 @@ class Work:
     dir: Path
     digest: str
     """Of everything that decides the result."""
+    saved: Saved = MODELS
+    """What becomes the result."""
 
     @property
     def owner(self) -> Path:
@@ -65,7 +81,7 @@ class Work:
         step = self.sound_state(run) if resume else None
         if step is None and not self.finished.exists():
             # Nothing to go on from: what an earlier start saved or logged must not be taken for this one's.
-            for name in ("hf_format", adapters.FOLDER, states.FOLDER):
+            for name in (MODELS.folder, ADAPTERS.folder, states.FOLDER):
                 shutil.rmtree(self.dir / name, ignore_errors=True)
             for path in self.dir.glob("training_metrics_*.jsonl"):
                 path.unlink()
@@ -85,7 +101,7 @@ class Work:
         """Remove everything but the models of epochs not published; the folder too when there are none."""
         shutil.rmtree(published)
         for path in self.dir.iterdir():
-            if path.name == "hf_format" and any(path.iterdir()):
+            if path.name == self.saved.folder and any(path.iterdir()):
                 continue
             if path.is_dir():
                 shutil.rmtree(path)

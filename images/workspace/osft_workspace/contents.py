@@ -121,11 +121,13 @@ class Download(TypedDict, total=False):
 
 
 class Model(TypedDict, total=False):
-    """A tuned model of the run."""
+    """A tuned model of the run: `osft_workspace/tuned.py` reads it."""
 
     path: str
     """Below the run."""
     digest: str
+    base: str
+    """Below the workspace: the model that the adapter in `path` belongs to. Not there for a whole model."""
     parameters: Count
     dtype: str
     bytes: Count
@@ -137,6 +139,9 @@ class Adapter(TypedDict, total=False):
     path: str
     """Below the run."""
     digest: str
+    r: Count
+    bias: str
+    use_dora: bool
 
 
 class Train(TypedDict, total=False):

@@ -116,6 +116,30 @@ def test_a_killed_training_ends_as_one_that_was_not(stage: Stage, lora: str) -> 
         assert (stage.dir("lora-again") / file).read_bytes() == (stage.dir(lora) / file).read_bytes()
 
 
+@pytest.fixture(scope="module")
+def alone(stage: Stage, lora: str) -> str:
+    """Run `alone`: the same training as `lora`, without merging; its model of the first epoch is kept."""
+    trained(stage, "alone", *LORA, "--no-lora-merge", "--checkpoint-at-epoch")
+    return "alone"
+
+
+def test_an_adapter_that_is_not_merged_is_the_result(stage: Stage, lora: str, alone: str) -> None:
+    same = "adapter/adapter_model.safetensors"
+    assert (stage.dir(alone) / same).read_bytes() == (stage.dir(lora) / same).read_bytes()
+    assert adapter_config(stage, alone) == adapter_config(stage, lora)
+    assert not (stage.dir(alone) / "model").exists()
+    kept = [path.name for path in (stage.dir(alone) / "checkpoints").iterdir()]
+    assert kept == ["adapters"], "no merged model of an epoch either"
+    record = stage.record(alone)
+    base, model = record["details"]["base"], record["details"]["model"]
+    assert (model["path"], model["base"]) == ("train/adapter", base["path"])
+    assert model["parameters"] == 2 * 4 * (128 + 128 + 128 + 64), "of rank 4, in two layers"
+    assert record["shared"] == {base["path"]: base["digest"]}, "an adapter relies on its base model"
+    assert "the adapter is runs/alone/train/adapter" in record["message"]
+    assert {output["path"].partition("/")[0] for output in record["outputs"]} >= {"adapter"}
+    assert stage.record(lora)["shared"] == {}
+
+
 def test_qlora_holds_the_base_model_in_4_bits(stage: Stage, qlora: str) -> None:
     said = re.search(r"base model loaded memory_mb=(\S+) layers_in_4_bits=14", qlora)
     assert said, qlora
@@ -141,6 +165,7 @@ def test_two_nodes_train_as_one(stage: Stage, qlora: str) -> None:
         (['--target-patterns=["q_proj"]'], "is for method osft, and --method (train.method) is lora"),
         (["--method=sft"], "--lora-r is for --method=lora or qlora (train.method), and the method is sft"),
         (["--quantization-type=fp4"], "is for --method=qlora (train.method), and the method is lora"),
+        (["--no-lora-merge", '--extra={"save_dtype": "float16"}'], "an adapter, which is saved in float32"),
     ],
 )
 def test_what_adapters_cannot_do_is_refused(stage: Stage, lora: str, args: list[str], says: str) -> None:
