@@ -78,6 +78,8 @@ def cpu_flags() -> set[str]:
 @contextmanager
 def opened(run: Run, options: Options, which: str, weights: Weights, dtype: str) -> Iterator[Any]:
     """Load a model; give its memory back at the end."""
+    if weights.make:
+        weights.make()
     run.event("loading", model=which, backend=options.backend)
     with named(
         f"the {which} model cannot be loaded",

@@ -16,7 +16,8 @@ LARGEST = 256 << 20  # bytes of one kept result
 
 def own_code() -> str:
     """Digest of this package's modules: what they measure may change while the version stays."""
-    modules = sorted(Path(__file__).parent.glob("*.py"))
+    here = Path(__file__).parent
+    modules = sorted([*here.glob("*.py"), *here.glob("mix/*.py")])
     return digest_json([[path.name, path.read_text(encoding="utf-8")] for path in modules])
 
 

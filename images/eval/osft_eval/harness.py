@@ -37,8 +37,11 @@ def prepare(name: str, task: Any, options: Options) -> None:
     task.set_fewshot_seed(options.seed)  # the prompt above has drawn shots
 
 
-def run_task(lm: Any, name: str, task: Any, options: Options) -> dict[str, Any]:
+def run_task(lm: Any, name: str, task: Any, options: Options, items: Sequence[int]) -> dict[str, Any]:
     """Evaluate one task.
+
+    Args:
+        items: places of those that are asked, in order; not empty.
 
     Returns:
         `metric`, `filter`, `higher_is_better`, `value` (over all items) and `items`: id, question, choices,
@@ -55,7 +58,7 @@ def run_task(lm: Any, name: str, task: Any, options: Options) -> dict[str, Any]:
         found = evaluate(
             lm,
             {"tasks": {name: task}},
-            limit=options.limit or None,
+            samples={name: list(items)},
             bootstrap_iters=0,
             log_samples=True,
             apply_chat_template=options.chat_template,

@@ -40,6 +40,11 @@ class Row:
         """Tokens that count."""
         return sum(len(scored) for _, scored in self.segments)
 
+    @property
+    def can_answer(self) -> bool:
+        """Whether there is a prompt, and a text to compare an answer with."""
+        return bool(self.prompt and self.reference.strip())
+
 
 @dataclass(frozen=True, slots=True)
 class Holdout:
@@ -101,8 +106,7 @@ class Reader:
                 f"no held-out row can be scored: {'; '.join(skipped)}. Give other rows (data.evalUri), or "
                 "set eval.holdout.enabled to false."
             )
-        asked = [row for row in rows if row.prompt and row.reference.strip()]
-        return Holdout(rows, asked[:generate], skipped)
+        return Holdout(rows, [row for row in rows if row.can_answer][:generate], skipped)
 
     def row(self, number: int, row: Mapping[str, Any]) -> Row:
         """One row: token ids with labels, or a document, of which every token counts. Raises Unusable."""

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import click
 
-from osft_workspace.options import Json, option
+from osft_workspace.options import Json, Number, option
 
 LENGTH_NAMES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 
@@ -51,6 +51,23 @@ class Options:
     )
     holdout_max_new_tokens: int = option(
         256, "Largest number of tokens of an answer.", type=click.IntRange(min=1)
+    )
+    mix_mode: Literal["off", "auto", "fixed"] = option(
+        "off",
+        "Whether a mix of base and tuned model goes on: off, the tuned model; auto, with the share of the "
+        "tuned weights that keeps what the base model knew; fixed, with --mix-share.",
+    )
+    mix_share: float | None = option(
+        None, "Share of the tuned weights, for --mix-mode fixed.", type=Number(0, 1, min_open=True)
+    )
+    mix_tolerance: float = option(
+        1.5,
+        "Largest drop, in percentage points and with its standard error, that the share may show on the "
+        "items that choose it.",
+        type=Number(0, 100),
+    )
+    mix_candidates: int = option(
+        6, "Largest number of shares that are measured, the tuned model included.", type=click.IntRange(4, 20)
     )
     gates: dict[str, Any] = option(
         {},

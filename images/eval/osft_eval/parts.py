@@ -11,10 +11,11 @@ from osft_eval.backends import opened
 from osft_eval.cache import Cache
 from osft_eval.catalogue import Catalogue, content_digest
 from osft_eval.holdout import Holdout
+from osft_eval.mix.halves import Half
 from osft_eval.options import Options
 from osft_eval.watched import Meter, refuse, watched
 from osft_eval.weights import Weights
-from osft_workspace import Run
+from osft_workspace import Run, digest_json
 from osft_workspace.shapes import NUMBER, TASK_RESULT, TEXT, Shape
 
 LOSS, ANSWERS = "held-out loss", "held-out answers"
@@ -34,9 +35,15 @@ class Part:
     measure: Callable[[Any], Any]
 
 
-def parts_of(options: Options, catalogue: Catalogue, rows: Holdout | None) -> list[Part]:
-    """Everything that this evaluation measures."""
-    parts = [task_part(name, task, options) for name, task in catalogue.tasks.items()]
+def parts_of(
+    options: Options, catalogue: Catalogue, rows: Holdout | None, half: Half | None = None
+) -> list[Part]:
+    """Everything that this evaluation measures; with a half, on its items only. `rows` are those of the half."""
+    parts = [
+        part
+        for name, task in catalogue.tasks.items()
+        if (part := task_part(name, task, options, half)) is not None
+    ]
     if rows and options.can_score:
         losses = partial(holdout.losses, rows=rows.rows)
         parts.append(Part(LOSS, rows.loss_digest, len(rows.rows), [NUMBER], losses))
@@ -55,12 +62,16 @@ def parts_of(options: Options, catalogue: Catalogue, rows: Holdout | None) -> li
     return parts
 
 
-def task_part(name: str, task: Any, options: Options) -> Part:
-    """One lm-eval task."""
+def task_part(name: str, task: Any, options: Options, half: Half | None) -> Part | None:
+    """One lm-eval task, or None where the half has no item of it."""
     harness.prepare(name, task, options)
-    items = min(len(task.eval_docs), options.limit or len(task.eval_docs))
-    run = partial(harness.run_task, name=name, task=task, options=options)
-    return Part(name, content_digest(task), items, TASK_RESULT, run)
+    count = min(len(task.eval_docs), options.limit or len(task.eval_docs))
+    items = half.of(name, count) if half else list(range(count))
+    content = content_digest(task)
+    run = partial(harness.run_task, name=name, task=task, options=options, items=items)
+    if half:
+        content = digest_json([content, items])
+    return Part(name, content, len(items), TASK_RESULT, run) if items else None
 
 
 def numbers(result: Any) -> Iterator[float]:

@@ -1,6 +1,6 @@
 """Models on disk: a whole one, or an adapter of PEFT together with its base model."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,13 @@ class Weights:
     """What is added to these weights."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What the record of train says of the adapter."""
+    make: Callable[[], None] | None = None
+    """Writes the model, before it is loaded; None: it is there."""
+
+    @property
+    def kind(self) -> str:
+        """`model` or `adapter`."""
+        return "adapter" if self.adapter else "model"
 
     @property
     def path(self) -> Path:
