@@ -133,6 +133,26 @@ CASES: list[tuple[Object, str, str]] = [
         "model.resizeEmbeddings to false",
     ),
     (
+        {"train": {"method": "lora", "lora": {"merge": False}, "extraArgs": {"save_dtype": "float16"}}},
+        "train.extraArgs has save_dtype and train.lora.merge is false",
+        "set train.lora.merge to true",
+    ),
+    *(
+        (
+            {
+                "train": {"method": "qlora", "lora": {"merge": False, **lora}},
+                "eval": {"backend": "vllm"},
+                "images": {"evalVllm": {"tag": "vllm"}},
+            },
+            f"eval.backend is vllm, train.lora.merge is false and {words}: vLLM loads only adapters",
+            "Set train.lora.merge to true, or eval.backend to hf",
+        )
+        for lora, words in (
+            ({"useDora": True, "bias": "all"}, "train.lora.useDora is true and train.lora.bias is all"),
+            ({"r": 513}, "train.lora.r is 513"),
+        )
+    ),
+    (
         {"data": {"uri": "http://data.example.com:99999/rows.jsonl"}},
         'has the host "data.example.com" and the port 99999',
         "Correct the port",

@@ -43,6 +43,16 @@ def test_a_registered_run_is_never_removed(workspace: Path) -> None:
     assert there(workspace) == (["kept-1"], [".staging", "kept-1", "shared"])
 
 
+def test_the_base_model_of_a_registered_adapter_stays_without_the_download(workspace: Path) -> None:
+    """An adapter that was not merged relies on its base model by the record of train itself."""
+    run = workspace / "runs" / "kept-1"
+    (run / "download").rename(run / "train")
+    record = run / "train" / "record.json"
+    record.write_text(record.read_text().replace('"stage": "download"', '"stage": "train"'))
+    assert prune(workspace, "--older-than=0", "--yes").returncode == 0
+    assert there(workspace) == (["kept-1"], [".staging", "kept-1", "shared"])
+
+
 def test_while_a_run_is_running_it_stays_and_so_do_all_caches(workspace: Path) -> None:
     with (workspace / "runs" / "old-1" / "download" / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

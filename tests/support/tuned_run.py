@@ -83,6 +83,7 @@ def make_tuned_run(
     rules: Mapping[str, Any] = RULES,
     tasks: Mapping[str, Task] = TASKS,
     schema: str = RESULTS_SCHEMA,
+    adapter: Mapping[str, Any] | None = None,
 ) -> Path:
     """Leave finished predecessors of register in `workspace`; returns the run's folder.
 
@@ -94,6 +95,7 @@ def make_tuned_run(
         rules: eval.gates.
         tasks: what both models answered.
         schema: of results.json; those of an older one have no summary.
+        adapter: settings of the adapter that is the result in place of a model.
     """
     workspace.mkdir(parents=True, exist_ok=True)
 
@@ -128,13 +130,22 @@ def make_tuned_run(
             name = f"model/model-{number:05}-of-{shards:05}.safetensors"
             write_atomic(run.dir / name, weights + bytes([number % 256]))
         write_atomic(run.dir / "model" / "config.json", '{"model_type": "llama"}')
-        model = {"path": "train/model", "digest": tree_digest(run.dir / "model")}
-        details = {
-            "model": model,
-            "base": run.predecessors["download"].details["model"],
+        base = run.predecessors["download"].details["model"]
+        details: dict[str, Any] = {
+            "model": {"path": "train/model", "digest": tree_digest(run.dir / "model")},
+            "base": base,
             "arguments": ARGUMENTS,
         }
-        return Outcome(outputs=["model"], metrics=metrics, details=details, versions={"torch": "2.13.0"})
+        if adapter:
+            (run.dir / "model").rename(run.dir / "adapter")
+            left = {"path": "train/adapter", "digest": tree_digest(run.dir / "adapter")}
+            details |= {
+                "method": "lora",
+                "model": {**left, "base": base["path"]},
+                "adapter": {**left, **adapter},
+            }
+        outputs = ["adapter" if adapter else "model"]
+        return Outcome(outputs=outputs, metrics=metrics, details=details, versions={"torch": "2.13.0"})
 
     def judge(run: Run) -> Outcome:
         write_atomic(run.dir / "results.json", json.dumps(tuned_results(run_id, rules, tasks, schema)))

@@ -38,7 +38,7 @@ class Options:
         type=Json(dict, '{"team": "search"}'),
     )
     claim: str = option("", "PVC that holds the workspace, for the model's URI.", env="OSFT_WORKSPACE_CLAIM")
-    uri: str = option("", "URI of the model. Empty: pvc://CLAIM/runs/RUN/train/model.")
+    uri: str = option("", "URI of the model. Empty: pvc://CLAIM/runs/RUN/train/model, or train/adapter.")
     namespace: str = option("", "Namespace of the run, for provenance.")
     release: str = option("", "Helm release of the run, for provenance.")
     eval: bool = option(True, "Require that the run's eval stage has passed.")

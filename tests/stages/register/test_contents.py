@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from osft_workspace import digest_json
 from tests.stages.register.conftest import RUN, Stage
 from tests.support.eval_results import Task
 from tests.support.registry import Registry, witness
@@ -409,3 +410,33 @@ def test_provenance_holds_the_digest_of_every_file(stage: Stage) -> None:
     assert set(provenance["stages"]) == {"download", "train", "eval"}
     assert provenance["release"] == "demo"
     assert str(Path.cwd()) not in json.dumps(provenance)
+
+
+def test_an_adapter_is_registered_with_its_base_model(
+    fresh_stage: Callable[..., Stage], registry: Registry
+) -> None:
+    stage = fresh_stage(adapter={"r": 20, "bias": "none", "use_dora": False})
+    stage.done("--version=v1")
+    seen = witness(registry.address, stage.name, "v1")
+    assert seen["artifact"]["uri"] == f"pvc://osft-ws/runs/{RUN}/train/adapter"
+    properties = seen["properties"]
+    assert properties["osft_model_kind"] == "adapter"
+    assert properties["base_model"] == "hf://HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert properties["base_model_digest"] == digest_json("base")
+    assert properties["base_model_pvc_uri"] == "pvc://osft-ws/cache/models/0f"
+    assert properties["training_adapter_path"] == "train/adapter"
+    folder = stage.workspace / "runs" / RUN / "register"
+    provenance = json.loads((folder / "provenance.json").read_text())["model"]
+    assert (provenance["kind"], provenance["path"]) == ("adapter", f"runs/{RUN}/train/adapter")
+    card = (folder / "model-card.md").read_text()
+    assert "low-rank adapters (LoRA) in run" in card
+    served = "vllm serve WORKSPACE/cache/models/0f --enable-lora --max-lora-rank 32 --lora-modules "
+    assert f"{served}{RUN}=WORKSPACE/runs/{RUN}/train/adapter\n" in card
+
+
+def test_the_card_says_which_adapters_vllm_cannot_load(fresh_stage: Callable[..., Stage]) -> None:
+    stage = fresh_stage(adapter={"r": 8, "bias": "all", "use_dora": True})
+    stage.done("--address=")
+    card = (stage.workspace / "runs" / RUN / "register" / "model-card.md").read_text()
+    assert "vLLM cannot load this adapter (`train.lora.useDora is true, train.lora.bias is all`)" in card
+    assert "vllm serve" not in card

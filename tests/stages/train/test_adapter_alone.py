@@ -12,6 +12,7 @@ from tests.client.local.support import OSFT, call
 from tests.stages.train.conftest import Stage
 from tests.stages.train.test_adapters import LORA
 from tests.support import warm
+from tests.support.completions import completions
 from tests.support.sandbox import executable, stage_env
 from tests.support.tiny_model import chat_rows
 
@@ -130,3 +131,14 @@ def test_a_killed_training_leaves_the_same_adapter(stage: Stage, alone: dict[str
     assert "train chose resume value=" in printed
     file = "adapter/adapter_model.safetensors"
     assert (stage.dir(again) / file).read_bytes() == (stage.dir(ALONE) / file).read_bytes()
+
+
+def test_a_server_is_asked_for_the_adapter_by_its_folder(stage: Stage, alone: dict[str, Any]) -> None:
+    base = str(stage.workspace / stage.record(ALONE)["details"]["base"]["path"])
+    folder = str(stage.dir(ALONE) / "adapter")
+    with completions(Path(base), {base: -0.5, folder: -0.25}, {}) as server:
+        only = ("--tasks=none", "--holdout-generate=0", "--backend=openai", f"--base-url={server.url}")
+        code, printed = stage.evaluate(ALONE, *only)
+    assert code == 0, printed
+    results = json.loads((stage.dir(ALONE).with_name("eval") / "results.json").read_text())
+    assert results["holdout"]["loss"] == {"base": pytest.approx(0.5), "tuned": pytest.approx(0.25)}

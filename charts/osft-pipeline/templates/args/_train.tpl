@@ -56,6 +56,7 @@
   (list "lora-bias" .lora.bias)
   (list "lora-use-dora" (ternary true "" .lora.useDora))
   (list "lora-use-rslora" (ternary true "" .lora.useRslora))
+  (list "lora-merge" (ternary "" false .lora.merge))
 ) }}
 {{- end }}
 {{- if eq .method "qlora" }}

@@ -74,6 +74,29 @@
 {{- if and .Values.model.resizeEmbeddings (has $method (list "lora" "qlora")) -}}
 {{- $found = append $found (printf "model.resizeEmbeddings is true and train.method is %s: adapters leave the embeddings as they are. Set train.method to osft or sft, or model.resizeEmbeddings to false." $method) -}}
 {{- end -}}
+{{- if has $method (list "lora" "qlora") -}}
+{{- $found = concat $found (include "osft-pipeline.problems.adapter" . | fromJsonArray) -}}
+{{- end -}}
+{{- toJson $found -}}
+{{- end }}
+
+{{- /* What an adapter that is not merged cannot be. */}}
+{{- define "osft-pipeline.problems.adapter" -}}
+{{- $found := list -}}
+{{- with .Values.train -}}
+{{- if not .lora.merge -}}
+{{- if hasKey .extraArgs "save_dtype" -}}
+{{- $found = append $found "train.extraArgs has save_dtype and train.lora.merge is false, which leaves an adapter, saved in float32: save_dtype is for whole models. Remove it, or set train.lora.merge to true." -}}
+{{- end -}}
+{{- $unlike := list -}}
+{{- if .lora.useDora }}{{ $unlike = append $unlike "train.lora.useDora is true" }}{{ end -}}
+{{- if ne .lora.bias "none" }}{{ $unlike = append $unlike (printf "train.lora.bias is %s" .lora.bias) }}{{ end -}}
+{{- if gt (int64 .lora.r) 512 }}{{ $unlike = append $unlike (printf "train.lora.r is %d" (int64 .lora.r)) }}{{ end -}}
+{{- if and $.Values.eval.enabled (eq $.Values.eval.backend "vllm") $unlike -}}
+{{- $found = append $found (printf "eval.backend is vllm, train.lora.merge is false and %s: vLLM loads only adapters without DoRA and biases, up to rank 512. Set train.lora.merge to true, or eval.backend to hf." (join " and " $unlike)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- toJson $found -}}
 {{- end }}
 
