@@ -17,6 +17,7 @@ FILES = [Path(__file__).parent / "values" / f"everything-{name}.yaml" for name i
 """Together they set nearly every key to another value than its default; each is put back, one by one."""
 PLAIN_TEXT: Object = {"train": {"pretraining": {"enabled": True, "blockSize": 8}}}
 EARLIER: Object = {"runId": "earlier-run"}
+MIX: Object = {"eval": {"mix": {"mode": "fixed", "share": 0.5}}}
 VLLM: Object = {"eval": {"backend": "vllm"}, "images": {"evalVllm": {"tag": "one"}}}
 OTHER: dict[str, tuple[Object, Object]] = {
     "data.enabled": (EARLIER, {"data": {"enabled": False}}),
@@ -39,6 +40,7 @@ OTHER: dict[str, tuple[Object, Object]] = {
         {"eval": {"backend": "openai", "baseUrl": "http://one.example.com/v1"}},
         {"eval": {"baseUrl": "http://two.example.com/v1"}},
     ),
+    "eval.mix.share": (MIX, {"eval": {"mix": {"share": 0.25}}}),
     "eval.holdout.enabled": ({}, {"eval": {"holdout": {"enabled": False}}}),
     "register.enabled": ({}, {"register": {"enabled": False}}),
     "register.tls.caConfigMap": (

@@ -80,9 +80,10 @@ def opened(run: Run, options: Options, which: str, weights: Weights, dtype: str)
     """Load a model; give its memory back at the end."""
     if weights.make:
         weights.make()
-    run.event("loading", model=which, backend=options.backend)
+    title = weights.title or which
+    run.event("loading", model=title, backend=options.backend)
     with named(
-        f"the {which} model cannot be loaded",
+        f"the {title} model cannot be loaded",
         f"Check eval.modelArgs and the files in {printable(weights.path)}. A model that is too large for its GPU "
         "needs more of them (eval.gpus).",
     ):

@@ -7,8 +7,9 @@ from typing import Any
 from osft_eval import figures, report, samples
 from osft_eval.catalogue import Catalogue
 from osft_eval.holdout import Holdout
+from osft_eval.models import Models
 from osft_eval.options import Options
-from osft_workspace import Outcome, Record, Run, write_atomic
+from osft_workspace import Outcome, Run, write_atomic
 from osft_workspace.contents import Eval
 from osft_workspace.text import json_text
 
@@ -65,12 +66,13 @@ def training_facts(run: Run) -> dict[str, str]:
     return {label: text for label, text in said.items() if text}
 
 
-def outcome(trained: Record, results: dict[str, Any], outputs: list[str]) -> Outcome:
+def outcome(models: Models, results: dict[str, Any], outputs: list[str]) -> Outcome:
     """Return the record's part of the results."""
     failures = results["gates"]["failures"]
-    details: Eval = {"model": trained.details["model"], "primary_metric": results["primary_metric"]}
+    details: Eval = {"model": models.goes_on, "primary_metric": results["primary_metric"]}
+    stage, _, folder = models.goes_on["path"].partition("/")
     return Outcome(
-        outputs=outputs,
+        outputs=[*outputs, folder] if stage == "eval" else outputs,
         metrics=figures.flat(results),
         details=details,
         versions={

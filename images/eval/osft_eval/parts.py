@@ -100,26 +100,26 @@ def measure(
     Raises:
         UserError: a loss or a score is not a finite number.
     """
-    results = {}
+    results, title = {}, weights.title or which
     if cache:
         results = {part.name: cache.get(part.name, part.content, part.shape, part.size) for part in parts}
     missing = [part for part in parts if results.get(part.name) is None]
     if len(missing) < len(parts):
         kept = f"{len(parts) - len(missing)} of {len(parts)} kept"
-        run.choice(f"{which} results", kept, "an earlier evaluation measured them")
+        run.choice(f"{title} results", kept, "an earlier evaluation measured them")
     if not missing:
         return results
     total = sum(part.size for part in missing)
     with (
         opened(run, options, which, weights, dtype) as model,
-        run.progress(f"measuring {which}", total=total, unit="items") as bar,
+        run.progress(f"measuring {title}", total=total, unit="items") as bar,
     ):
-        meter = Meter(bar, which)
+        meter = Meter(bar, title)
         lm = watched(model, meter)
         for part in missing:
             meter.start(part.name, part.size)
             results[part.name] = part.measure(lm)
-            refuse(which, part.name, (n for n in numbers(results[part.name]) if not math.isfinite(n)))
+            refuse(title, part.name, (n for n in numbers(results[part.name]) if not math.isfinite(n)))
             if cache:
                 cache.put(part.name, part.content, results[part.name])
     return results

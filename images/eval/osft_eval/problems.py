@@ -33,6 +33,18 @@ def option_problems(options: Options) -> Iterator[str]:
         )
     if not options.task_names and not options.holdout:
         yield "there is nothing to evaluate: no task and no held-out rows. Set eval.tasks or eval.holdout."
+    if options.mix_mode == "fixed" and options.mix_share is None:
+        yield "--mix-mode fixed needs a share, and --mix-share is empty. Set eval.mix.share, such as 0.5."
+    if options.mix_mode != "fixed" and options.mix_share is not None:
+        yield (
+            f"--mix-share {options.mix_share:g} is for --mix-mode fixed, and the mode is {options.mix_mode}. "
+            "Leave eval.mix.share empty, or set eval.mix.mode to fixed."
+        )
+    if options.mix_mode == "fixed" and options.backend == "openai":
+        yield (
+            "--mix-mode fixed makes another model than the one that the server at --base-url has. Set "
+            "eval.backend to hf or vllm, or eval.mix.mode to off."
+        )
     yield from gate_problems(options.gates)
 
 

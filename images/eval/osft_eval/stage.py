@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from osft_eval.cache import Cache, own_code
 from osft_eval.catalogue import Catalogue, load_catalogue
 from osft_eval.causes import named
 from osft_eval.holdout import Holdout
+from osft_eval.mix.search import settle
+from osft_eval.models import Models, find_models
 from osft_eval.options import Options
 from osft_eval.parts import Part, measure, parts_of
 from osft_eval.report.summary import summarize
@@ -18,34 +20,12 @@ from osft_eval.wanted import measured, need_scores, primary_metric
 from osft_eval.watched import NO_TEMPLATE
 from osft_eval.weights import Weights
 from osft_rows.files import TokenFiles
-from osft_workspace import Outcome, Record, Run, UserError, printable
+from osft_workspace import Outcome, Run, UserError, printable
 from osft_workspace.contents import RESULTS_SCHEMA
-from osft_workspace.model_sizes import read_config
-from osft_workspace.tuned import Tuned
 
 QUESTION = [{"role": "user", "content": "?"}]
 WORK = "work"
 """Folder of a run in which the tuned model's results lie until the record is there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Models:
-    """The two models of a run."""
-
-    base: Path
-    tuned: Weights
-    record: Record
-    """Of training."""
-
-    @property
-    def folders(self) -> tuple[tuple[str, Path], ...]:
-        """Configuration and tokenizer of each."""
-        return ("base", self.base), ("tuned", self.tuned.folder)
-
-    @property
-    def base_details(self) -> Mapping[str, Any]:
-        details: Mapping[str, Any] = self.record.details["base"]
-        return details
 
 
 def evaluate(run: Run, options: Options) -> Outcome:
@@ -70,12 +50,18 @@ def evaluate(run: Run, options: Options) -> Outcome:
     primary = primary_metric(options, measured(names, loss=loss, answers=answers))
     check_tasks(options, catalogue, models)
     engine = engine_of(options, backends.choose_dtype(run, options))
-    base, tuned = measure_both(run, options, models, engine, parts_of(options, catalogue, rows))
+    measure_on = partial(measure_one, run, options, engine)
+    chosen = settle(run, options, models, catalogue, rows, measure_on)
+    models, rows = chosen.models, chosen.rows
+    skipped += [{"what": "the mix", "reason": chosen.why_not}] if chosen.why_not else []
+    parts = parts_of(options, catalogue, rows, chosen.half)
+    base, tuned = (measure_on(models, which, parts) for which in ("base", "tuned"))
     results = {
         "schema": RESULTS_SCHEMA,
         "run_id": run.run_id,
         "base": {key: models.base_details.get(key) for key in ("uri", "revision", "digest")},
-        "tuned": models.record.details["model"],
+        "tuned": models.goes_on,
+        "mix": chosen.facts,
         **figures.of_tasks(catalogue, base, tuned),
         "holdout": figures.of_holdout(rows, base, tuned) if rows else None,
         "primary_metric": primary,
@@ -84,28 +70,19 @@ def evaluate(run: Run, options: Options) -> Outcome:
     }
     judge(run, rules, results)
     left = outputs.leave(run, options, catalogue, rows, results, base, tuned)
-    found = outputs.outcome(models.record, results, left)
+    found = outputs.outcome(models, results, left)
     # Only after the record: a start that is killed before it resumes from these files.
     found.after = lambda: shutil.rmtree(run.home / WORK, ignore_errors=True)
     return found
 
 
-def measure_both(
-    run: Run, options: Options, models: Models, engine: Mapping[str, Any], parts: Sequence[Part]
-) -> list[dict[str, Any]]:
-    """Return what base and tuned model answered, part by part."""
-    return [
-        measure(
-            run,
-            options,
-            which,
-            weights,
-            engine["dtype"],
-            parts,
-            cache_of(run, options, models, engine, which),
-        )
-        for which, weights in (("base", Weights(models.base)), ("tuned", models.tuned))
-    ]
+def measure_one(
+    run: Run, options: Options, engine: Mapping[str, Any], models: Models, which: str, parts: Sequence[Part]
+) -> dict[str, Any]:
+    """Return what the base or the tuned model answered, part by part."""
+    weights = models.tuned if which == "tuned" else Weights(models.base)
+    cache = cache_of(run, options, models, engine, which)
+    return measure(run, options, which, weights, engine["dtype"], parts, cache)
 
 
 def judge(run: Run, rules: gates.Gates, results: dict[str, Any]) -> None:
@@ -118,29 +95,6 @@ def judge(run: Run, rules: gates.Gates, results: dict[str, Any]) -> None:
         run.event("left out", part=entry["what"], reason=entry["reason"])
     results["skipped"] = [*results["skipped"], *ungated]
     results["summary"] = summarize(results)
-
-
-def find_models(run: Run) -> Models:
-    """Base and tuned model, as the records name them.
-
-    Raises:
-        UserError: a record names another folder than download or train left, or one without a model.
-    """
-    record, root = run.predecessors["train"], run.workspace.root
-    base = run.predecessors["download"].shared_path(root, record.details["base"]["path"])
-    said = Tuned.of(record.details)
-    found = record.path(said.path.removeprefix("train/"))
-    tuned = Weights(found)
-    if said.base:
-        tuned = Weights(record.shared_path(root, said.base), found, record.details["adapter"])
-    models = Models(base, tuned, record)
-    for which, folder in models.folders:
-        if not (folder / "config.json").is_file():
-            raise UserError(
-                f"the {which} model has no config.json in {folder}. Run download and train again."
-            )
-        read_config(folder, f"the {which} model")
-    return models
 
 
 def load_tokenizer(which: str, folder: Path, options: Options) -> Any:
@@ -213,8 +167,7 @@ def cache_of(
     """Where a model's results are cached; nowhere for a server, whose weights cannot be verified."""
     if options.backend == "openai":
         return None
-    tuned = models.record.details["model"]
-    model = models.base_details if which == "base" else tuned
+    model = models.base_details if which == "base" else models.goes_on
     common = {
         "code": own_code(),
         "model": model["digest"],

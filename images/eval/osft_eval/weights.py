@@ -19,6 +19,8 @@ class Weights:
     """What is added to these weights."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What the record of train says of the adapter."""
+    title: str = ""
+    """What messages call it. Empty: by its part in the comparison, `base` or `tuned`."""
     make: Callable[[], None] | None = None
     """Writes the model, before it is loaded; None: it is there."""
 

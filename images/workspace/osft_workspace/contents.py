@@ -128,6 +128,8 @@ class Model(TypedDict, total=False):
     digest: str
     base: str
     """Below the workspace: the model that the adapter in `path` belongs to. Not there for a whole model."""
+    share: float
+    """Of the tuned weights in it, where it is a mix with the base model."""
     parameters: Count
     dtype: str
     bytes: Count

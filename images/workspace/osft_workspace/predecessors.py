@@ -64,7 +64,11 @@ def check_replaceable(workspace: Workspace, run_id: str, stage: str) -> None:
     if register is None or open_record(workspace, run_id, stage) is None:
         return
     uri = register.details.get("uri", "")
-    if register.status == "done" and f"/runs/{run_id}/" in uri:
+    here = f"/runs/{run_id}/"
+    # Evaluation leaves a model only where a mix goes on.
+    if stage == "eval":
+        here += "eval/"
+    if register.status == "done" and here in uri:
         raise UserError(
             f"the inputs of {stage} changed, and version {excerpt(register.details.get('version'))} in the "
             f"Model Registry points to the model of run {run_id} ({excerpt(uri)}), which would be replaced. "

@@ -114,7 +114,7 @@ TABLE: Shape = {
     "columns": {"*": TEXT}, "rows": [{"*": ANY}], "note": TEXT, "generated": TEXT, "sentence": TEXT,
 }  # fmt: skip
 SUMMARY: Shape = {
-    "headline": TEXT, "verdict": TEXT, "learned": TEXT, "left_out": [TEXT],
+    "headline": TEXT, "verdict": TEXT, "learned": TEXT, "mix": TEXT, "left_out": [TEXT],
     "tables": {"learned": Maybe(TABLE), "kept": Maybe(TABLE)},
     "gates": {
         "state": TEXT, "word": TEXT, "why": TEXT, "room": TEXT, "sentence": TEXT,

@@ -1,9 +1,11 @@
 {{- /* Arguments of osft-eval. */}}
 {{- define "osft-pipeline.args.eval" -}}
 {{- $model := .Values.model }}
+{{- $overwrite := .Values.runOverwrite }}
 {{- $gates := include "osft-pipeline.gates" .Values.eval.gates | fromJson }}
 {{- with .Values.eval }}
 {{- include "osft-pipeline.flags" (list
+  (list "run-overwrite" (ternary true "" $overwrite))
   (list "tasks" (.tasks | default (list "none")))
   (list "include-path" .includePath)
   (list "num-fewshot" .fewshot)
@@ -21,6 +23,10 @@
   (list "holdout-limit" .holdout.limit)
   (list "holdout-generate" .holdout.generate)
   (list "holdout-max-new-tokens" .holdout.maxNewTokens)
+  (list "mix-mode" (.mix.mode | default "off"))
+  (list "mix-share" (include "osft-pipeline.number" .mix.share))
+  (list "mix-tolerance" (include "osft-pipeline.number" .mix.tolerance))
+  (list "mix-candidates" .mix.candidates)
   (list "gates" $gates)
   (list "primary-metric" .primaryMetric)
   (list "verbosity" .verbosity)

@@ -112,6 +112,7 @@
 {{- if and (ne .backend "openai") .baseUrl -}}
 {{- $found = append $found (printf "eval.baseUrl is set and eval.backend is %s, which does not use a server. Set eval.backend to openai, or remove eval.baseUrl." .backend) -}}
 {{- end -}}
+{{- $found = concat $found (include "osft-pipeline.problems.mix" $ | fromJsonArray) -}}
 {{- $hub := list -}}
 {{- range .tasks }}{{ if not (hasPrefix "osft_" .) }}{{ $hub = append $hub . }}{{ end }}{{ end -}}
 {{- $staged := hasKey ((include "osft-pipeline.podOptions" (dict "root" $ "stage" "eval") | fromJson).env) "HF_HOME" -}}
@@ -124,6 +125,27 @@
 {{- end -}}
 {{- if and (not .tasks) (or .gates.tasks (not (kindIs "invalid" .gates.maxTaskDrop))) -}}
 {{- $found = append $found "eval.gates limits the drop of tasks and eval.tasks is empty. Set eval.tasks, or remove eval.gates.maxTaskDrop and eval.gates.tasks." -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $found -}}
+{{- end }}
+
+{{- /* What no mix of base and tuned model can be, and values that its mode does not use. */}}
+{{- define "osft-pipeline.problems.mix" -}}
+{{- $found := list -}}
+{{- $mode := .Values.eval.mix.mode | default "off" -}}
+{{- with .Values.eval -}}
+{{- if and (ne $mode "off") (eq .backend "openai") -}}
+{{- $found = append $found (printf "eval.mix.mode is %s and eval.backend is openai: a mix is another model than the one that the server has. Set eval.backend to hf or vllm, or eval.mix.mode to off." $mode) -}}
+{{- end -}}
+{{- if and (eq $mode "fixed") (kindIs "invalid" .mix.share) -}}
+{{- $found = append $found "eval.mix.mode is fixed and eval.mix.share is empty. Set it, such as to 0.5." -}}
+{{- end -}}
+{{- if and (eq $mode "auto") .enabled (or (not .tasks) (not .holdout.enabled)) -}}
+{{- $found = append $found "eval.mix.mode is auto, which chooses by tasks and held-out rows, and eval.tasks is empty or eval.holdout.enabled is false. Set both, or eval.mix.mode to off." -}}
+{{- end -}}
+{{- if and (ne $mode "fixed") (not (kindIs "invalid" .mix.share)) -}}
+{{- $found = append $found (printf "eval.mix.share is set and eval.mix.mode is %s, which does not use it. Set eval.mix.mode to fixed, or remove eval.mix.share." $mode) -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $found -}}

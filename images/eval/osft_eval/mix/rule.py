@@ -78,13 +78,15 @@ def choose(seen: Sequence[Scored], tolerance: float) -> Scored:
 def next_share(seen: Sequence[Scored], tolerance: float) -> float | None:
     """Return the share to measure next, or None where nothing is left to find.
 
-    First the grid; then the middle between the best share and the next larger one that was measured; where
+    First the grid. Where the tuned model itself is the best of it, that is all; otherwise the middle between the best share and the next larger one that was measured; where
     that is too close, the next smaller one. Zero, the base model itself, counts as measured.
     """
     for share in GRID:
         if share not in {one.share for one in seen}:
             return share
     best = choose(seen, tolerance).share
+    if best == 1:
+        return None
     shares = [0.0, *(one.share for one in seen)]
     above = min((share for share in shares if share > best), default=best)
     below = max(share for share in shares if share < best)

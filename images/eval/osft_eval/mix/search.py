@@ -138,7 +138,7 @@ class Search:
         folder = self.run.home / "work" / CANDIDATE
         digest = digest_json([self.models.base_details["digest"], self.models.goes_on["digest"], share])
         make = partial(blend, self.models.base, self.models.tuned, share, folder)
-        return self.models.mixed(folder, digest, make)
+        return self.models.mixed(share, folder, digest, make)
 
 
 def reason(best: Scored, tolerance: float) -> str:
@@ -178,4 +178,4 @@ def written(run: Run, models: Models, share: float) -> Models:
         return models
     folder = run.dir / models.tuned.kind
     blend(models.base, models.tuned, share, folder)
-    return models.mixed(folder, tree_digest(folder))
+    return models.mixed(share, folder, tree_digest(folder))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from osft_eval.compare import is_share
+from osft_eval.report import mix
 from osft_eval.report.words import NONE, capital, equals, listed, p_text, percent, signed, signed_plain
 from osft_workspace.text import counted
 
@@ -58,6 +59,7 @@ def summarize(results: Figures) -> dict[str, Any]:
             "kept": kept_table(compared, results["groups"]) if compared else None,
         },
         "gates": gates_in_words(results["gates"], compared),
+        "mix": mix.in_words(results["mix"]),
         "left_out": [f"{capital(entry['what'])}: {entry['reason']}." for entry in results["skipped"]],
     }
 

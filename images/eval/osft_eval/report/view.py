@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from osft_eval.compare import is_share
-from osft_eval.report import examples
+from osft_eval.report import examples, mix
 from osft_eval.report.words import NONE, capital, name_of, signed
 from osft_workspace.text import counted
 
@@ -39,6 +39,7 @@ def make_view(
         "base": name_of(str(results["base"].get("uri") or "")),
         "asked": asked(tasks, holdout),
         "gate": summary["gates"],
+        "mix": {"sentence": summary["mix"], "picture": mix.picture(results["mix"])},
         "cards": cards(tables, holdout),
         "learned": learned and {**learned, "examples": examples.of_rows(samples.get("holdout", []))},
         "kept": tables["kept"] and kept_view(tables["kept"], groups, tasks, samples),
