@@ -81,8 +81,8 @@ def opened(run: Run, options: Options, which: str, weights: Weights, dtype: str)
     run.event("loading", model=which, backend=options.backend)
     with named(
         f"the {which} model cannot be loaded",
-        f"Check eval.modelArgs and the files in {printable(weights.path)}. A model that is too large for its GPU "
-        "needs more of them (eval.gpus).",
+        f"Check eval.modelArgs and the files in {printable(weights.path)}. A model that is too large for its "
+        "GPU needs more of them (eval.gpus).",
     ):
         model = OPEN[options.backend](options, which, weights, dtype)
     try:

@@ -21,7 +21,7 @@ from osft_rows.files import TokenFiles
 from osft_workspace import Outcome, Record, Run, UserError, printable
 from osft_workspace.contents import RESULTS_SCHEMA
 from osft_workspace.model_sizes import read_config
-from osft_workspace.tuned import Tuned
+from osft_workspace.tuned import Tuned, adapter_of
 
 QUESTION = [{"role": "user", "content": "?"}]
 WORK = "work"
@@ -132,7 +132,7 @@ def find_models(run: Run) -> Models:
     found = record.path(said.path.removeprefix("train/"))
     tuned = Weights(found)
     if said.base:
-        tuned = Weights(record.shared_path(root, said.base), found, record.details["adapter"])
+        tuned = Weights(record.shared_path(root, said.base), found, adapter_of(record.details))
     models = Models(base, tuned, record)
     for which, folder in models.folders:
         if not (folder / "config.json").is_file():
