@@ -15,14 +15,27 @@ from tests.support import warm
 from tests.support.completions import completions
 from tests.support.sandbox import executable, stage_env
 from tests.support.tiny_model import chat_rows
+from tests.support.trained_run import tiny_model
 
 TASKS = ("--tasks=osft_retention", "--limit=20", "--holdout-generate=3", "--holdout-max-new-tokens=8")
 MERGED, ALONE = "merged", "adapter-only"
+PAD = """
+import sys
+from transformers import AutoModelForCausalLM, AutoTokenizer
+model = AutoModelForCausalLM.from_pretrained(sys.argv[1])
+model.resize_token_embeddings(576, mean_resizing=False)
+for part in (model, AutoTokenizer.from_pretrained(sys.argv[1])):
+    part.save_pretrained(sys.argv[2])
+"""
+"""More rows of the embeddings than the tokenizer has tokens, as in many models; lm-eval would cut them."""
 
 
 def evaluated(stage: Stage, run_id: str, *args: str) -> dict[str, Any]:
     """Train with held-out rows and evaluate; return the results."""
-    stage.download(run_id, chat_rows(48), None, "--train-fraction=0.75")
+    model = stage.scratch / "padded"
+    if not model.exists():
+        warm.output("train", PAD, tiny_model() / "model", model)
+    stage.download(run_id, chat_rows(48), model, "--train-fraction=0.75")
     code, printed = stage.run(run_id, *LORA, *args)
     assert code == 0, printed
     code, printed = stage.evaluate(run_id, *TASKS, '--model-args={"dtype": "float32"}')
