@@ -130,6 +130,12 @@ ROWS = [
     detail(verify, "train", "details.model.path is 7, expected a text", 7, "model", "path"),
     detail(register, "eval", "details.primary_metric is \\[\\], expected a text", [], "primary_metric"),
     lacks(evaluate, "train", "base"),
+    changed(
+        "an adapter that train did not leave",
+        register,
+        record("eval", set_to("cache/models/0", "model", "base")),
+        "lacks 'adapter' in its details",
+    ),
     changed("a detail nested deep", train, record("download", set_to(nested(90), "x")), "64 levels deep"),
     changed(
         "a metric that is not a number",

@@ -8,7 +8,7 @@ from typing import Any, Self
 from osft_eval.weights import Weights
 from osft_workspace import Record, Run, UserError
 from osft_workspace.model_sizes import read_config
-from osft_workspace.tuned import Tuned
+from osft_workspace.tuned import Tuned, adapter_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def find_models(run: Run) -> Models:
     found = record.path(said.path.removeprefix("train/"))
     tuned = Weights(found)
     if said.base:
-        tuned = Weights(record.shared_path(root, said.base), found, record.details["adapter"])
+        tuned = Weights(record.shared_path(root, said.base), found, adapter_of(record.details))
     models = Models(base, tuned, record, record.details["model"])
     for which, folder in models.folders:
         if not (folder / "config.json").is_file():

@@ -12,7 +12,7 @@ from osft_workspace.details import details_of
 from osft_workspace.files import read_regular
 from osft_workspace.predecessors import open_record
 from osft_workspace.shapes import RESULTS, misfit
-from osft_workspace.tuned import Tuned
+from osft_workspace.tuned import Tuned, adapter_of
 
 LARGEST_RESULTS = 16 << 20  # bytes
 MOST_VALUES = 200_000  # of 1,000 tasks with 20 figures each, ten times
@@ -86,8 +86,9 @@ class Evidence:
 
     @property
     def adapter(self) -> dict[str, Any]:
-        """Path and digest of the adapter that the model was made from; empty for other methods."""
-        return self.train.details.get("adapter") or {}
+        """The adapter that the model was made from, or is; empty for other methods."""
+        found = adapter_of(self.train.details) if self.tuned.base else self.train.details.get("adapter")
+        return dict(found or {})
 
     @property
     def primary_metric(self) -> str | None:

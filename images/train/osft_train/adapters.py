@@ -130,8 +130,8 @@ def check(run: Run, base: Base, adapter: Adapter) -> None:
     if lost or not modules:
         raise UserError(
             f"{base.where} ({base.model_type}) names its weights otherwise than its layers ("
-            f"{', '.join(lost[:4]) or 'no linear layer'}), so adapters would not fit them. Use --method=osft or "
-            "sft (train.method) for it."
+            f"{', '.join(lost[:4]) or 'no linear layer'}), so adapters would not fit them. Use --method=osft "
+            "or sft (train.method) for it."
         )
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     run.event("adapters", modules=len(modules), rank=adapter.r, trained_parameters=trained)

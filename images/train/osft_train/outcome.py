@@ -56,7 +56,8 @@ def saved(last: Mapping[str, Any], work: Work, options: Options) -> bool:
     if options.node_rank:
         return True
     at_end = options.save_final_checkpoint or options.extra.get("training_mode", "epoch") == "epoch"
-    return checkpoint.samples(work.dir, work.saved) >= (round(last["total_samples_accumulated"]) if at_end else 1)
+    wanted = round(last["total_samples_accumulated"]) if at_end else 1
+    return checkpoint.samples(work.dir, work.saved) >= wanted
 
 
 def publish(run: Run, work: Work, base: Base) -> tuple[Path, Model]:

@@ -2,7 +2,6 @@
 
 import os
 from importlib.metadata import version
-from typing import Literal
 
 from osft_train import boards, chart, data, engine, merge, methods, metrics, nodes, outcome
 from osft_train.ahead import Ahead
@@ -114,27 +113,34 @@ def run_resumable(setup: Setup, ahead: Ahead, done: int) -> None:
         run_resumable(setup, ahead, setup.work.open(setup.run, resume=True))
 
 
-def details(setup: Setup, ahead: Ahead, model: Model) -> Train:
-    """Return what later stages and people want to know."""
-    device, method, base = setup.device, setup.options.method, setup.base.facts
-    plan = ahead.plan
-
-    def left(name: Literal["model", "adapter"]) -> Adapter:
-        return {"path": f"train/{name}", "digest": tree_digest(setup.run.dir / name)}
-
-    idle = (*PATHS, *(() if method == OSFT else OF_OSFT))
-    return {
-        "model": {**model, **(left("model") if setup.merged else {**left("adapter"), "base": base["path"]})},
-        "base": base,
-        "method": method,
-        "adapter": {
-            **left("adapter"),
+def tuned(setup: Setup, facts: Model) -> tuple[Model, Adapter | None]:
+    """Return what the record says of the model that goes on, and of the adapter."""
+    adapter: Adapter | None = None
+    if setup.adapter:
+        adapter = {
+            "path": "train/adapter",
+            "digest": tree_digest(setup.run.dir / "adapter"),
             "r": setup.adapter.r,
             "bias": setup.adapter.bias,
             "use_dora": setup.adapter.use_dora,
         }
-        if setup.adapter
-        else None,
+        if not setup.merged:
+            base = setup.base.facts["path"]
+            return {**facts, "path": adapter["path"], "digest": adapter["digest"], "base": base}, adapter
+    return {**facts, "path": "train/model", "digest": tree_digest(setup.run.dir / "model")}, adapter
+
+
+def details(setup: Setup, ahead: Ahead, facts: Model) -> Train:
+    """Return what later stages and people want to know."""
+    device, method = setup.device, setup.options.method
+    plan = ahead.plan
+    model, adapter = tuned(setup, facts)
+    idle = (*PATHS, *(() if method == OSFT else OF_OSFT))
+    return {
+        "model": model,
+        "base": setup.base.facts,
+        "method": method,
+        "adapter": adapter,
         "device": device.name,
         "backend": device.backend,
         "attention": device.attention,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from osft_workspace.exits import UserError
 from osft_workspace.text import printable
 
 VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
@@ -20,7 +21,7 @@ class Tuned:
     path: str
     """Below the run."""
     base: str
-    """Below the workspace: the model that the adapter in `path` belongs to. Empty: `path` is a whole model."""
+    """Below the workspace: the model that the adapter in `path` belongs to. Empty for a whole model."""
 
     @classmethod
     def of(cls, details: Mapping[str, Any]) -> Self:
@@ -44,6 +45,17 @@ class Tuned:
     def kind(self) -> str:
         """`model` or `adapter`."""
         return "adapter" if self.base else "model"
+
+
+def adapter_of(details: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what the details of train say of its adapter. Raises UserError where they say nothing."""
+    adapter: Mapping[str, Any] | None = details["adapter"]
+    if not adapter:
+        raise UserError(
+            "the record of train names an adapter as its model and has no adapter in its details. Run train "
+            "again, with images of one version."
+        )
+    return adapter
 
 
 def vllm_rank(adapter: Mapping[str, Any]) -> int:

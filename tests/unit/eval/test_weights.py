@@ -22,7 +22,7 @@ def test_vllm_makes_room_for_the_rank_of_the_adapter(rank: int, room: int) -> No
     ("facts", "seen"),
     [
         ({"r": 513}, "train.lora.r is 513: vLLM loads"),
-        ({"use_dora": True, "bias": "all"}, "train.lora.useDora is true and train.lora.bias is all: vLLM loads"),
+        ({"use_dora": True, "bias": "all"}, "lora.useDora is true and train.lora.bias is all: vLLM loads"),
     ],
 )
 def test_what_vllm_cannot_load_is_refused_for_vllm_alone(facts: dict[str, object], seen: str) -> None:

@@ -153,8 +153,8 @@ def check_parts(where: str, names: Sequence[str]) -> None:
     if not weights and any(fits(name, ADAPTERS) for name in useful):
         raise UserError(
             f"{where} holds an adapter (adapter_config.json) and not a complete model, which training "
-            "needs. Merge the adapter into its base model (peft: merge_and_unload; a run of this pipeline does "
-            "it with train.lora.merge: true) and name the result, or name the base model (model.uri)."
+            "needs. Merge the adapter into its base model (peft: merge_and_unload; a run of this pipeline "
+            "does it with train.lora.merge: true) and name the result, or name the base model (model.uri)."
         )
     others = [name for name in useful if fits(name, [*PICKLES, "*.gguf", "*.h5", "*.onnx", "*.msgpack"])]
     if not weights and "config.json" in useful and others:
