@@ -83,15 +83,9 @@ def opened(run: Run, options: Options, which: str, weights: Weights, dtype: str)
     title = weights.title or which
     run.event("loading", model=title, backend=options.backend)
     with named(
-<<<<<<< HEAD
         f"the {title} model cannot be loaded",
-        f"Check eval.modelArgs and the files in {printable(weights.path)}. A model that is too large for its GPU "
-        "needs more of them (eval.gpus).",
-=======
-        f"the {which} model cannot be loaded",
         f"Check eval.modelArgs and the files in {printable(weights.path)}. A model that is too large for its "
         "GPU needs more of them (eval.gpus).",
->>>>>>> adapter
     ):
         model = OPEN[options.backend](options, which, weights, dtype)
     try:

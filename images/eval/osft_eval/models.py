@@ -32,9 +32,7 @@ class Models:
         details: Mapping[str, Any] = self.record.details["base"]
         return details
 
-    def mixed(
-        self, share: float, folder: Path, digest: str, make: Callable[[], None] | None = None
-    ) -> Self:
+    def mixed(self, share: float, folder: Path, digest: str, make: Callable[[], None] | None = None) -> Self:
         """Return the models with a mix in place of the tuned one.
 
         Args:
@@ -43,7 +41,9 @@ class Models:
             digest: of what it is made from, or of its files.
             make: writes it, before it is loaded.
         """
-        tuned = Weights(self.tuned.folder, folder, self.tuned.facts) if self.tuned.adapter else Weights(folder)
+        tuned = (
+            Weights(self.tuned.folder, folder, self.tuned.facts) if self.tuned.adapter else Weights(folder)
+        )
         title = f"mix of {100 * share:g} %"
         goes_on = {**self.goes_on, "path": f"eval/{folder.name}", "digest": digest, "share": share}
         return replace(self, tuned=replace(tuned, title=title, make=make), goes_on=goes_on)

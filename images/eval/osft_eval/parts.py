@@ -38,7 +38,11 @@ class Part:
 def parts_of(
     options: Options, catalogue: Catalogue, rows: Holdout | None, half: Half | None = None
 ) -> list[Part]:
-    """Everything that this evaluation measures; with a half, on its items only. `rows` are those of the half."""
+    """Everything that this evaluation measures; with a half, on its items only.
+
+    Args:
+        rows: those of the half.
+    """
     parts = [
         part
         for name, task in catalogue.tasks.items()

@@ -94,6 +94,7 @@ def evaluation(results: Mapping[str, Any] | None) -> list[str]:
     rules = [f"- {words(rule)}" for rule in gates["rules"]]
     left_out = [f"- {words(entry, LONGEST_SENTENCE)}" for entry in summary["left_out"]]
     return [
+        *(["## Which model goes on", words(summary["mix"], LONGEST_SENTENCE)] if summary.get("mix") else []),
         "## What was kept",
         figures(summary["tables"]["kept"], "Not measured: no tasks."),
         "## What was learned",

@@ -95,6 +95,11 @@ class Evidence:
         """The figure that the user said matters most."""
         return self.eval.details.get("primary_metric") if self.eval else None
 
+    @property
+    def mix_share(self) -> float | None:
+        """Share of the tuned weights in the model that goes on; None: it is the tuned model itself."""
+        return self.eval.details["model"].get("share") if self.eval else None
+
     @cached_property
     def tuned(self) -> Tuned:
         """The model that goes on: eval may have chosen another than train's."""

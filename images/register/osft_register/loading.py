@@ -40,7 +40,8 @@ def where(evidence: Evidence, uri: str) -> tuple[str, str]:
         belongs = f" The adapter is in PEFT's layout and belongs to the base model {base}."
     elif evidence.adapter:
         beside = code(in_run(evidence, evidence.adapter["path"]))
-        belongs = f" The adapter alone, in PEFT's layout, is {beside}."
+        of = "" if evidence.mix_share is None else " of the tuned model, before it was mixed"
+        belongs = f" The adapter alone{of}, in PEFT's layout, is {beside}."
     return f"The {kind} is {place}", belongs
 
 

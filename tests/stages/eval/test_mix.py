@@ -118,7 +118,7 @@ def whole(trained: Trained) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def chosen(trained: Trained, whole: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """Results with the share that is chosen, for half of what the tuned model forgets, and what is printed."""
+    """Results with the share that is chosen for half of what the tuned model forgets, and what is printed."""
     fall = -whole["tasks"]["known"]["points"]
     assert fall > 10, fall
     printed = trained.evaluate("mixed", "--mix-mode=auto", f"--mix-tolerance={fall / 2:.3f}")
@@ -180,7 +180,7 @@ def test_report_and_log_say_which_model_goes_on_and_why(
     results, printed = chosen
     share = results["mix"]["share"]
     assert f"chose mix share value={share:g}" in printed
-    assert "loading model=\"mix of 50 %\"" in printed
+    assert 'loading model="mix of 50 %"' in printed
     sentence = results["summary"]["mix"]
     assert sentence.startswith(f"The model that goes on is a mix: {100 * share:.1f} % of the tuned weights")
     assert f"On {ITEMS // 2} items and 20 rows that do not judge it" in sentence
@@ -281,5 +281,5 @@ def test_a_killed_search_goes_on_with_the_shares_that_are_missing(trained: Train
         first.send_signal(signal.SIGKILL)
     code, printed = stage.run("mixed", *args, *options)
     assert code == 0, printed
-    assert "chose tuned results value=\"2 of 2 kept\"" in printed
+    assert 'chose tuned results value="2 of 2 kept"' in printed
     assert "mix measured share=1 " in printed

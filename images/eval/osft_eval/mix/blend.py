@@ -83,7 +83,9 @@ def mixed(base: Path, file: Path, share: float) -> Iterator[tuple[str, Any]]:
             with safe_open(base / places[name], "pt") as opened:
                 old = opened.get_tensor(name)
             if old.shape != new.shape or not old.is_floating_point():
-                raise Unmixable(f"{name} has shape {list(new.shape)}, and {list(old.shape)} in the base model")
+                raise Unmixable(
+                    f"{name} has shape {list(new.shape)}, and {list(old.shape)} in the base model"
+                )
             # Not lerp, which rounds its two ends differently.
             whole = old.float().mul_(1 - share).add_(new.float(), alpha=share)
             yield name, whole.to(new.dtype)
@@ -97,7 +99,9 @@ def scale_adapter(adapter: Path, share: float, target: Path) -> None:
     if config.get("use_dora") or config.get("bias", "none") != "none":
         raise Unmixable("an adapter with DoRA or biases (train.lora) cannot be scaled without merging it")
     tensors = load_file(adapter / ADAPTER)
-    scaled = {name: (share * value.float()).to(value.dtype) for name, value in tensors.items() if SCALED in name}
+    scaled = {
+        name: (share * value.float()).to(value.dtype) for name, value in tensors.items() if SCALED in name
+    }
     write(tensors | scaled, target / ADAPTER)
 
 

@@ -78,8 +78,9 @@ def choose(seen: Sequence[Scored], tolerance: float) -> Scored:
 def next_share(seen: Sequence[Scored], tolerance: float) -> float | None:
     """Return the share to measure next, or None where nothing is left to find.
 
-    First the grid. Where the tuned model itself is the best of it, that is all; otherwise the middle between the best share and the next larger one that was measured; where
-    that is too close, the next smaller one. Zero, the base model itself, counts as measured.
+    First the grid. Where the tuned model itself is the best of it, that is all. Otherwise the middle between
+    the best share and the next larger one that was measured; where that is too close, the next smaller one.
+    Zero, the base model itself, counts as measured.
     """
     for share in GRID:
         if share not in {one.share for one in seen}:

@@ -60,7 +60,9 @@ def settle(
         return Search(run, options, models, catalogue, rows, measure).run_all()
     except Unmixable as error:
         if fixed:
-            raise UserError(f"eval.mix.mode is fixed, and there is no mix: {error}. Set it to auto or off.") from error
+            raise UserError(
+                f"eval.mix.mode is fixed, and there is no mix: {error}. Set it to off."
+            ) from error
         run.event("left out", part="the mix", reason=str(error))
         return Chosen(models, rows, None, None, str(error))
 
@@ -107,7 +109,9 @@ class Search:
         while len(seen) < self.options.mix_candidates and (share := next_share(seen, tolerance)) is not None:
             mix = self.candidate(share)
             found = self.measure(mix, "tuned", parts)
-            one = scored(share, (base[LOSS], found[LOSS]), tokens, (values(base, names), values(found, names)))
+            one = scored(
+                share, (base[LOSS], found[LOSS]), tokens, (values(base, names), values(found, names))
+            )
             self.run.event(
                 "mix measured",
                 share=share,

@@ -8,7 +8,7 @@ from osft_workspace.text import counted
 
 Figures = Mapping[str, Any]
 LEAST_POINTS, LEAST_GAIN = 2.0, 0.02
-"""Half the height and the width of the picture at least, in points and nats per token: noise must not fill it."""
+"""Height and width of the picture at least, in points and nats per token: noise must not fill it."""
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 348.0, 12.0, 164.0
 """Of the picture, in its own units; `page.html` draws the rest."""
 
@@ -21,8 +21,8 @@ def in_words(found: Figures | None) -> str:
     goes_on = (
         "The tuned model goes on as it is"
         if share == 1
-        else f"The model that goes on is a mix: {percent(share)} of the tuned weights and {percent(1 - share)} of "
-        "the base model's"
+        else f"The model that goes on is a mix: {percent(share)} of the tuned weights and "
+        f"{percent(1 - share)} of the base model's"
     )
     if found["mode"] == "fixed":
         return f"{goes_on}, as eval.mix.share says."

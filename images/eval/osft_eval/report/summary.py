@@ -59,7 +59,7 @@ def summarize(results: Figures) -> dict[str, Any]:
             "kept": kept_table(compared, results["groups"]) if compared else None,
         },
         "gates": gates_in_words(results["gates"], compared),
-        "mix": mix.in_words(results["mix"]),
+        "mix": mix.in_words(results.get("mix")),
         "left_out": [f"{capital(entry['what'])}: {entry['reason']}." for entry in results["skipped"]],
     }
 

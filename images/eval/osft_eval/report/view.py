@@ -39,7 +39,7 @@ def make_view(
         "base": name_of(str(results["base"].get("uri") or "")),
         "asked": asked(tasks, holdout),
         "gate": summary["gates"],
-        "mix": {"sentence": summary["mix"], "picture": mix.picture(results["mix"])},
+        "mix": {"sentence": summary["mix"], "picture": mix.picture(results.get("mix"))},
         "cards": cards(tables, holdout),
         "learned": learned and {**learned, "examples": examples.of_rows(samples.get("holdout", []))},
         "kept": tables["kept"] and kept_view(tables["kept"], groups, tasks, samples),
