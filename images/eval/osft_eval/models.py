@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from osft_eval.weights import Weights
 from osft_workspace import Record, Run, UserError
+from osft_workspace.contents import Model
 from osft_workspace.model_sizes import read_config
 from osft_workspace.tuned import Tuned, adapter_of
 
@@ -19,7 +20,7 @@ class Models:
     tuned: Weights
     record: Record
     """Of training."""
-    goes_on: Mapping[str, Any]
+    goes_on: Model
     """What the record says of the tuned model, or of the mix in its place."""
 
     @property
@@ -45,7 +46,7 @@ class Models:
             Weights(self.tuned.folder, folder, self.tuned.facts) if self.tuned.adapter else Weights(folder)
         )
         title = f"mix of {100 * share:g} %"
-        goes_on = {**self.goes_on, "path": f"eval/{folder.name}", "digest": digest, "share": share}
+        goes_on: Model = {**self.goes_on, "path": f"eval/{folder.name}", "digest": digest, "share": share}
         return replace(self, tuned=replace(tuned, title=title, make=make), goes_on=goes_on)
 
 

@@ -10,7 +10,7 @@ from osft_eval.holdout import Holdout
 from osft_eval.models import Models
 from osft_eval.options import Options
 from osft_workspace import Outcome, Run, write_atomic
-from osft_workspace.contents import Eval, Model
+from osft_workspace.contents import Eval
 from osft_workspace.text import json_text
 
 UNSAFE = re.compile(r"[^\w.-]+")
@@ -69,7 +69,7 @@ def training_facts(run: Run) -> dict[str, str]:
 def outcome(models: Models, results: dict[str, Any], outputs: list[str]) -> Outcome:
     """Return the record's part of the results."""
     failures = results["gates"]["failures"]
-    details: Eval = {"model": Model(**models.goes_on), "primary_metric": results["primary_metric"]}
+    details: Eval = {"model": models.goes_on, "primary_metric": results["primary_metric"]}
     stage, _, folder = models.goes_on["path"].partition("/")
     return Outcome(
         outputs=[*outputs, folder] if stage == "eval" else outputs,

@@ -11,7 +11,7 @@ import pytest
 from osft_eval import stage
 from osft_eval.cache import Cache, own_code
 from osft_eval.options import Options
-from osft_eval.stage import Models
+from osft_eval.models import Models
 from osft_eval.weights import Weights
 from osft_workspace import Run, UserError, Workspace
 from osft_workspace.shapes import NUMBER
@@ -99,7 +99,7 @@ def test_the_key_holds_the_code_the_model_and_its_settings(run: Run, tmp_path: P
     """Each model under its own folder: the base for all runs, the tuned one for this run alone."""
     options = Options(model_args={"tuned": {"dtype": "float32"}})
     record = SimpleNamespace(details={"base": {"digest": "sha256:aa"}, "model": {"digest": "sha256:bb"}})
-    models = Models(tmp_path, Weights(tmp_path), record)  # type: ignore[arg-type]
+    models = Models(tmp_path, Weights(tmp_path), record, record.details["model"])  # type: ignore[arg-type]
     base, tuned = (
         stage.cache_of(run, options, models, {"osft_eval": "1"}, which) for which in ("base", "tuned")
     )
