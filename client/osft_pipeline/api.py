@@ -23,14 +23,16 @@ from typing import Any
 
 import yaml
 
+from osft_pipeline.chart import resolved, schema
 from osft_pipeline.install import install, refuse_problems
 from osft_pipeline.kubectl import Kubectl
 from osft_pipeline.local import inputs
 from osft_pipeline.local.run import PROCESS, Local
 from osft_pipeline.local.workspaces import default_workspace
-from osft_pipeline.migrate.convert import resolved, schema, value_of
+from osft_pipeline.migrate.convert import value_of
 from osft_pipeline.migrate.sources import HUB
 from osft_pipeline.migrate.tables import tables
+from osft_pipeline.rendering import HelmFailed
 from osft_pipeline.run import ClusterRun, LocalRun, RunFailed
 from osft_pipeline.values import lay, place
 
@@ -186,9 +188,10 @@ def run_there(
     flags = [*flags, *kubectl.helm_flags()]
     if check:
         refuse_problems(name, flags, kubectl, autoscaler=False)
-    code = install(name, flags, dry_run=False)
-    if code != 0:
-        raise RunFailed(f"helm ended with exit code {code}. The output above says why.", code)
+    try:
+        install(name, flags, dry_run=False)
+    except HelmFailed as error:
+        raise RunFailed(error.message, error.exit_code) from error
     return ClusterRun(kubectl, name)
 
 

@@ -229,3 +229,18 @@ def test_a_run_with_a_problem_is_not_started(check: Checked) -> None:
     started = call(OSFT, *words, "--no-check", **{"PATH": path, "KUBECONFIG": "/nowhere", **NOTHING_ASKED})
     assert started.returncode == 2 and "asks for 8" not in started.stderr
     assert "kubernetes cluster unreachable" in started.stderr.lower(), started.stderr
+
+
+def test_misspelt_values_come_with_similar_names_and_all_other_problems(check: Checked) -> None:
+    wrong = "train.epoch=3,train.learning_rate=1,trian.x=1,limit=4,eval.gpus=-1,data.urii=hf://a/b"
+    said = problems(check("--set", f"{wrong},data.uri=,workspace.existingClaim=,images.registry="))
+    assert {line for line in said if "is not a value of the chart" in line} == {
+        "train.epoch is not a value of the chart. Did you mean train.epochs?",
+        "train.learning_rate is not a value of the chart. Did you mean train.learningRate?",
+        "data.urii is not a value of the chart. Did you mean data.uri?",
+        "trian is not a value of the chart. Did you mean train?",
+        "limit is not a value of the chart. Did you mean eval.limit or eval.holdout.limit?",
+    }
+    assert any(line.startswith("eval.gpus: ") for line in said)
+    assert any(line.startswith("images.registry is empty") for line in said)
+    assert not any("data.uri is empty" in line for line in said), "it follows from data.urii"

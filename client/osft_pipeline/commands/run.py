@@ -83,15 +83,9 @@ def main(
     given += kubectl.helm_flags()
     if not (no_check or dry_run):
         refuse_problems(name, given, kubectl, autoscaler=autoscaler)
-    raise SystemExit(run_there(name, [*given, *helm], kubectl, dry_run=dry_run))
-
-
-def run_there(name: str, flags: list[str], kubectl: Kubectl, *, dry_run: bool) -> int:
-    """Install the release and say how to watch it; return helm's exit code."""
-    code = install(name, flags, dry_run=dry_run)
-    if code == 0 and not dry_run:
+    install(name, [*given, *helm], dry_run=dry_run)
+    if not dry_run:
         click.echo(f"\nWatch it: {called()} {shlex.join(['follow', name, *kubectl.flags])}")
-    return code
 
 
 def refuse_options(helm: Sequence[str]) -> None:

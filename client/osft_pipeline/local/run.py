@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from osft_pipeline.chart import render_here
 from osft_pipeline.local import summary
 from osft_pipeline.local.asking import ask_models
 from osft_pipeline.local.children import Starter, describe
@@ -18,6 +17,7 @@ from osft_pipeline.local.plan import Step, asked_gpus, plan
 from osft_pipeline.local.processes import Processes, environments
 from osft_pipeline.local.runner import Runner, Stopped
 from osft_pipeline.local.variables import missing_variables
+from osft_pipeline.rendering import render_here
 from osft_pipeline.terminal import Problems
 
 PROCESS = "process"
