@@ -13,7 +13,6 @@ run.wait()
 run.results["summary"]["headline"]
 """
 
-import difflib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,11 +31,14 @@ from osft_pipeline.local.workspaces import default_workspace
 from osft_pipeline.migrate.convert import value_of
 from osft_pipeline.migrate.sources import HUB
 from osft_pipeline.migrate.tables import tables
+from osft_pipeline.near import expected
 from osft_pipeline.rendering import HelmFailed
 from osft_pipeline.run import ClusterRun, LocalRun, RunFailed
 from osft_pipeline.values import lay, place
 
 Json = dict[str, Any]
+
+RESOURCES = ("gpu", "cpu", "memory", "ephemeral-storage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ def train(
         local: run the stages here, in `workspace`, as `osft run --local --engine` does, to their end.
 
     Raises click.ClickException for problems of values or cluster (`.message`), RunFailed for a failed stage
-    (`.exit_code`), TypeError for an unknown parameter.
+    (`.exit_code`), TypeError for an unknown parameter or resource.
     """
     sources, folders = source_values(model, dataset)
     training = training_values(method, num_workers, num_procs_per_worker, resources_per_worker, parameters)
@@ -214,7 +216,7 @@ def training_values(
     resources: Mapping[str, Any] | None,
     parameters: Mapping[str, Any] | None,
 ) -> Json:
-    """Return the section `train` of the values. Raises TypeError for an unknown parameter."""
+    """Return the section `train` of the values. Raises TypeError for an unknown name."""
     found: Json = {"train": {"method": method, "nodes": nodes}}
     if processes is not None:
         place(found, "train.processesPerNode", processes)
@@ -225,8 +227,12 @@ def training_values(
 
 
 def resource_values(resources: Mapping[str, Any]) -> Json:
-    """Return the values for the resources of each node."""
+    """Return the values for the resources of each node. Raises TypeError for an unknown resource."""
     asked = dict(resources)
+    for name in asked:
+        # Kubernetes names every resource that is not its own by a domain.
+        if name not in RESOURCES and "/" not in name and not name.startswith("hugepages-"):
+            raise TypeError(f"{name!r} is not a resource (resources_per_worker). {expected(name, RESOURCES)}")
     found: Json = {}
     if "gpu" in asked:
         found["gpus"] = int(asked.pop("gpu"))
@@ -245,6 +251,5 @@ def parameter_values(name: str, value: Any) -> Json:
         place(found, row.ours, value_of(row, value))
     else:
         known = [*train_keys(), *(key for key, row in tables()[HUB].items() if row.ours.startswith("train."))]
-        near = ", ".join(difflib.get_close_matches(name, known)) or ", ".join(sorted(known))
-        raise TypeError(f"{name!r} is not a parameter of training. Similar names: {near}.")
+        raise TypeError(f"{name!r} is not a parameter of training (parameters). {expected(name, known)}")
     return found

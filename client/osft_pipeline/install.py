@@ -15,8 +15,8 @@ from osft_workspace import exits
 ERROR = "Error: "
 WAITED = "timed out waiting"  # for a hook: the cluster was there all the time
 LATER = (
-    "\nThe cluster does not answer. Check the network and the kubeconfig's context, then run the same command "
-    "again."
+    "\nThe cluster does not answer. Check the network and the context of the kubeconfig, then run the same "
+    "command again."
 )
 
 
@@ -32,14 +32,13 @@ def refuse_problems(name: str, flags: list[str], kubectl: Kubectl, *, autoscaler
 
 
 def install(name: str, flags: Sequence[str], *, dry_run: bool) -> None:
-    """Install or upgrade the release, or render it. Raises HelmFailed, with exit code 75 for the network."""
+    """Install or upgrade the release, or render it. Raises HelmFailed with the exit code."""
     action = ["template"] if dry_run else ["upgrade", "--install"]
     command = [find_helm(), *action, name, str(chart()), *flags]
     said = ""
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace") as helm:
-        for line in (
-            helm.stderr or ()
-        ):  # warnings are shown when they come, the error with what follows from it
+        # Warnings are shown when they come, the error at the end with what follows from it.
+        for line in helm.stderr or ():
             if said or line.startswith(ERROR):
                 said += line
             else:

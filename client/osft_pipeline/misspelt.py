@@ -1,4 +1,4 @@
-"""What helm reports about values that the chart's schema does not allow, as sentences with the values' keys."""
+"""What helm reports about values that the chart's schema does not allow, with similar names."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -10,6 +10,7 @@ VIOLATION = re.compile(r"^- at '(?P<place>[^']*)': (?P<what>.*)$")
 UNKNOWN = re.compile(r"additional propert(?:y|ies) (?P<names>.*) not allowed$")
 NAME = re.compile(r"'((?:[^'\\]|\\.)*)'")
 CHARTS_OWN = re.compile(r"problems? in the values; nothing was created\.\n(?P<lines>(?:- .*\n?)+)")
+FEW = 12
 SCHEMA = "values don't meet the specifications of the schema"
 
 
@@ -42,8 +43,16 @@ def sentences(place: str, what: str, meant: set[str]) -> Iterator[str]:
         key = joined(section, name)
         similar = similar_keys(section, name)
         meant.update(similar)
-        hint = f"Did you mean {' or '.join(similar)}?" if similar else "The chart's README lists all values."
+        hint = f"Did you mean {' or '.join(similar)}?" if similar else listed(section)
         yield f"{key} is not a value of the chart. {hint}"
+
+
+def listed(section: str) -> str:
+    """Return what to say about the keys of a section: all of them, or where they are described."""
+    names = properties(section)
+    if section and 0 < len(names) <= FEW:
+        return f"Expected one of {section}: {', '.join(names)}."
+    return "The chart's README describes all values."
 
 
 def follows(line: str, meant: set[str]) -> bool:

@@ -10,10 +10,11 @@ CUTOFF = 0.7
 
 def near(name: str, known: Iterable[str]) -> list[str]:
     """Return the known names most similar to `name`, best first, whatever their case and separators."""
-    plain: dict[str, str] = {}
+    alike: dict[str, list[str]] = {}
     for one in known:
-        plain.setdefault(simple(one), one)
-    return [plain[one] for one in difflib.get_close_matches(simple(name), plain, MOST, CUTOFF)]
+        alike.setdefault(simple(one), []).append(one)
+    found = difflib.get_close_matches(simple(name), alike, MOST, CUTOFF)
+    return [difflib.get_close_matches(name, alike[one], 1, 0)[0] for one in found]
 
 
 def simple(name: str) -> str:
@@ -24,7 +25,6 @@ def simple(name: str) -> str:
 def expected(name: str, known: Iterable[str]) -> str:
     """Return the sentence that follows an unknown name: similar names, otherwise all of them."""
     listed = list(known)
-    found = near(name, listed)
-    return (
-        f"Did you mean {' or '.join(found)}?" if found else f"Expected one of: {', '.join(sorted(listed))}."
-    )
+    if found := near(name, listed):
+        return f"Did you mean {' or '.join(found)}?"
+    return f"Expected one of: {', '.join(sorted(listed))}."

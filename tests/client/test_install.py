@@ -10,7 +10,8 @@ from tests.client.local.support import OSFT, call
 KUBECONFIG = {
     "apiVersion": "v1", "kind": "Config", "current-context": "c",
     "clusters": [{"name": "a", "cluster": {"server": "https://127.0.0.1:9"}}],
-    "users": [{"name": "u", "user": {}}], "contexts": [{"name": "c", "context": {"cluster": "a", "user": "u"}}],
+    "users": [{"name": "u", "user": {}}],
+    "contexts": [{"name": "c", "context": {"cluster": "a", "user": "u"}}],
 }  # fmt: skip
 VALUES = "data.uri=hf://org/rows,images.registry=registry.example.com"
 

@@ -95,8 +95,8 @@ def apply(objects: list[dict[str, Any]], kubectl: Kubectl) -> None:
     code, out, said = kubectl.call("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=text)
     if code != 0 and "forbidden" in said.lower():
         raise UserError(
-            f"you are not allowed to create Secrets in namespace {kubectl.namespace()} ({plain(said)}). Ask for "
-            "a Role with create and patch on secrets, or name another namespace with -n."
+            f"you are not allowed to create Secrets in namespace {kubectl.namespace()} ({plain(said)}). Ask "
+            "for a Role with create and patch on secrets, or name another namespace with -n."
         )
     if code != 0:
         raise failure(said)

@@ -12,7 +12,7 @@ from osft_pipeline.local import summary
 from osft_pipeline.local.asking import ask_models
 from osft_pipeline.local.children import Starter, describe
 from osft_pipeline.local.containers import Containers
-from osft_pipeline.local.places import Machine, missing_mounts
+from osft_pipeline.local.places import Machine, missing_mounts, unused_claims
 from osft_pipeline.local.plan import Step, asked_gpus, plan
 from osft_pipeline.local.processes import Processes, environments
 from osft_pipeline.local.runner import Runner, Stopped
@@ -81,7 +81,11 @@ class Local:
 def check(steps: list[Step], machine: Machine, starter: Starter) -> None:
     """Gather everything that would stop the run later. Raises Problems with one line for each."""
     starter.check(steps)
-    problems = [*missing_mounts(steps, machine), *missing_variables(steps, machine)]
+    problems = [
+        *missing_mounts(steps, machine),
+        *unused_claims(steps, machine),
+        *missing_variables(steps, machine),
+    ]
     for stage, gpus in asked_gpus(steps).items():
         for resource, count in gpus.items():
             present = count_gpus(resource)

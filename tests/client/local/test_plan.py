@@ -96,6 +96,14 @@ def test_every_claim_without_a_folder_is_named_before_anything_starts(tmp_path: 
     assert "preflight" not in done.stdout and not (tmp_path / "ws").exists()
 
 
+def test_a_folder_that_no_stage_mounts_is_refused_with_a_similar_name(tmp_path: Path) -> None:
+    rows = ["--set", "data.uri=pvc://rows/x", "--claim", f"rows={tmp_path}", "--claim", f"row={tmp_path}"]
+    done = call(OSFT, "run", "one", "--local", *CPU, *rows, "--workspace", tmp_path / "ws")
+    assert done.returncode == 2
+    assert f"--claim row={tmp_path}: no stage mounts a claim, Secret or ConfigMap of that name" in done.stderr
+    assert "Did you mean rows?" in done.stderr and not (tmp_path / "ws").exists()
+
+
 def test_values_that_contradict_each_other_fail_in_helms_own_words(tmp_path: Path) -> None:
     done = call(OSFT, "run", "one", "--local", "--workspace", tmp_path)
     assert done.returncode == 2
