@@ -198,6 +198,12 @@ def files_folder(
         return None
     folder.mkdir(parents=True, exist_ok=True)
     items = source.get("items") or [{"key": key, "path": key} for key in content]
+    missing = [item["key"] for item in items if item["key"] not in content]
+    if missing and name in machine.claims and not source.get("optional"):
+        raise UserError(
+            f"--claim {name}={machine.claims[name]}: the folder has no file {missing[0]!r}, which stage "
+            f"{step.stage} reads. Put it there."
+        )
     for item in items:
         if item["key"] in content:
             file = folder / item["path"]

@@ -12,6 +12,7 @@ from typing import Any
 from osft_register.evidence import Evidence
 from osft_register.front_matter import yaml_value
 from osft_register.properties import ARGUMENTS
+from osft_workspace import claims
 from osft_workspace.markdown import code, words
 from osft_workspace.text import LONGEST_SENTENCE, field
 
@@ -138,18 +139,22 @@ def training(evidence: Evidence) -> str:
 
 def loading(evidence: Evidence, uri: str) -> str:
     """Lines that load the model, as a reader would paste them."""
-    path = field(f"WORKSPACE/runs/{evidence.run_id}/{evidence.model_path}")
+    folder = claims.folder_of(evidence.claim)
+    workspace = folder or "WORKSPACE"
+    path = field(f"{workspace}/runs/{evidence.run_id}/{evidence.model_path}")
     place = (
-        f"The model is stored at {code(uri)} (KServe: `storageUri`)."
+        f"The model is stored at {code(uri)}{'' if folder else ' (KServe: `storageUri`)'}."
         if uri
         else "The model is stored in the run's workspace."
     )
     trusted = evidence.base.get("trust_remote_code")
     trust, flag = (", trust_remote_code=True", " --trust-remote-code") if trusted else ("", "")
     warning = " It includes Python code that runs when the model is loaded: read it first." if trusted else ""
-    alone = field(f"WORKSPACE/runs/{evidence.run_id}/{evidence.adapter['path']}") if evidence.adapter else ""
+    adapter = evidence.adapter and f"{workspace}/runs/{evidence.run_id}/{evidence.adapter['path']}"
+    alone = field(adapter or "")
     beside = f" The adapter alone, in PEFT's layout, is {code(alone)}." if alone else ""
-    return f"""{place}{warning} Below, `WORKSPACE` is where that volume is mounted.{beside}
+    mounted = "" if folder else " Below, `WORKSPACE` is where that volume is mounted."
+    return f"""{place}{warning}{mounted}{beside}
 
 ```python
 from transformers import AutoModelForCausalLM, AutoTokenizer

@@ -1,5 +1,6 @@
 """One run of the whole pipeline on a tiny model: stopped, killed, taken up again, refused."""
 
+import json
 import os
 import re
 import signal
@@ -135,6 +136,15 @@ def test_the_screen_ends_the_run_with_the_registered_version(story: Story, regis
     assert "What was kept" in screen
     assert re.search(rf"version +{re.escape(registry)}\S+", screen)
     assert re.search(r"osft ask --workspace", screen)
+
+
+def test_the_card_and_the_version_name_folders_of_this_machine(story: Story, registry: str) -> None:
+    (run,) = (story.folder / "workspace" / "runs").iterdir()
+    card = (run / "register" / "model-card.md").read_text()
+    assert "pvc://" not in card and "storageUri" not in card
+    assert f'path = "{run}/train/model"' in card and str(ROOT / ".cache" / "tests" / "tiny") in card
+    record = json.loads((run / "register" / "record.json").read_text())
+    assert record["details"]["uri"] == f"file://{run}/train/model"
 
 
 def test_a_second_run_with_the_same_values_is_done_four_times(story: Story) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from osft_download import net
 from osft_download.options import Options
-from osft_workspace import Run, UserError, printable, redact_url
+from osft_workspace import Run, UserError, claims, printable, redact_url
 from osft_workspace.addresses import find_hub
 from osft_workspace.paths import CLAIM
 
@@ -46,7 +46,7 @@ class Address:
         """The URI for logs, records and sentences. In hf:// `@` names a revision, not a user."""
         if self.scheme == "hf":
             return f"hf://{self.rest}"
-        return self.uri if self.scheme in ("path", "pvc") else redact_url(self.uri)
+        return claims.shown(self.uri) if self.scheme in ("path", "pvc") else redact_url(self.uri)
 
 
 @dataclass(frozen=True, slots=True)
