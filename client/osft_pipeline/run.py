@@ -56,7 +56,7 @@ class LocalRun:
 
     @property
     def status(self) -> str:
-        """Return done, refused, running or incomplete."""
+        """Return done, refused, running, failed or incomplete."""
         found = listing.run(self.folder)
         return str(found["state"]) if found else "incomplete"
 

@@ -244,3 +244,17 @@ def test_misspelt_values_come_with_similar_names_and_all_other_problems(check: C
     assert any(line.startswith("eval.gpus: ") for line in said)
     assert any(line.startswith("images.registry is empty") for line in said)
     assert not any("data.uri is empty" in line for line in said), "it follows from data.urii"
+
+
+def test_a_run_on_this_machine_is_checked_with_the_words_of_osft_run(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text("")
+    words = ["--data", str(tmp_path / "rows.jsonl"), "--model", str(tmp_path), "--local"]
+    done = call(OSFT, "check", "mine", *words, "--set", "train.gpus=0,eval.gpus=0", **NOTHING_ASKED)
+    assert done.returncode == 0, done.stderr
+    assert "ok        values: they render\nok        this machine: " in done.stdout
+    wrong = call(OSFT, "check", "mine", *words, "--claim", f"x={tmp_path}", "--set", "train.gpus=99")
+    assert wrong.returncode == 2
+    assert "stage train asks for 99 nvidia.com/gpu" in wrong.stderr and "--claim x=" in wrong.stderr
+    for more in (["--claim=a=b"], ["--data", str(tmp_path)]):
+        refused = call(OSFT, "check", "mine", *more)
+        assert refused.returncode == 2 and "--local" in refused.stderr

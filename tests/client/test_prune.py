@@ -1,13 +1,16 @@
 """`osft prune` over a workspace of runs that share a base model."""
 
+import contextlib
 import fcntl
+import os
+import pty
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.client.local.support import OSFT, call
-from tests.support.prunable import fill, there
+from tests.support.prunable import fill, make_run, there
 
 
 def prune(workspace: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -73,3 +76,32 @@ def test_a_damaged_record_removes_no_cache(workspace: Path) -> None:
     done = prune(workspace, "--yes")
     assert done.returncode == 2 and "new-1/download" in done.stderr
     assert there(workspace)[1] == [".staging", "kept-1", "new-1", "old-1", "shared"]
+
+
+def test_the_name_of_a_release_stands_for_all_its_runs(workspace: Path) -> None:
+    for name in ("mine-1a2b3c4d", "mine-00000000", "mine-2-1a2b3c4d"):
+        make_run(workspace, name, old=False, registered=name == "mine-00000000")
+    done = prune(workspace, "mine", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "keeps    mine-00000000 is registered" in done.stdout
+    assert there(workspace)[0] == ["kept-1", "mine-00000000", "mine-2-1a2b3c4d", "new-1", "old-1"]
+
+
+def test_a_no_is_answered(workspace: Path) -> None:
+    shown = typed("n", "prune", "--workspace", str(workspace))
+    assert "Remove 2 folders" in shown and shown.rstrip().endswith("Nothing was removed.")
+    assert there(workspace)[0] == ["kept-1", "new-1", "old-1"]
+
+
+def typed(answer: str, *words: str) -> str:
+    """What osft prints on a terminal where a question gets this answer."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(OSFT, [str(OSFT), *words])
+    os.write(terminal, f"{answer}\n".encode())
+    seen = b""
+    with contextlib.suppress(OSError):  # the other end has closed
+        while chunk := os.read(terminal, 4096):
+            seen += chunk
+    os.waitpid(pid, 0)
+    return seen.decode()

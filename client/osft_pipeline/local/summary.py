@@ -13,6 +13,8 @@ from pathlib import Path
 
 import click
 
+from osft_pipeline.local import failures
+from osft_pipeline.local.failures import Failure
 from osft_pipeline.local.records import Json, first_row, read
 from osft_pipeline.local.workspaces import called, default_workspace
 from osft_workspace import UserError, printable
@@ -31,7 +33,7 @@ ACTS_IN_QUOTES = re.compile(r"[\"$`\\!]")  # what a shell reads between double q
 def show(workspace: Path, run_id: str) -> None:
     """Print the screen of one run of this machine. Raises UserError when the run has no record yet."""
     run_dir = workspace / "runs" / run_id
-    click.echo(screen(run_dir, near, ask_line(workspace, run_dir)))
+    click.echo(screen(run_dir, near, ask_line(workspace, run_dir), failures.failure_of(run_dir)))
 
 
 def records_of(run_dir: Path) -> dict[str, Json]:
@@ -41,16 +43,21 @@ def records_of(run_dir: Path) -> dict[str, Json]:
 
 
 def newest_run(workspace: Path, name: str | None = None, stage: str | None = None) -> str:
-    """Return the run `name`, or the newest run of release `name`, or of all; by its record of `stage`."""
-    runs = name if name and (workspace / "runs" / name).is_dir() else f"{name}-????????" if name else "*"
-    pattern = f"{runs}/{stage or '*'}/record.json"
-    records = sorted((workspace / "runs").glob(pattern), key=lambda path: path.stat().st_mtime)
-    if not records:
+    """Return the run `name`, or the newest run of release `name`, or of all; by its record of `stage`.
+
+    Without `stage` a failed run counts too. Raises UserError where there is none.
+    """
+    folder = workspace / "runs"
+    runs = name if name and (folder / name).is_dir() else f"{name}-????????" if name else "*"
+    found = [*folder.glob(f"{runs}/{stage or '*'}/record.json")]
+    found += [] if stage else folder.glob(f"{runs}/{failures.FILE}")
+    if not found:
         of = f" of {name!r}" if name else ""
         raise UserError(
             f"{near(workspace)} has no finished run{of}. Start one with `{called()} run NAME --local`."
         )
-    return records[-1].parent.parent.name
+    newest = max(found, key=lambda path: path.stat().st_mtime)
+    return newest.relative_to(folder).parts[0]
 
 
 def changed_since(workspace: Path, run_id: str, began: float) -> bool:
@@ -64,12 +71,16 @@ def near(path: Path) -> str:
     return printable(min(str(path), os.path.relpath(path), key=len))
 
 
-def screen(run_dir: Path, shown: Callable[[Path], str], next_step: str) -> str:
+def screen(
+    run_dir: Path, shown: Callable[[Path], str], next_step: str, failure: Failure | None = None
+) -> str:
     """Return the whole screen as text; `shown` says where a path below the run's folder lies.
 
-    Raises UserError when the run has no record yet.
+    Raises UserError when the run has no record yet and has not failed.
     """
     found = records_of(run_dir)
+    if not found and failure:
+        return f"{bold(printable(run_dir.name))}\n{failed(run_dir, shown, failure)}\n"
     if not found:
         raise UserError(
             f"{shown(run_dir)} has no record, expected <stage>/record.json of a finished stage. "
@@ -78,7 +89,8 @@ def screen(run_dir: Path, shown: Callable[[Path], str], next_step: str) -> str:
     results = read(run_dir / "eval" / "results.json") if "eval" in found else {}
     summary = results.get("summary") or {}
     parts = [
-        headline(run_dir.name, found, summary),
+        headline(run_dir.name, found, summary, failure),
+        failed(run_dir, shown, failure) if failure else "",
         learned(summary),
         kept(summary),
         left_out(summary),
@@ -87,6 +99,13 @@ def screen(run_dir: Path, shown: Callable[[Path], str], next_step: str) -> str:
         next_step,
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def failed(run_dir: Path, shown: Callable[[Path], str], failure: Failure) -> str:
+    """Return how a run failed, what to do and where its files are."""
+    left = run_dir / failure.stage / "unfinished"
+    files = f"\nWhat it left: {shown(left)}" if left.is_dir() else ""
+    return f"{tint(failure.text(WIDTH), False)}{files}"
 
 
 def bold(text: str) -> str:
@@ -117,12 +136,13 @@ def table(rows: Sequence[Sequence[str]], shapes: str, tints: Sequence[Callable[[
     return "\n".join(lines)
 
 
-def headline(run_id: str, records: dict[str, Json], summary: Json) -> str:
+def headline(run_id: str, records: dict[str, Json], summary: Json, failure: Failure | None) -> str:
     """Return the run's name, its end, the time of its stages, and what evaluation found."""
     seconds = sum(record["timings"]["seconds"] for record in records.values())
     failed = [stage for stage, record in records.items() if record["status"] == "refused"]
     whole = "done" if {"eval", "register"} & records.keys() else f"incomplete after {list(records)[-1]}"
-    state = f"the gate of {failed[0]} failed" if failed else whole
+    ended = f"failed in {failure.stage}" if failure else whole
+    state = f"the gate of {failed[0]} failed" if failed else ended
     first = f"{bold(printable(run_id))}  {state}; its stages took {duration(seconds)}"
     if not summary:
         return f"{first}\n{OLDER}" if "eval" in records else first
@@ -182,7 +202,7 @@ def costs(records: dict[str, Json], summary: Json) -> str:
         timings = record["timings"]
         memory = timings.get("peak_memory_bytes") or 0
         message = str(record.get("message") or "").removeprefix(headline)
-        said = short(message.partition("; ")[0], WIDTH - 34)
+        said = short(re.split(r"; |\. ", message)[0], WIDTH - 34)
         rows.append((stage, duration(timings["seconds"]), size(memory), said))
     return f"{bold('Time and peak memory')}\n{table(rows, '<>><')}"
 
