@@ -28,7 +28,9 @@ SCHEMES = {
 WRITTEN = (
     "hf://<org>/<dataset>, s3://<bucket>/<key>, https://<address>, pvc://<claim>/<path> or an absolute path"
 )
-HUB_NAME = re.compile(r"((datasets|models)/)?(\w[\w.-]*/)?\w[\w.-]*(:[^@/:]+)?(@[^@]+)?")
+HUB_NAME = re.compile(r"((datasets|models)/)?(\w[\w.-]*/)?\w[\w.-]*(:[^@/:<>]+)?(@[^@<>]+)?", re.ASCII)
+PLACEHOLDER = re.compile(r"[^/]*[<>]")
+"""A host or bucket as documentation writes it, such as <bucket>."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,8 @@ def parse(uri: str, known: Container[str] = SCHEMES, expected: str = WRITTEN) ->
             "an hf:// address holds a user or a token before the name. Expected "
             "hf://<org>/<name>[@revision]; the token goes into HF_TOKEN (secrets.hf)."
         )
-    if not scheme or (scheme == "hf" and rest and not HUB_NAME.fullmatch(rest)):
+    copied = scheme in known and scheme in ("s3", "http", "https") and PLACEHOLDER.match(rest)
+    if not scheme or copied or (scheme == "hf" and rest and not HUB_NAME.fullmatch(rest)):
         raise UserError(
             f"{printable(redact_url(uri), 200)!r} is not a supported address. Expected {expected}."
         )
