@@ -97,7 +97,7 @@ def missing_mounts(steps: Iterable[Step], machine: Machine) -> list[str]:
             shutil.rmtree(prepare(step, machine).scratch)
         except UserError as error:
             problems.append(str(error))
-    return problems
+    return list(dict.fromkeys(problems))
 
 
 def unused_claims(steps: Iterable[Step], machine: Machine) -> list[str]:
@@ -199,10 +199,10 @@ def files_folder(
     folder.mkdir(parents=True, exist_ok=True)
     items = source.get("items") or [{"key": key, "path": key} for key in content]
     missing = [item["key"] for item in items if item["key"] not in content]
-    if missing and name in machine.claims and not source.get("optional"):
+    if missing and name in machine.claims:
         raise UserError(
-            f"--claim {name}={machine.claims[name]}: the folder has no file {missing[0]!r}, which stage "
-            f"{step.stage} reads. Put it there."
+            f"--claim {name}={machine.claims[name]}: the folder has no file {missing[0]!r}, which stages read. "
+            "Put it there."
         )
     for item in items:
         if item["key"] in content:

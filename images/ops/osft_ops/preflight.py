@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
+from osft_workspace import claims
 from osft_workspace.hosts import forbidden, kind_of
 from osft_workspace.redact import redact_url
 
@@ -81,9 +82,14 @@ def advice(host: str, what: str) -> str:
         return "correct the address, or start it first."
     if what == REGISTRY:
         return "check the address and the network, or leave it empty to skip registration."
+    proxy, place = (
+        ("HTTPS_PROXY", "of this machine (--data, --model)")
+        if claims.is_local()
+        else ("HTTPS_PROXY in data.pod.env", "on a volume (pvc://<claim>/<path>)")
+    )
     return (
-        "check the address and this network's access to the internet. Behind a proxy set HTTPS_PROXY in "
-        "data.pod.env; without internet use rows and a model on a volume (pvc://<claim>/<path>)."
+        f"check the address and this network's access to the internet. Behind a proxy set {proxy}; without "
+        f"internet use rows and a model {place}."
     )
 
 

@@ -14,6 +14,11 @@ def folder_of(claim: str) -> Path | None:
     return Path(found) if found else None
 
 
+def is_local() -> bool:
+    """Return whether the run is one of `osft run --local`."""
+    return FOLDERS in os.environ
+
+
 def shown(uri: str) -> str:
     """Return a pvc:// address as the path that stands for it on this machine; all else as it is."""
     claim, _, path = uri.removeprefix("pvc://").partition("/")

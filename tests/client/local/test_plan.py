@@ -104,6 +104,20 @@ def test_a_folder_that_no_stage_mounts_is_refused_with_a_similar_name(tmp_path: 
     assert "Did you mean rows?" in done.stderr and not (tmp_path / "ws").exists()
 
 
+def test_a_folder_without_the_file_of_a_secret_is_refused_once(tmp_path: Path) -> None:
+    given = [
+        "--set",
+        "register.tls.caSecret=ca,register.address=https://127.0.0.1:9",
+        "--claim",
+        f"ca={tmp_path}",
+    ]
+    done = call(
+        OSFT, "run", "one", "--local", *CPU, *given, "--data", "hf://a/b", "--workspace", tmp_path / "ws"
+    )
+    assert done.returncode == 2
+    assert done.stderr.count(f"--claim ca={tmp_path}: the folder has no file 'ca.crt'") == 1
+
+
 def test_values_that_contradict_each_other_fail_in_helms_own_words(tmp_path: Path) -> None:
     done = call(OSFT, "run", "one", "--local", "--workspace", tmp_path)
     assert done.returncode == 2

@@ -76,6 +76,12 @@ def test_preflight_passes_where_nothing_is_wrong(tmp_path: Path) -> None:
     ("address", "env", "code", "advice"),
     [
         ("the model hub=https://hub.invalid", {}, 2, "Behind a proxy set HTTPS_PROXY in data.pod.env"),
+        (
+            "the model hub=https://hub.invalid",
+            {"OSFT_FOLDERS": "{}"},
+            2,
+            "model of this machine (--data, --model)",
+        ),
         ("the model hub=https://hub.invalid", {"HTTPS_PROXY": "http://proxy:3128"}, 0, "all is well"),
         ("register.address=https://registry.invalid", {}, 2, "or leave it empty to skip registration"),
         ("register.address=http://127.0.0.1:9", {}, 2, "correct the address, or start it first"),
