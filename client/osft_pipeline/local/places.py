@@ -201,8 +201,8 @@ def files_folder(
     missing = [item["key"] for item in items if item["key"] not in content]
     if missing and name in machine.claims:
         raise UserError(
-            f"--claim {name}={machine.claims[name]}: the folder has no file {missing[0]!r}, which stages read. "
-            "Put it there."
+            f"--claim {name}={machine.claims[name]}: the folder has no file {missing[0]!r}, which stages "
+            "read. Put it there."
         )
     for item in items:
         if item["key"] in content:

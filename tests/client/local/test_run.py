@@ -184,7 +184,10 @@ def test_bad_data_ends_the_run_at_once_with_the_stages_sentence(story: Story) ->
     assert story.codes["bad data"] == 2
     assert stages(story.outputs["bad data"]) == ALL[:2]
     assert "attempt" not in story.outputs["bad data"]
-    assert story.outputs["bad data"].count("missing.jsonl") >= 2
+    missing = (ROOT / ".cache" / "tests" / "tiny").resolve() / "missing.jsonl"
+    assert f"there is no file or folder {missing}. " in story.outputs["bad data"]
+    shown = call(OSFT, "report", "--workspace", story.folder / "workspace").stdout
+    assert "failed in download with exit code 2" in shown and str(missing) in " ".join(shown.split())
     assert "run the same command again" in story.outputs["bad data"]
 
 
