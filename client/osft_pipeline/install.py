@@ -8,14 +8,14 @@ import click
 from osft_pipeline.chart import chart, find_helm
 from osft_pipeline.check import check
 from osft_pipeline.kubectl import Kubectl, failure
-from osft_pipeline.rendering import HelmFailed, explained
+from osft_pipeline.rendering import ClusterAway, HelmFailed, explained
 from osft_pipeline.terminal import Problems, plain
-from osft_workspace import exits
+from osft_workspace import Transient
 
 ERROR = "Error: "
 WAITED = "timed out waiting"  # for a hook: the cluster was there all the time
 LATER = (
-    "\nThe cluster does not answer. Check the network and the context of the kubeconfig, then run the same "
+    "The cluster does not answer. Check the network and the context of the kubeconfig, then run the same "
     "command again."
 )
 
@@ -32,7 +32,7 @@ def refuse_problems(name: str, flags: list[str], kubectl: Kubectl, *, autoscaler
 
 
 def install(name: str, flags: Sequence[str], *, dry_run: bool) -> None:
-    """Install or upgrade the release, or render it. Raises HelmFailed with the exit code."""
+    """Install or upgrade the release, or render it. Raises HelmFailed."""
     action = ["template"] if dry_run else ["upgrade", "--install"]
     command = [find_helm(), *action, name, str(chart()), *flags]
     said = ""
@@ -45,5 +45,6 @@ def install(name: str, flags: Sequence[str], *, dry_run: bool) -> None:
                 click.echo(line, nl=False, err=True)
     if helm.returncode != 0:
         words = said or f"helm ended with exit code {helm.returncode}. The output above says why."
-        code = 2 if WAITED in said else failure(said).exit_code
-        raise HelmFailed(explained(words, name, flags) + (LATER if code == exits.TRANSIENT else ""), code)
+        if WAITED not in said and isinstance(failure(said), Transient):
+            raise ClusterAway(f"{words.strip()}\n{LATER}")
+        raise HelmFailed(explained(words, name, flags))

@@ -10,6 +10,7 @@ import yaml
 from osft_pipeline import misspelt
 from osft_pipeline.chart import Object, chart, find_helm
 from osft_pipeline.terminal import Problems
+from osft_workspace import exits
 
 # What helm puts around the chart's own sentences.
 WRAPPING = re.compile(r"^Error: (?:\w+ FAILED: )?(?:execution error at \([^)]*\): )?|\n*Use --debug flag .*")
@@ -18,9 +19,14 @@ WRAPPING = re.compile(r"^Error: (?:\w+ FAILED: )?(?:execution error at \([^)]*\)
 class HelmFailed(Problems):
     """Helm failed; the message is helm's own, and that for values of the wrong name or type is ours."""
 
-    def __init__(self, said: str, exit_code: int = 2) -> None:
+    def __init__(self, said: str) -> None:
         super().__init__(WRAPPING.sub("", said.strip()))
-        self.exit_code = exit_code
+
+
+class ClusterAway(HelmFailed):
+    """Helm failed because the cluster does not answer."""
+
+    exit_code = exits.TRANSIENT
 
 
 def template(name: str, flags: Sequence[str]) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,7 @@ from osft_pipeline.follow.look import Look
 from osft_pipeline.follow.model import iso
 from osft_pipeline.follow.objects import INSTANCE, RUN, label, made, runs_of
 from osft_pipeline.kubectl import Json, Kubectl
-from osft_pipeline.local import summary
+from osft_pipeline.local import screens, summary
 from osft_pipeline.local.failures import Failure, failure_of
 from osft_pipeline.local.workspaces import called
 from osft_workspace import Transient, UserError, exits
@@ -68,7 +68,7 @@ class LocalSource:
         return failure_of(self.run_dir)
 
     def next_step(self) -> str:
-        return summary.ask_line(self.workspace, self.run_dir)
+        return screens.ask_line(self.workspace, self.run_dir)
 
 
 class ClaimSource:
@@ -108,7 +108,7 @@ class ClaimSource:
         return Failure(stage=stage.name, exitCode=run.exit_code, message=message, ended=iso(run.finished))
 
     def next_step(self) -> str:
-        return summary.fetch_line(self.run_dir, self.pod.kubectl.flags)
+        return screens.fetch_line(self.run_dir, self.pod.kubectl.flags)
 
 
 @contextmanager

@@ -170,7 +170,5 @@ def test_an_unreachable_cluster_is_exit_code_75_and_the_context_is_passed_on(tmp
     kubectl.chmod(kubectl.stat().st_mode | stat.S_IXUSR)
     done = run("hf", "--context", "far", "--kubeconfig=k", env=GIVEN, path=f"{tmp_path}:/usr/bin:/bin")
     assert done.returncode == 75, done.stderr
-    assert (
-        "the cluster does not answer (The connection to the server 10.0.0.1:6443" in done.stderr
-    )
+    assert "the cluster does not answer (The connection to the server 10.0.0.1:6443" in done.stderr
     assert "--context=far --kubeconfig=k" in (tmp_path / "arguments").read_text()

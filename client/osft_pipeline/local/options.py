@@ -1,6 +1,6 @@
 """The options of runs on this machine, and of what every run reads."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ def source_options(command: Any) -> Any:
     return with_sources
 
 
-def local_options(starts: bool = True) -> Any:
+def local_options(starts: bool = True) -> Callable[[Any], Any]:
     """Give a command the options of --local; it receives `here`, the runs on this machine.
 
     `starts` says whether the command starts any.

@@ -10,7 +10,7 @@ import click
 
 from osft_pipeline.check import addresses, hub
 from osft_pipeline.check.findings import Findings
-from osft_pipeline.local import failures, summary
+from osft_pipeline.local import failures, screens, summary
 from osft_pipeline.local.asking import ask_models
 from osft_pipeline.local.children import Starter, describe
 from osft_pipeline.local.containers import Containers
@@ -95,7 +95,7 @@ class Local:
             failures.keep(run_dir, runner.stage, code, runner.message)
         else:
             click.echo()
-            summary.show(machine.workspace, run_id)
+            screens.show(machine.workspace, run_id)
         if code == 0 and self.ask and summary.changed_since(machine.workspace, run_id, began):
             click.echo(ask_models(machine.workspace, run_id))
         return code

@@ -1,11 +1,12 @@
 """The report on a terminal: what a run learned, what it kept, what it cost and where everything is.
 
-It reads only the run's records and `summary` of `eval/results.json`. Plain text, at most 100 columns.
+It reads only the run's records and `summary` of `eval/results.json`. Plain text, at most 100 columns, and
+sentences no wider than the terminal.
 """
 
 import os
 import re
-import shlex
+import shutil
 import textwrap
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,25 +16,18 @@ import click
 
 from osft_pipeline.local import failures
 from osft_pipeline.local.failures import Failure
-from osft_pipeline.local.records import Json, first_row, read
-from osft_pipeline.local.workspaces import called, default_workspace
+from osft_pipeline.local.records import Json, read
+from osft_pipeline.local.workspaces import called
 from osft_workspace import UserError, printable
 from osft_workspace.log import duration
-from osft_workspace.text import field
 
 WIDTH = 100
+NARROWEST = 60
 NAME = 34
 """Columns for the name of a task."""
 HOLDOUT_ROWS = ("loss", "perplexity", "rouge_l", "bleu")
 OLDER = "Its results.json is of another version. Run the evaluation again to see its figures here."
 STAGES = ("download", "train", "eval", "register")
-ACTS_IN_QUOTES = re.compile(r"[\"$`\\!]")  # what a shell reads between double quotes
-
-
-def show(workspace: Path, run_id: str) -> None:
-    """Print the screen of one run of this machine. Raises UserError when the run has no record yet."""
-    run_dir = workspace / "runs" / run_id
-    click.echo(screen(run_dir, near, ask_line(workspace, run_dir), failures.failure_of(run_dir)))
 
 
 def records_of(run_dir: Path) -> dict[str, Json]:
@@ -105,7 +99,7 @@ def failed(run_dir: Path, shown: Callable[[Path], str], failure: Failure) -> str
     """Return how a run failed, what to do and where its files are."""
     left = run_dir / failure.stage / "unfinished"
     files = f"\nWhat it left: {shown(left)}" if left.is_dir() else ""
-    return f"{tint(failure.text(WIDTH), False)}{files}"
+    return f"{tint(failure.text(width()), False)}{files}"
 
 
 def bold(text: str) -> str:
@@ -179,9 +173,14 @@ def section(title: str, found: Json, lines: Sequence[Json], columns: dict[str, s
     return "\n".join(parts + ([filled(found["sentence"], "  ")] if found["sentence"] else []))
 
 
+def width() -> int:
+    """Return the columns of the terminal, at most those of the screen."""
+    return max(min(shutil.get_terminal_size((WIDTH, 24)).columns, WIDTH), NARROWEST)
+
+
 def filled(text: str, indent: str) -> str:
     """Return a sentence on as many lines as it takes."""
-    return textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent)
+    return textwrap.fill(text, width(), initial_indent=indent, subsequent_indent=indent)
 
 
 def short(text: str, width: int) -> str:
@@ -202,7 +201,7 @@ def costs(records: dict[str, Json], summary: Json) -> str:
         timings = record["timings"]
         memory = timings.get("peak_memory_bytes") or 0
         message = str(record.get("message") or "").removeprefix(headline)
-        said = short(re.split(r"; |\. ", message)[0], WIDTH - 34)
+        said = short(re.split(r"; |\. ", message)[0], width() - 34)
         rows.append((stage, duration(timings["seconds"]), size(memory), said))
     return f"{bold('Time and peak memory')}\n{table(rows, '<>><')}"
 
@@ -233,25 +232,3 @@ def tuned_model(run_dir: Path, records: dict[str, Json]) -> Path | None:
         if model.get("path"):
             return run_dir / str(model["path"])
     return None
-
-
-def fetch_line(run_dir: Path, flags: Sequence[str]) -> str:
-    """Return the command that copies the tuned model of a run on the cluster."""
-    if tuned_model(run_dir, records_of(run_dir)) is None:
-        return ""
-    words = shlex.join([called(), "fetch", run_dir.name, *flags])
-    return f"{bold('Copy the tuned model')}\n  {words}"
-
-
-def ask_line(workspace: Path, run_dir: Path) -> str:
-    """Return the command that asks both models a question."""
-    if tuned_model(run_dir, records_of(run_dir)) is None:
-        return ""
-    row = first_row(run_dir / "download" / "eval.jsonl")
-    asked = [turn["content"] for turn in row.get("messages") or [] if turn.get("role") == "user"]
-    question = asked[0].splitlines()[0] if asked and len(asked[0]) <= 80 else "Who are you?"
-    question = field(question)
-    quoted = shlex.quote(question) if ACTS_IN_QUOTES.search(question) else f'"{question}"'
-    words = [] if workspace == default_workspace() else ["--workspace", near(workspace)]
-    words += [] if newest_run(workspace, stage="train") == run_dir.name else ["--run", run_dir.name]
-    return f"{bold('Ask both models')}\n  {called()} ask {''.join(f'{word} ' for word in words)}{quoted}"
