@@ -43,7 +43,6 @@ def main(
     where it has none of that name, one on the cluster. Files of a run on the cluster are read by a pod that
     mounts its claim for as long as the command takes.
 
-    \b
     --json prints: run, state (done, refused, failed, incomplete), failure (null, or an object of stage,
     exitCode, message, ended), stages (an object for each that finished: status, message, seconds,
     peakMemoryBytes), model, report, version (where they are, or null), and results, which are those of

@@ -168,6 +168,7 @@ def test_both_models_answer_a_held_out_question(story: Story) -> None:
     assert done.returncode == 0, done.stderr
     for words in ("base model", "tuned model", "the held-out row's own answer"):
         assert words in done.stdout
+    assert re.fullmatch(r"Loading base and tuned model of tiny-\w{8} to ask both\n", done.stderr)
 
 
 def test_a_refused_gate_stops_before_register(story: Story) -> None:
