@@ -1,15 +1,12 @@
 """`osft prune` over a workspace of runs that share a base model."""
 
-import contextlib
 import fcntl
-import os
-import pty
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.client.local.support import OSFT, call
+from tests.client.local.support import OSFT, call, on_terminal
 from tests.support.prunable import fill, make_run, there
 
 
@@ -88,20 +85,6 @@ def test_the_name_of_a_release_stands_for_all_its_runs(workspace: Path) -> None:
 
 
 def test_a_no_is_answered(workspace: Path) -> None:
-    shown = typed("n", "prune", "--workspace", str(workspace))
+    shown = on_terminal("prune", "--workspace", str(workspace), typed="n")
     assert "Remove 2 folders" in shown and shown.rstrip().endswith("Nothing was removed.")
     assert there(workspace)[0] == ["kept-1", "new-1", "old-1"]
-
-
-def typed(answer: str, *words: str) -> str:
-    """What osft prints on a terminal where a question gets this answer."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execv(OSFT, [str(OSFT), *words])
-    os.write(terminal, f"{answer}\n".encode())
-    seen = b""
-    with contextlib.suppress(OSError):  # the other end has closed
-        while chunk := os.read(terminal, 4096):
-            seen += chunk
-    os.waitpid(pid, 0)
-    return seen.decode()

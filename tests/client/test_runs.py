@@ -1,14 +1,10 @@
 """`osft runs`, `osft report` and `osft fetch` over runs of this machine and of a cluster."""
 
-import contextlib
 import fcntl
 import json
 import os
-import pty
 import re
-import struct
 import subprocess
-import termios
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +14,7 @@ from osft_workspace import sha256_file
 from tests.client.follow.cluster import Cluster
 from tests.client.follow.test_command import Kubectl, finished
 from tests.client.local.sample import RUN, URL, write_run
-from tests.client.local.support import OSFT, call
+from tests.client.local.support import OSFT, call, on_terminal
 
 
 @pytest.fixture
@@ -114,26 +110,11 @@ def test_the_figures_of_a_report_are_printed_as_json(workspace: Path) -> None:
 @pytest.mark.parametrize("width", [40, 80, 100, 120])
 def test_the_list_fits_the_terminal(workspace: Path, width: int) -> None:
     failed(workspace, "a long reason " * 30)
-    shown = on_terminal(width, "runs", "--local", "--workspace", str(workspace))
+    shown = on_terminal("runs", "--local", "--workspace", str(workspace), width=width)
     lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
     assert max(map(len, lines)) <= width
     assert lines[0].split()[:1] == ["run"] and RUN in lines[1] and "failed in eval" in lines[2]
     assert ("version" in lines[0]) == (width >= 100)
-
-
-def on_terminal(width: int, *words: str) -> str:
-    """What osft prints on a terminal of this width."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
-        environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-        os.execve(OSFT, [str(OSFT), *words], environment | {"TERM": "xterm"})
-    seen = b""
-    with contextlib.suppress(OSError):  # the other end has closed
-        while chunk := os.read(terminal, 4096):
-            seen += chunk
-    os.waitpid(pid, 0)
-    return seen.decode()
 
 
 def test_an_empty_question_is_refused(workspace: Path) -> None:
