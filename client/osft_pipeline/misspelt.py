@@ -62,8 +62,15 @@ def follows(line: str, meant: set[str]) -> bool:
 
 def similar_keys(section: str, name: str) -> list[str]:
     """Return the keys beside an unknown one that are like it, otherwise those of its name elsewhere."""
-    beside = [joined(section, one) for one in near(name, properties(section))]
+    names = properties(section)
+    like = near(name, names) or [one for one in names if len(name) > 1 and initials(one) == name.lower()]
+    beside = [joined(section, one) for one in like]
     return beside or [key for key in all_keys() if simple(key.rpartition(".")[2]) == simple(name)][:3]
+
+
+def initials(key: str) -> str:
+    """Return what some write for a key: lr for learningRate."""
+    return key[0] + "".join(char.lower() for char in key if char.isupper())
 
 
 def properties(section: str) -> Object:

@@ -7,6 +7,7 @@ sentences no wider than the terminal.
 import os
 import re
 import shutil
+import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -175,7 +176,9 @@ def section(title: str, found: Json, lines: Sequence[Json], columns: dict[str, s
 
 def width() -> int:
     """Return the columns of the terminal, at most those of the screen."""
-    return max(min(shutil.get_terminal_size((WIDTH, 24)).columns, WIDTH), NARROWEST)
+    if not sys.stdout.isatty():
+        return WIDTH
+    return max(min(shutil.get_terminal_size().columns, WIDTH), NARROWEST)
 
 
 def filled(text: str, indent: str) -> str:
