@@ -13,7 +13,6 @@ run.wait()
 run.results["summary"]["headline"]
 """
 
-import difflib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,9 +27,8 @@ from osft_pipeline.kubectl import Kubectl
 from osft_pipeline.local import inputs
 from osft_pipeline.local.run import PROCESS, Local
 from osft_pipeline.local.workspaces import default_workspace
-from osft_pipeline.migrate.convert import resolved, schema, value_of
-from osft_pipeline.migrate.sources import HUB
-from osft_pipeline.migrate.tables import tables
+from osft_pipeline.parameters import train_keys, training_values
+from osft_pipeline.rendering import HelmFailed
 from osft_pipeline.run import ClusterRun, LocalRun, RunFailed
 from osft_pipeline.values import lay, place
 
@@ -104,12 +102,6 @@ def required_parameters(method: str = "osft") -> list[str]:
     return ["name", "model", "dataset"]
 
 
-def train_keys() -> Json:
-    """Return the schema of each key of the values' section `train`."""
-    found: Json = resolved(schema()["properties"]["train"])["properties"]
-    return found
-
-
 def train(
     name: str,
     *,
@@ -142,7 +134,7 @@ def train(
         local: run the stages here, in `workspace`, as `osft run --local --engine` does, to their end.
 
     Raises click.ClickException for problems of values or cluster (`.message`), RunFailed for a failed stage
-    (`.exit_code`), TypeError for an unknown parameter.
+    (`.exit_code`), TypeError for an unknown parameter or resource.
     """
     sources, folders = source_values(model, dataset)
     training = training_values(method, num_workers, num_procs_per_worker, resources_per_worker, parameters)
@@ -186,9 +178,10 @@ def run_there(
     flags = [*flags, *kubectl.helm_flags()]
     if check:
         refuse_problems(name, flags, kubectl, autoscaler=False)
-    code = install(name, flags, dry_run=False)
-    if code != 0:
-        raise RunFailed(f"helm ended with exit code {code}. The output above says why.", code)
+    try:
+        install(name, flags, dry_run=False)
+    except HelmFailed as error:
+        raise RunFailed(error.message, error.exit_code) from error
     return ClusterRun(kubectl, name)
 
 
@@ -202,46 +195,3 @@ def source_values(model: Any, dataset: Any) -> tuple[Json, dict[str, Path]]:
         else:
             place(found, key, inputs.address(key, str(source), folders))
     return found, folders
-
-
-def training_values(
-    method: str,
-    nodes: int,
-    processes: int | None,
-    resources: Mapping[str, Any] | None,
-    parameters: Mapping[str, Any] | None,
-) -> Json:
-    """Return the section `train` of the values. Raises TypeError for an unknown parameter."""
-    found: Json = {"train": {"method": method, "nodes": nodes}}
-    if processes is not None:
-        place(found, "train.processesPerNode", processes)
-    lay(found, resource_values(resources or {}))
-    for parameter, value in (parameters or {}).items():
-        lay(found, parameter_values(parameter, value))
-    return found
-
-
-def resource_values(resources: Mapping[str, Any]) -> Json:
-    """Return the values for the resources of each node."""
-    asked = dict(resources)
-    found: Json = {}
-    if "gpu" in asked:
-        found["gpus"] = int(asked.pop("gpu"))
-    if asked:
-        found["pod"] = {"resources": {"requests": asked}}
-    return {"train": found} if found else {}
-
-
-def parameter_values(name: str, value: Any) -> Json:
-    """Return the values of one parameter. Raises TypeError for an unknown name."""
-    found: Json = {}
-    row = tables()[HUB].get(name)
-    if name in train_keys():
-        place(found, f"train.{name}", value)
-    elif row is not None and row.ours.startswith("train."):
-        place(found, row.ours, value_of(row, value))
-    else:
-        known = [*train_keys(), *(key for key, row in tables()[HUB].items() if row.ours.startswith("train."))]
-        near = ", ".join(difflib.get_close_matches(name, known)) or ", ".join(sorted(known))
-        raise TypeError(f"{name!r} is not a parameter of training. Similar names: {near}.")
-    return found

@@ -1,18 +1,16 @@
 """The chart that this package carries, and helm, which renders and installs it."""
 
+import json
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
-from osft_pipeline.terminal import Problems
 from osft_workspace import UserError
 
 Object = dict[str, Any]
@@ -27,17 +25,6 @@ FLAGS = {
     "set_file": "one value from a file",
     "set_literal": "one value, no character special",
 }
-
-
-# What helm puts around the chart's own sentences.
-WRAPPING = re.compile(r"^Error: (?:\w+ FAILED: )?(?:execution error at \([^)]*\): )?|\n*Use --debug flag .*")
-
-
-class HelmFailed(Problems):
-    """Helm failed; the message is helm's own."""
-
-    def __init__(self, said: str) -> None:
-        super().__init__(WRAPPING.sub("", said.strip()))
 
 
 @cache
@@ -76,29 +63,17 @@ def find_helm() -> str:
     return found
 
 
-def render(name: str, flags: Sequence[str]) -> list[Object]:
-    """Return what `helm template NAME` renders as objects. Raises HelmFailed with helm's message."""
-    command = [find_helm(), "template", name, str(chart()), *flags]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise HelmFailed(done.stderr or f"helm ended with code {done.returncode} and no message.")
-    things = yaml.safe_load_all(done.stdout)
-    return [thing for thing in things if isinstance(thing, dict) and thing.get("kind")]
+@cache
+def schema() -> Object:
+    """Return the chart's schema of values."""
+    found: Object = json.loads((chart() / "values.schema.json").read_text())
+    return found
 
 
-def render_here(name: str, flags: Sequence[str]) -> list[Object]:
-    """Return what `render` does for a run on this machine, which pulls no image and so needs no registry."""
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        yaml.safe_dump({"images": local_images()}, file)
-        file.flush()
-        return render(name, [f"--values={file.name}", *flags])
-
-
-def local_images() -> Object:
-    """Return values that name the images of this machine, where the chart itself names none."""
-    images = yaml.safe_load((chart() / "defaults.yaml").read_text())["images"]
-    registry = {} if images["registry"] else {"registry": "localhost"}
-    return registry if any(images["evalVllm"].values()) else {**registry, "evalVllm": {"tag": "vllm"}}
+def resolved(node: Object) -> Object:
+    """Return a schema with its reference followed."""
+    name = str(node.get("$ref", "")).removeprefix("#/definitions/")
+    return schema()["definitions"][name] if name else node
 
 
 def value_flags(command: Any) -> Any:

@@ -7,8 +7,17 @@ import click
 
 from osft_pipeline.chart import chart, find_helm
 from osft_pipeline.check import check
-from osft_pipeline.kubectl import Kubectl
+from osft_pipeline.kubectl import Kubectl, failure
+from osft_pipeline.rendering import ClusterAway, HelmFailed, explained
 from osft_pipeline.terminal import Problems, plain
+from osft_workspace import Transient
+
+ERROR = "Error: "
+WAITED = "timed out waiting"  # for a hook: the cluster was there all the time
+LATER = (
+    "The cluster does not answer. Check the network and the context of the kubeconfig, then run the same "
+    "command again."
+)
 
 
 def refuse_problems(name: str, flags: list[str], kubectl: Kubectl, *, autoscaler: bool) -> None:
@@ -22,8 +31,20 @@ def refuse_problems(name: str, flags: list[str], kubectl: Kubectl, *, autoscaler
         )
 
 
-def install(name: str, flags: Sequence[str], *, dry_run: bool) -> int:
-    """Install or upgrade the release, or render it; returns an exit code, 2 where helm failed."""
+def install(name: str, flags: Sequence[str], *, dry_run: bool) -> None:
+    """Install or upgrade the release, or render it. Raises HelmFailed."""
     action = ["template"] if dry_run else ["upgrade", "--install"]
-    code = subprocess.run([find_helm(), *action, name, str(chart()), *flags], check=False).returncode
-    return 2 if code == 1 else code
+    command = [find_helm(), *action, name, str(chart()), *flags]
+    said = ""
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace") as helm:
+        # Warnings are shown when they come, the error at the end with what follows from it.
+        for line in helm.stderr or ():
+            if said or line.startswith(ERROR):
+                said += line
+            else:
+                click.echo(line, nl=False, err=True)
+    if helm.returncode != 0:
+        words = said or f"helm ended with exit code {helm.returncode}. The output above says why."
+        if WAITED not in said and isinstance(failure(said), Transient):
+            raise ClusterAway(f"{words.strip()}\n{LATER}")
+        raise HelmFailed(explained(words, name, flags))

@@ -11,7 +11,7 @@ from osft_pipeline.follow.display import Lines, Screen
 from osft_pipeline.follow.follower import Follower
 from osft_pipeline.follow.look import Look
 from osft_pipeline.kubectl import Json, Kubectl
-from osft_pipeline.local import listing, summary
+from osft_pipeline.local import listing, screens, summary
 from osft_pipeline.local.records import read
 from osft_pipeline.sources import RESULTS, LocalSource, lasting_page, on_cluster, page_of
 from osft_workspace import UserError
@@ -56,7 +56,7 @@ class LocalRun:
 
     @property
     def status(self) -> str:
-        """Return done, refused, running or incomplete."""
+        """Return done, refused, running, failed or incomplete."""
         found = listing.run(self.folder)
         return str(found["state"]) if found else "incomplete"
 
@@ -71,7 +71,7 @@ class LocalRun:
 
     def follow(self) -> None:
         """Print the report: a local run has ended when `train` returns."""
-        summary.show(self.workspace, self.run_id)
+        screens.show(self.workspace, self.run_id)
 
     def wait(self, timeout: float | None = None) -> str:
         """Return the status: a local run has ended when `train` returns."""

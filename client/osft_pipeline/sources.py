@@ -14,11 +14,13 @@ from osft_pipeline import claim_pod
 from osft_pipeline.claim import ClaimPod
 from osft_pipeline.follow.follower import no_run
 from osft_pipeline.follow.look import Look
+from osft_pipeline.follow.model import iso
 from osft_pipeline.follow.objects import INSTANCE, RUN, label, made, runs_of
 from osft_pipeline.kubectl import Json, Kubectl
-from osft_pipeline.local import summary
+from osft_pipeline.local import screens, summary
+from osft_pipeline.local.failures import Failure, failure_of
 from osft_pipeline.local.workspaces import called
-from osft_workspace import Transient, UserError
+from osft_workspace import Transient, UserError, exits
 
 PAGE = "eval/report.html"
 RESULTS = "eval/results.json"
@@ -40,6 +42,9 @@ class Source(Protocol):
     def copy(self, name: str, part: Path, size: int) -> None:
         """Copy a file of the run to `part`, where an earlier call may have left its beginning."""
 
+    def failure(self) -> Failure | None:
+        """Return how the run failed; None where it did not."""
+
     def next_step(self) -> str:
         """Return the last part of the screen: what to do with the model."""
 
@@ -59,15 +64,18 @@ class LocalSource:
     def copy(self, name: str, part: Path, size: int) -> None:
         shutil.copyfile(self.run_dir / name, part)
 
+    def failure(self) -> Failure | None:
+        return failure_of(self.run_dir)
+
     def next_step(self) -> str:
-        return summary.ask_line(self.workspace, self.run_dir)
+        return screens.ask_line(self.workspace, self.run_dir)
 
 
 class ClaimSource:
     """A run in a claim of the cluster. What is small is copied to a folder here when it is asked for."""
 
-    def __init__(self, pod: ClaimPod, run_id: str, folder: Path) -> None:
-        self.pod, self.run_dir = pod, folder / run_id
+    def __init__(self, pod: ClaimPod, release: str, run_id: str, folder: Path) -> None:
+        self.pod, self.release, self.run_dir = pod, release, folder / run_id
         for stage in summary.STAGES:
             self.bring(f"{stage}/record.json")
 
@@ -86,8 +94,21 @@ class ClaimSource:
     def copy(self, name: str, part: Path, size: int) -> None:
         self.pod.fetch(f"runs/{self.run_dir.name}/{name}", part, size)
 
+    def failure(self) -> Failure | None:
+        if {"eval", "register"} <= summary.records_of(self.run_dir).keys():
+            return None
+        try:
+            run = Look(self.pod.kubectl, self.release, self.run_dir.name).once()
+        except (UserError, Transient):
+            return None  # the records could be read, so that they are shown
+        stage = run.culprit if run else None
+        if run is None or stage is None or run.exit_code in (None, exits.REFUSED):
+            return None
+        message = stage.message or run.message
+        return Failure(stage=stage.name, exitCode=run.exit_code, message=message, ended=iso(run.finished))
+
     def next_step(self) -> str:
-        return summary.fetch_line(self.run_dir, self.pod.kubectl.flags)
+        return screens.fetch_line(self.run_dir, self.pod.kubectl.flags)
 
 
 @contextmanager
@@ -127,7 +148,7 @@ def on_cluster(name: str | None, kubectl: Kubectl, nowhere: str = "") -> Iterato
     except (UserError, Transient) as error:
         raise type(error)(f"{nowhere}{error.message}") from error
     with ClaimPod(kubectl, release, template) as pod, tempfile.TemporaryDirectory() as folder:
-        yield ClaimSource(pod, run_id, Path(folder))
+        yield ClaimSource(pod, release, run_id, Path(folder))
 
 
 def two_places(options: str) -> click.UsageError:
@@ -175,10 +196,9 @@ def page_of(source: Source) -> Path:
     """Return the page of the evaluation. Raises UserError where there is none."""
     page = source.bring(PAGE)
     if not page.is_file():
-        raise UserError(
-            f"run {source.run_dir.name} has no report: expected {source.shown(page)}. "
-            "Its evaluation has not finished."
-        )
+        failure = source.failure()
+        why = f"It {failure.sentence()}" if failure else "Its evaluation has not finished."
+        raise UserError(f"run {source.run_dir.name} has no report: expected {source.shown(page)}. {why}")
     return page
 
 

@@ -320,7 +320,8 @@ def test_what_looks_odd_but_is_right_is_taken() -> None:
 @pytest.mark.parametrize(
     "address",
     ["gs://b/x", "my.jsonl", "ftp://host/x", "file:///x", "abfs://c/x", "hf://a/b", "HF://a/b", "org/name",
-     "/abs", "pvc://c/x", "s3://b/k", "https://host/x", "gpt2", "hdfs:/x", "org/name@main", "a/b/c"],
+     "/abs", "pvc://c/x", "s3://b/k", "https://host/x", "gpt2", "hdfs:/x", "org/name@main", "a/b/c",
+     "hf://<org>/<name>", "HF://<org>/x", "hf://org/x:<config>", "s3://<bucket>/<key>", "https://<address>", "hf://gpt2"],
 )  # fmt: skip
 def test_an_address_is_refused_as_the_stage_would_refuse_it(key: str, address: str) -> None:
     section, name = key.split(".")

@@ -229,3 +229,32 @@ def test_a_run_with_a_problem_is_not_started(check: Checked) -> None:
     started = call(OSFT, *words, "--no-check", **{"PATH": path, "KUBECONFIG": "/nowhere", **NOTHING_ASKED})
     assert started.returncode == 2 and "asks for 8" not in started.stderr
     assert "kubernetes cluster unreachable" in started.stderr.lower(), started.stderr
+
+
+def test_misspelt_values_come_with_similar_names_and_all_other_problems(check: Checked) -> None:
+    wrong = "train.epoch=3,train.learning_rate=1,trian.x=1,limit=4,eval.gpus=-1,data.urii=hf://a/b"
+    said = problems(check("--set", f"{wrong},data.uri=,workspace.existingClaim=,images.registry="))
+    assert {line for line in said if "is not a value of the chart" in line} == {
+        "train.epoch is not a value of the chart. Did you mean train.epochs?",
+        "train.learning_rate is not a value of the chart. Did you mean train.learningRate?",
+        "data.urii is not a value of the chart. Did you mean data.uri?",
+        "trian is not a value of the chart. Did you mean train?",
+        "limit is not a value of the chart. Did you mean eval.limit or eval.holdout.limit?",
+    }
+    assert any(line.startswith("eval.gpus: ") for line in said)
+    assert any(line.startswith("images.registry is empty") for line in said)
+    assert not any("data.uri is empty" in line for line in said), "it follows from data.urii"
+
+
+def test_a_run_on_this_machine_is_checked_with_the_words_of_osft_run(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text("")
+    words = ["--data", str(tmp_path / "rows.jsonl"), "--model", str(tmp_path), "--local"]
+    done = call(OSFT, "check", "mine", *words, "--set", "train.gpus=0,eval.gpus=0", **NOTHING_ASKED)
+    assert done.returncode == 0, done.stderr
+    assert "ok        values: they render\nok        this machine: " in done.stdout
+    wrong = call(OSFT, "check", "mine", *words, "--claim", f"x={tmp_path}", "--set", "train.gpus=99")
+    assert wrong.returncode == 2
+    assert "stage train asks for 99 nvidia.com/gpu" in wrong.stderr and "--claim x=" in wrong.stderr
+    for more in (["--claim=a=b"], ["--data", str(tmp_path)]):
+        refused = call(OSFT, "check", "mine", *more)
+        assert refused.returncode == 2 and "--local" in refused.stderr

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chart.rendering import HOOKS, Object
+from tests.chart.rendering import COMPONENT, HOOKS, Object
 from tests.client.claim import WEIGHTS, Cluster, objects, pod_meta
 from tests.client.local.sample import RUN, URL, write_run
 from tests.client.local.support import OSFT, wait_for
@@ -126,6 +126,37 @@ def test_a_run_that_an_upgrade_replaced_is_read_by_its_id(tmp_path: Path) -> Non
     new = cluster("report", "demo", "-n", "team")
     assert new.returncode == 2
     assert "pvc://demo-workspace/runs/demo-00000000 has no record" in new.stderr
+
+
+def test_a_failed_run_of_the_cluster_is_reported_with_where_and_why(tmp_path: Path) -> None:
+    things = objects(HOOKS)
+    said = "1 of 1 rows cannot be used. Correct them."
+    (job,) = (thing for thing in things if thing["metadata"]["labels"][COMPONENT] == "download")
+    failed = {"type": "Failed", "status": "True", "lastTransitionTime": "2026-11-21T17:00:00Z"}
+    job["status"] = {"conditions": [failed], "failed": 1}
+    cluster = Cluster(tmp_path, [*things, failed_pod(job, said)])
+    for stage in ("download", "train", "eval", "register"):
+        (cluster.claim / "runs" / RUN / stage / "record.json").unlink()
+    done = cluster("report", "demo", "-n", "team")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{RUN}\nfailed in download with exit code 2: {said}\n")
+    page = cluster("report", "demo", "-n", "team", "--copy", "r.html")
+    assert page.returncode == 2 and said in page.stderr
+
+
+def failed_pod(job: Object, said: str) -> Object:
+    """The pod of a Job whose container ended with exit code 2."""
+    meta, template = job["metadata"], job["spec"]["template"]
+    name = template["spec"]["containers"][0]["name"]
+    ended = {"exitCode": 2, "message": said, "reason": "Error", "finishedAt": "2026-11-21T17:00:00Z"}
+    own = {"batch.kubernetes.io/job-name": meta["name"], "job-name": meta["name"]}
+    return {
+        "kind": "Pod",
+        "metadata": {**meta, "name": f"{meta['name']}-x", "labels": {**meta["labels"], **own},
+                     "ownerReferences": [{"kind": "Job", "name": meta["name"], "uid": meta["uid"]}]},
+        "spec": {**template["spec"], "nodeName": "node-1"},
+        "status": {"phase": "Failed", "containerStatuses": [{"name": name, "state": {"terminated": ended}}]},
+    }  # fmt: skip
 
 
 def test_a_release_without_a_run_is_named(tmp_path: Path) -> None:

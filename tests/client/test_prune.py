@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.local.support import OSFT, call
-from tests.support.prunable import fill, there
+from tests.client.local.support import OSFT, call, on_terminal
+from tests.support.prunable import fill, make_run, there
 
 
 def prune(workspace: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -83,3 +83,18 @@ def test_a_damaged_record_removes_no_cache(workspace: Path) -> None:
     done = prune(workspace, "--yes")
     assert done.returncode == 2 and "new-1/download" in done.stderr
     assert there(workspace)[1] == [".staging", "kept-1", "new-1", "old-1", "shared"]
+
+
+def test_the_name_of_a_release_stands_for_all_its_runs(workspace: Path) -> None:
+    for name in ("mine-1a2b3c4d", "mine-00000000", "mine-2-1a2b3c4d"):
+        make_run(workspace, name, old=False, registered=name == "mine-00000000")
+    done = prune(workspace, "mine", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "keeps    mine-00000000 is registered" in done.stdout
+    assert there(workspace)[0] == ["kept-1", "mine-00000000", "mine-2-1a2b3c4d", "new-1", "old-1"]
+
+
+def test_a_no_is_answered(workspace: Path) -> None:
+    shown = on_terminal("prune", "--workspace", str(workspace), typed="n")
+    assert "Remove 2 folders" in shown and shown.rstrip().endswith("Nothing was removed.")
+    assert there(workspace)[0] == ["kept-1", "new-1", "old-1"]

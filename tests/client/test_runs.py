@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from osft_workspace import sha256_file
 from tests.client.follow.cluster import Cluster
 from tests.client.follow.test_command import Kubectl, finished
 from tests.client.local.sample import RUN, URL, write_run
-from tests.client.local.support import OSFT, call
+from tests.client.local.support import OSFT, call, on_terminal
 
 
 @pytest.fixture
@@ -39,6 +40,8 @@ def test_a_finished_run_is_listed_with_what_it_learned_and_what_it_kept(workspac
         "state": "done",
         "stage": "register",
         "finished": None,
+        "changed": run["changed"],
+        "reason": None,
         "baseLoss": 3.8372,
         "tunedLoss": 2.6931,
         "retentionPoints": -3.36,
@@ -71,16 +74,70 @@ def test_a_workspace_without_runs_says_how_to_start_one(tmp_path: Path) -> None:
     assert done.returncode == 0 and "osft run NAME --data" in done.stdout
 
 
-def test_runs_of_the_cluster_come_first(workspace: Path, tmp_path: Path) -> None:
+def failed(workspace: Path, message: str) -> None:
+    """Make the run one whose last start failed in its evaluation."""
+    for stage in ("eval", "register"):
+        (workspace / "runs" / RUN / stage / "record.json").unlink()
+    (workspace / "runs" / RUN / "eval" / "unfinished").mkdir()
+    failure = {"stage": "eval", "exitCode": 2, "message": message, "ended": "2026-11-21T16:00:00+00:00"}
+    (workspace / "runs" / RUN / "failure.json").write_text(json.dumps(failure))
+
+
+def test_a_failed_run_is_listed_and_reported_with_where_and_why(workspace: Path) -> None:
+    failed(workspace, "eval.tasks names no_such_task. Correct it.")
+    (run,) = listed(workspace, "--local")
+    why = "failed in eval with exit code 2: eval.tasks names no_such_task. Correct it."
+    assert (run["state"], run["stage"], run["reason"]) == ("failed", "eval", why)
+    assert f"\n  {why}\n" in call(OSFT, "runs", "--local", "--workspace", workspace).stdout
+    shown = call(OSFT, "report", "demo", "--workspace", workspace).stdout
+    assert shown.startswith(f"{RUN}  failed in eval; its stages took") and why in shown
+    assert "Fix what the message names" in shown
+    assert f"What it left: {os.path.relpath(workspace)}" in shown or f"What it left: {workspace}" in shown
+    assert why in call(OSFT, "report", "--open", "--workspace", workspace).stderr
+    found = json.loads(call(OSFT, "report", "--json", "--workspace", workspace).stdout)
+    assert found["state"] == "failed" and found["failure"]["message"].startswith("eval.tasks")
+    assert list(found["stages"]) == ["download", "train"] and found["results"] is None
+
+
+def test_the_figures_of_a_report_are_printed_as_json(workspace: Path) -> None:
+    found = json.loads(call(OSFT, "report", "--json", "--workspace", workspace).stdout)
+    assert (found["run"], found["state"], found["failure"]) == (RUN, "done", None)
+    assert found["version"] == URL and found["model"].endswith(f"runs/{RUN}/train/model")
+    assert found["results"]["holdout"]["loss"] == {"base": 3.8372, "tuned": 2.6931}
+    assert found["stages"]["train"]["seconds"] == 218.4
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 120])
+def test_the_list_fits_the_terminal(workspace: Path, width: int) -> None:
+    failed(workspace, "a long reason " * 30)
+    shown = on_terminal("runs", "--local", "--workspace", str(workspace), width=width)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+    assert max(map(len, lines)) <= width
+    assert lines[0].split()[:1] == ["run"] and RUN in lines[1] and "failed in eval" in lines[2]
+    assert ("version" in lines[0]) == (width >= 100)
+
+
+def test_an_empty_question_is_refused(workspace: Path) -> None:
+    done = call(OSFT, "ask", " ", "--workspace", workspace)
+    assert done.returncode == 2 and "the question is empty. Write one" in done.stderr
+
+
+def test_the_package_runs_as_a_program() -> None:
+    done = call(OSFT.with_name("python"), "-m", "osft_pipeline", "runs", "--help")
+    assert done.returncode == 0 and "List the runs" in done.stdout
+
+
+def test_runs_of_the_cluster_are_listed_too(workspace: Path, tmp_path: Path) -> None:
     kubectl = Kubectl(tmp_path)
     kubectl.objects(finished())
     kubectl.write()
-    cluster, local = listed(workspace, path=tmp_path)
+    local, cluster = listed(workspace, path=tmp_path)
+    assert local["changed"] > cluster["changed"]
     assert (cluster["run"], cluster["where"], cluster["state"]) == ("run1-12dab11d", "team", "done")
     assert cluster["stage"] == "register" and local["run"] == RUN
     kubectl.objects(Cluster().trainjob().done("download", 1).running("train", 12))
     kubectl.write()
-    assert listed(workspace, path=tmp_path)[0]["stage"] == "train"
+    assert listed(workspace, path=tmp_path)[1]["stage"] == "train"
 
 
 def test_a_cluster_that_cannot_be_asked_is_named_and_local_runs_are_listed(

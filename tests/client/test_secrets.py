@@ -27,6 +27,7 @@ printf '%s\\n' "$@" > "$CALLS/arguments"
 cat > "$CALLS/input"
 echo secret serverside-applied
 """
+REFUSED = "echo 'The connection to the server 10.0.0.1:6443 was refused' >&2; exit 1\n"
 
 
 def run(
@@ -161,3 +162,13 @@ def test_help_names_every_secret() -> None:
     text = " ".join(run("--help").stdout.split())
     for which in ("hf", "s3", "registry", "wandb", "mlflow"):
         assert f" {which} " in text
+
+
+def test_an_unreachable_cluster_is_exit_code_75_and_the_context_is_passed_on(tmp_path: Path) -> None:
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/arguments\ncat > /dev/null\n{REFUSED}')
+    kubectl.chmod(kubectl.stat().st_mode | stat.S_IXUSR)
+    done = run("hf", "--context", "far", "--kubeconfig=k", env=GIVEN, path=f"{tmp_path}:/usr/bin:/bin")
+    assert done.returncode == 75, done.stderr
+    assert "the cluster does not answer (The connection to the server 10.0.0.1:6443" in done.stderr
+    assert "--context=far --kubeconfig=k" in (tmp_path / "arguments").read_text()

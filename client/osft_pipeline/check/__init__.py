@@ -5,12 +5,13 @@ Each check takes what helm renders and adds to `Findings`; none of them changes 
 
 from collections.abc import Sequence
 
-from osft_pipeline.chart import Object, render
+from osft_pipeline.chart import Object
 from osft_pipeline.check import hub
 from osft_pipeline.check.cluster import Questions
 from osft_pipeline.check.findings import Findings
 from osft_pipeline.check.pods import pods
 from osft_pipeline.kubectl import Kubectl
+from osft_pipeline.rendering import render
 
 ADDRESSES = {"--uri": "data.uri", "--eval-uri": "data.evalUri", "--model-uri": "model.uri"}
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import click
 import yaml
 
-from osft_pipeline.chart import HelmFailed, render_here
 from osft_pipeline.commands import SETTINGS
 from osft_pipeline.migrate import migrate
 from osft_pipeline.migrate.sources import SYSTEMS
+from osft_pipeline.rendering import HelmFailed, render_here
 from osft_pipeline.terminal import plain
 from osft_workspace import UserError
 

@@ -47,8 +47,9 @@ def main(
 ) -> None:
     """Remove RUNS, or old ones, and the cached models and tokens that no remaining run needs.
 
-    RUNS are run ids. What would be removed is shown first, with its size. A run that is running, or to whose
-    model a registered version points, is never removed.
+    RUNS are run ids, or names of releases, which stand for all their runs. What would be removed is shown
+    first, with its size. A run that is running, or to whose model a registered version points, is never
+    removed.
 
     With --release, -n, --context or --kubeconfig the claim of a release on the cluster is meant; without them
     a workspace of this machine. In a claim a pod lists the folders, and another one, which alone mounts the
@@ -57,6 +58,7 @@ def main(
     \b
     osft prune                              old runs of this machine
     osft prune --release mine -n team       old runs in the claim of release mine, and of all that share it
+    osft prune mine                         all runs of mine on this machine, however young
     osft prune mine-1a2b3c4d -n team        one run on the cluster
     """
     in_claim = release or kubectl.flags
@@ -69,7 +71,9 @@ def main(
         click.echo("Nothing to remove.")
     elif dry_run:
         click.echo(f"{summed(plan.items)}; nothing was removed (--dry-run).")
-    elif allowed(yes, summed(plan.items)):
+    elif not allowed(yes, summed(plan.items)):
+        click.echo("Nothing was removed.")
+    else:
         removed, changed = place.remove(plan.items)
         for item in changed:
             click.echo(f"keeps    {place.shown(item)}, which changed after it was shown")

@@ -1,7 +1,7 @@
 """`osft run`: starts a run on the cluster, or with --local runs the rendered stages on this machine."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import click
 
@@ -10,7 +10,7 @@ from osft_pipeline.commands import SETTINGS
 from osft_pipeline.install import install, refuse_problems
 from osft_pipeline.kubectl import Kubectl, cluster_options
 from osft_pipeline.local import inputs
-from osft_pipeline.local.options import local_options
+from osft_pipeline.local.options import local_options, source_options
 from osft_pipeline.local.run import Local
 from osft_pipeline.local.workspaces import called
 
@@ -19,37 +19,19 @@ from osft_pipeline.local.workspaces import called
 @click.argument("name")
 @click.argument("helm", nargs=-1, type=click.UNPROCESSED)
 @value_flags
-@click.option(
-    "--data",
-    metavar="FILE|URI",
-    help="Rows to train on: short for --set data.uri=URI. A file or folder of this machine needs --local.",
-)
-@click.option(
-    "--model",
-    metavar="FOLDER|URI",
-    help="Base model: short for --set model.uri=URI. A folder of this machine needs --local.",
-)
-@click.option(
-    "--registry",
-    envvar="OSFT_LOCAL_REGISTRY",
-    show_envvar=True,
-    metavar="ADDRESS|none",
-    help="Model Registry: short for --set register.address=ADDRESS; none: no registration.",
-)
+@source_options
 @click.option("--no-check", is_flag=True, help="Start without the checks of osft check.")
 @click.option("--autoscaler", is_flag=True, help="Nodes are added on demand: do not compare pods with nodes.")
 @click.option("--local", is_flag=True, help="Run the stages on this machine, without a cluster.")
 @cluster_options
-@local_options
+@local_options()
 @click.option(
     "--dry-run", is_flag=True, help="Only show what would run: commands with --local, otherwise objects."
 )
 def main(
     name: str,
     helm: Sequence[str],
-    data: str | None,
-    model: str | None,
-    registry: str | None,
+    sources: Callable[[Local], list[str]],
     local: bool,
     no_check: bool,
     autoscaler: bool,
@@ -75,7 +57,7 @@ def main(
     osft run mine --local --data ./chat.jsonl --model ./base-model --set train.gpus=0,eval.gpus=0
     osft run mine --local --engine podman --data ./chat.jsonl --set images.registry=registry.example.com
     """
-    given = [*flag_list(flags), *registry_flags(registry), *source_flags(data, model, here)]
+    given = [*flag_list(flags), *sources(here)]
     if local:
         refuse_options(helm)
         raise SystemExit(here.run(name, given, dry_run=dry_run))
@@ -83,35 +65,12 @@ def main(
     given += kubectl.helm_flags()
     if not (no_check or dry_run):
         refuse_problems(name, given, kubectl, autoscaler=autoscaler)
-    raise SystemExit(run_there(name, [*given, *helm], kubectl, dry_run=dry_run))
-
-
-def run_there(name: str, flags: list[str], kubectl: Kubectl, *, dry_run: bool) -> int:
-    """Install the release and say how to watch it; return helm's exit code."""
-    code = install(name, flags, dry_run=dry_run)
-    if code == 0 and not dry_run:
+    install(name, [*given, *helm], dry_run=dry_run)
+    if not dry_run:
         click.echo(f"\nWatch it: {called()} {shlex.join(['follow', name, *kubectl.flags])}")
-    return code
 
 
 def refuse_options(helm: Sequence[str]) -> None:
     """Raise UsageError for a flag of helm's, which --local does not install with."""
     if helm:
         raise click.UsageError(f"{helm[0]!r} is not an option of osft run --local.")
-
-
-def source_flags(data: str | None, model: str | None, here: Local) -> list[str]:
-    """Return the values that --data and --model stand for; a path becomes a claim of `here`."""
-    return [
-        word
-        for key, value in (("data.uri", data), ("model.uri", model))
-        if value
-        for word in inputs.address_flags(key, value, here.claims)
-    ]
-
-
-def registry_flags(registry: str | None) -> list[str]:
-    """Return the value that --registry stands for."""
-    if registry is None:
-        return []
-    return ["--set-string", f"register.address={'' if registry == 'none' else registry}"]

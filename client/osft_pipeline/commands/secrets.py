@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from typing import Any
 import click
 
 from osft_pipeline.commands import SETTINGS
-from osft_pipeline.kubectl import find
+from osft_pipeline.kubectl import Kubectl, cluster_options, failure
+from osft_pipeline.terminal import plain
 from osft_workspace import UserError
 
 
@@ -88,16 +88,19 @@ def manifest(name: str, data: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def apply(objects: list[dict[str, Any]], namespace: str | None) -> None:
-    """Hand the objects to kubectl. Raises UserError with kubectl's own words."""
-    command = [find(), "apply", "--server-side", "--force-conflicts", "-f", "-"]
-    command += ["--namespace", namespace] if namespace else []
+def apply(objects: list[dict[str, Any]], kubectl: Kubectl) -> None:
+    """Hand the objects to kubectl. Raises UserError or Transient."""
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
     # Server-side, because client-side apply would keep the values in an annotation too.
-    done = subprocess.run(command, input=text, text=True, capture_output=True, check=False)
-    if done.returncode != 0:
-        raise UserError(f"kubectl failed: {done.stderr.strip()}")
-    print(done.stdout, end="")
+    code, out, said = kubectl.call("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=text)
+    if code != 0 and "forbidden" in said.lower():
+        raise UserError(
+            f"you are not allowed to create Secrets in namespace {kubectl.namespace()} ({plain(said)}). Ask "
+            "for a Role with create and patch on secrets, or name another namespace with -n."
+        )
+    if code != 0:
+        raise failure(said)
+    print(out, end="")
 
 
 def install_flags(names: dict[str, str], data: dict[str, dict[str, str]]) -> list[str]:
@@ -113,13 +116,11 @@ def install_flags(names: dict[str, str], data: dict[str, dict[str, str]]) -> lis
 
 @click.command(context_settings=SETTINGS)
 @click.argument("which", nargs=-1, required=True, type=click.Choice(list(SECRETS)), metavar="WHICH...")
-@click.option("-n", "--namespace", help="Namespace; the current one by default.")
+@cluster_options
 @click.option("--prefix", default="", help="Put before each Secret's name.")
 @click.option("--ca-file", type=click.Path(path_type=Path), help="PEM file with the registry's CA.")
 @click.option("--print", "only_print", is_flag=True, help="Write the manifest to stdout and create nothing.")
-def main(
-    which: Sequence[str], namespace: str | None, prefix: str, ca_file: Path | None, only_print: bool
-) -> None:
+def main(which: Sequence[str], kubectl: Kubectl, prefix: str, ca_file: Path | None, only_print: bool) -> None:
     """Create the Kubernetes Secrets that the chart reads, from variables or from questions.
 
     \b
@@ -150,10 +151,10 @@ def main(
     }
     objects = [manifest(names[name], data[name]) for name in names]
     if only_print:
-        if namespace:
+        if any(flag.startswith("--namespace=") for flag in kubectl.flags):
             for thing in objects:
-                thing["metadata"]["namespace"] = namespace
+                thing["metadata"]["namespace"] = kubectl.namespace()
         print("\n---\n".join(json.dumps(thing, indent=2) for thing in objects))
         return
-    apply(objects, namespace)
+    apply(objects, kubectl)
     print("Install with: " + " ".join(install_flags(names, data)))

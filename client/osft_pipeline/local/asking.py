@@ -4,9 +4,14 @@ import json
 import shutil
 import subprocess
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
+
+import click
+from rich.console import Console
 
 from osft_pipeline.local import answers, summary
 from osft_pipeline.local.processes import environments
@@ -34,11 +39,9 @@ def ask_models(
     run_id = summary.newest_run(workspace, run_id, stage="train")
     run_dir = workspace / "runs" / run_id
     rows = held_out(run_dir / "download" / "eval.jsonl")
-    question = question or next(iter(rows), None)
-    if not question:
-        raise UserError(
-            f"{summary.near(run_dir)} has no held-out row to ask, so a question is needed: osft ask QUESTION."
-        )
+    question = first_of(rows, run_dir) if question is None else question
+    if not question.strip():
+        raise UserError("the question is empty. Write one, or leave it out to ask the first held-out row.")
     turns = [{"role": "system", "content": system}] if system else []
     turns.append({"role": "user", "content": question})
     asked = {
@@ -47,7 +50,30 @@ def ask_models(
         "max_new_tokens": max_new_tokens,
         "trust_remote_code": trust_remote_code,
     }
-    return layout(question, answered(asked), rows.get(question))
+    with working(f"Loading base and tuned model of {printable(run_id)} to ask both"):
+        found = answered(asked)
+    return layout(question, found, rows.get(question))
+
+
+def first_of(rows: dict[str, str], run_dir: Path) -> str:
+    """Return the question of the first held-out row. Raises UserError where there is none."""
+    if not rows:
+        raise UserError(
+            f"{summary.near(run_dir)} has no held-out row to ask, so a question is needed: osft ask QUESTION."
+        )
+    return next(iter(rows))
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Say on stderr what is done for as long as it takes: a status on a terminal, otherwise one line."""
+    console = Console(stderr=True, highlight=False)
+    if console.is_terminal:
+        with console.status(what):
+            yield
+    else:
+        click.echo(what, err=True)
+        yield
 
 
 def model_folders(workspace: Path, run_dir: Path) -> list[list[str]]:

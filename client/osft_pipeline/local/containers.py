@@ -10,7 +10,7 @@ from osft_pipeline.local.children import Launch
 from osft_pipeline.local.engines import Engine
 from osft_pipeline.local.places import Machine, Places
 from osft_pipeline.local.plan import RUN_ID, Step, asked_gpus
-from osft_pipeline.local.variables import PROXIES, WAIT_POLICY, declared, expand, is_secret
+from osft_pipeline.local.variables import PROXIES, WAIT_POLICY, declared, expand, folders, is_secret
 from osft_pipeline.terminal import Problems
 
 NVIDIA = "nvidia.com/"
@@ -58,7 +58,7 @@ class Containers:
             *gpus(step, self.engine.name, machine.env),
             *(mount(str(folder), path, read_only(step, path)) for path, folder in places.mounts.items()),
             mount(str(places.termination_log), TERMINATION_LOG),
-            *variables(env, secrets, machine.env),
+            *variables(env | folders(step, machine), secrets, machine.env),
             f"--workdir={step.container.get('workingDir') or '/'}",
             *([f"--entrypoint={command}"] if command else []),
             str(step.container["image"]),

@@ -5,13 +5,18 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from osft_pipeline.chart import Object
+from osft_pipeline.local.inputs import PREFIX
 from osft_pipeline.local.plan import Step, name_of
+from osft_pipeline.near import expected
 from osft_workspace import UserError
+
+SOURCES = {"persistentVolumeClaim": "claimName", "secret": "secretName", "configMap": "name"}
+"""Kinds of volumes for which the user may give a folder, and the key of their name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,30 @@ def missing_mounts(steps: Iterable[Step], machine: Machine) -> list[str]:
             shutil.rmtree(prepare(step, machine).scratch)
         except UserError as error:
             problems.append(str(error))
-    return problems
+    return list(dict.fromkeys(problems))
+
+
+def unused_claims(steps: Iterable[Step], machine: Machine) -> list[str]:
+    """Return a sentence for each folder that the user gave and no stage mounts."""
+    mounted = {name for step in steps for name in mounted_names(step)}
+    unused = [name for name in machine.claims if name not in mounted and not name.startswith(PREFIX)]
+    known = sorted(name for name in mounted if not name.startswith(PREFIX))
+    hint = "" if known else "The stages of this run mount none. Leave it out."
+    return [
+        f"--claim {name}={machine.claims[name]}: no stage mounts a claim, Secret or ConfigMap of that name. "
+        f"{hint or expected(name, known)}"
+        for name in unused
+    ]
+
+
+def mounted_names(step: Step) -> Iterator[str]:
+    """Yield the claims, Secrets and ConfigMaps that a step mounts, without the workspace."""
+    volumes = {volume["name"]: volume for volume in step.pod["spec"].get("volumes") or []}
+    for mount in step.container.get("volumeMounts") or []:
+        if mount["mountPath"].rstrip("/") != workspace_mount(step):
+            for source, key in SOURCES.items():
+                if source in volumes[mount["name"]]:
+                    yield str(volumes[mount["name"]][source][key])
 
 
 def mount_roots(mounts: Mapping[str, Path], scratch: Path) -> dict[str, Path]:
@@ -170,6 +198,12 @@ def files_folder(
         return None
     folder.mkdir(parents=True, exist_ok=True)
     items = source.get("items") or [{"key": key, "path": key} for key in content]
+    missing = [item["key"] for item in items if item["key"] not in content]
+    if missing and name in machine.claims:
+        raise UserError(
+            f"--claim {name}={machine.claims[name]}: the folder has no file {missing[0]!r}, which stages "
+            "read. Put it there."
+        )
     for item in items:
         if item["key"] in content:
             file = folder / item["path"]

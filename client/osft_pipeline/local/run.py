@@ -8,17 +8,20 @@ from pathlib import Path
 
 import click
 
-from osft_pipeline.chart import render_here
-from osft_pipeline.local import summary
+from osft_pipeline.check import addresses, hub
+from osft_pipeline.check.findings import Findings
+from osft_pipeline.local import failures, screens, summary
 from osft_pipeline.local.asking import ask_models
 from osft_pipeline.local.children import Starter, describe
 from osft_pipeline.local.containers import Containers
-from osft_pipeline.local.places import Machine, missing_mounts
+from osft_pipeline.local.places import Machine, missing_mounts, unused_claims
 from osft_pipeline.local.plan import Step, asked_gpus, plan
 from osft_pipeline.local.processes import Processes, environments
 from osft_pipeline.local.runner import Runner, Stopped
 from osft_pipeline.local.variables import missing_variables
+from osft_pipeline.rendering import render_here
 from osft_pipeline.terminal import Problems
+from osft_workspace import UserError, exits
 
 PROCESS = "process"
 
@@ -58,11 +61,29 @@ class Local:
             return 0
         return self.run_steps(steps, machine, run_id)
 
+    def examine(self, name: str, flags: Sequence[str]) -> Findings:
+        """Return what would stop the run, as far as it can be known; nothing is started.
+
+        Raises HelmFailed for values that do not render.
+        """
+        objects = render_here(name, flags)
+        findings = Findings(fine=["values: they render"])
+        try:
+            check(plan(objects), replace(self.machine, objects=objects), self.starter)
+            findings.fine.append("this machine: it has what the stages need")
+        except (UserError, Problems) as error:
+            findings.problems += error.message.splitlines()
+        hub.check(addresses(objects), findings)
+        return findings
+
     def run_steps(self, steps: list[Step], machine: Machine, run_id: str) -> int:
         """Run what was checked; returns the run's exit code."""
         began = time.time()
+        run_dir = machine.workspace / "runs" / run_id
+        failures.clear(run_dir)
+        runner = Runner(machine, self.backoff, self.starter)
         try:
-            code = Runner(machine, self.backoff, self.starter).run(steps)
+            code = runner.run(steps)
         except Stopped as stopped:
             click.echo(
                 f"\nstopped in {stopped.stage}. The same command continues from there: "
@@ -70,9 +91,11 @@ class Local:
                 err=True,
             )
             return 128 + stopped.number
-        if code in (0, 3):
+        if code not in (0, exits.REFUSED):
+            failures.keep(run_dir, runner.stage, code, runner.message)
+        else:
             click.echo()
-            summary.show(machine.workspace, run_id)
+            screens.show(machine.workspace, run_id)
         if code == 0 and self.ask and summary.changed_since(machine.workspace, run_id, began):
             click.echo(ask_models(machine.workspace, run_id))
         return code
@@ -81,7 +104,11 @@ class Local:
 def check(steps: list[Step], machine: Machine, starter: Starter) -> None:
     """Gather everything that would stop the run later. Raises Problems with one line for each."""
     starter.check(steps)
-    problems = [*missing_mounts(steps, machine), *missing_variables(steps, machine)]
+    problems = [
+        *missing_mounts(steps, machine),
+        *unused_claims(steps, machine),
+        *missing_variables(steps, machine),
+    ]
     for stage, gpus in asked_gpus(steps).items():
         for resource, count in gpus.items():
             present = count_gpus(resource)

@@ -11,6 +11,7 @@ import click
 
 from osft_pipeline.chart import Object
 from osft_pipeline.local.children import Child, Ended, Starter, run_once
+from osft_pipeline.local.failures import ADVICE, BUG, LATE
 from osft_pipeline.local.places import Machine
 from osft_pipeline.local.plan import Step
 from osft_pipeline.local.summary import size
@@ -18,15 +19,6 @@ from osft_workspace.log import duration
 
 BACKOFF_LIMIT = 6  # Kubernetes' defaults
 LONGEST_WAIT = 360.0
-LATE = 124  # as timeout(1) says it
-ADVICE = {
-    2: "Fix what the message names, then run the same command again: finished stages are not repeated.",
-    3: "The gate failed, so no later stage runs. The report in the run's eval folder shows why.",
-    75: "Something was unavailable at each attempt. Run the same command again later.",
-    LATE: "Its deadline passed. Raise the stage's deadlineMinutes, then run the same command again.",
-    137: "It was killed, most likely out of memory. Lower maxTokensPerGpu or batchSize, or free memory.",
-}
-BUG = "This is a bug: the lines above have the traceback. The same command continues from there."
 
 
 class Stopped(Exception):
@@ -61,6 +53,8 @@ class Runner:
         self.child: Child | None = None
         self.stage = ""
         self.signal: int | None = None
+        self.message = ""
+        """What the stage that ended the run said last."""
 
     def run(self, steps: Sequence[Step]) -> int:
         """Run all steps; returns 0 or the code of the step that ended the run. Raises Stopped."""
@@ -92,6 +86,7 @@ class Runner:
             act = "FailJob" if ended.late else action(step.job_spec, step.container["name"], ended.code)
             failed += act != "Ignore"
             if act == "FailJob" or failed > limit:
+                self.message = ended.message
                 self.report(head, ended, took, failed)
                 return LATE if ended.late else ended.code
             wait = min(self.backoff * 2 ** max(failed - 1, 0), LONGEST_WAIT)

@@ -1,11 +1,13 @@
 """The report on a terminal: what a run learned, what it kept, what it cost and where everything is.
 
-It reads only the run's records and `summary` of `eval/results.json`. Plain text, at most 100 columns.
+It reads only the run's records and `summary` of `eval/results.json`. Plain text, at most 100 columns, and
+sentences no wider than the terminal.
 """
 
 import os
 import re
-import shlex
+import shutil
+import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,26 +15,21 @@ from pathlib import Path
 
 import click
 
-from osft_pipeline.local.records import Json, first_row, read
-from osft_pipeline.local.workspaces import called, default_workspace
+from osft_pipeline.local import failures
+from osft_pipeline.local.failures import Failure
+from osft_pipeline.local.records import Json, read
+from osft_pipeline.local.workspaces import called
 from osft_workspace import UserError, printable
 from osft_workspace.log import duration
-from osft_workspace.text import field
 from osft_workspace.tuned import Tuned
 
 WIDTH = 100
+NARROWEST = 60
 NAME = 34
 """Columns for the name of a task."""
 HOLDOUT_ROWS = ("loss", "perplexity", "rouge_l", "bleu")
 OLDER = "Its results.json is of another version. Run the evaluation again to see its figures here."
 STAGES = ("download", "train", "eval", "register")
-ACTS_IN_QUOTES = re.compile(r"[\"$`\\!]")  # what a shell reads between double quotes
-
-
-def show(workspace: Path, run_id: str) -> None:
-    """Print the screen of one run of this machine. Raises UserError when the run has no record yet."""
-    run_dir = workspace / "runs" / run_id
-    click.echo(screen(run_dir, near, ask_line(workspace, run_dir)))
 
 
 def records_of(run_dir: Path) -> dict[str, Json]:
@@ -42,16 +39,21 @@ def records_of(run_dir: Path) -> dict[str, Json]:
 
 
 def newest_run(workspace: Path, name: str | None = None, stage: str | None = None) -> str:
-    """Return the run `name`, or the newest run of release `name`, or of all; by its record of `stage`."""
-    runs = name if name and (workspace / "runs" / name).is_dir() else f"{name}-????????" if name else "*"
-    pattern = f"{runs}/{stage or '*'}/record.json"
-    records = sorted((workspace / "runs").glob(pattern), key=lambda path: path.stat().st_mtime)
-    if not records:
+    """Return the run `name`, or the newest run of release `name`, or of all; by its record of `stage`.
+
+    Without `stage` a failed run counts too. Raises UserError where there is none.
+    """
+    folder = workspace / "runs"
+    runs = name if name and (folder / name).is_dir() else f"{name}-????????" if name else "*"
+    found = [*folder.glob(f"{runs}/{stage or '*'}/record.json")]
+    found += [] if stage else folder.glob(f"{runs}/{failures.FILE}")
+    if not found:
         of = f" of {name!r}" if name else ""
         raise UserError(
             f"{near(workspace)} has no finished run{of}. Start one with `{called()} run NAME --local`."
         )
-    return records[-1].parent.parent.name
+    newest = max(found, key=lambda path: path.stat().st_mtime)
+    return newest.relative_to(folder).parts[0]
 
 
 def changed_since(workspace: Path, run_id: str, began: float) -> bool:
@@ -65,12 +67,16 @@ def near(path: Path) -> str:
     return printable(min(str(path), os.path.relpath(path), key=len))
 
 
-def screen(run_dir: Path, shown: Callable[[Path], str], next_step: str) -> str:
+def screen(
+    run_dir: Path, shown: Callable[[Path], str], next_step: str, failure: Failure | None = None
+) -> str:
     """Return the whole screen as text; `shown` says where a path below the run's folder lies.
 
-    Raises UserError when the run has no record yet.
+    Raises UserError when the run has no record yet and has not failed.
     """
     found = records_of(run_dir)
+    if not found and failure:
+        return f"{bold(printable(run_dir.name))}\n{failed(run_dir, shown, failure)}\n"
     if not found:
         raise UserError(
             f"{shown(run_dir)} has no record, expected <stage>/record.json of a finished stage. "
@@ -79,7 +85,8 @@ def screen(run_dir: Path, shown: Callable[[Path], str], next_step: str) -> str:
     results = read(run_dir / "eval" / "results.json") if "eval" in found else {}
     summary = results.get("summary") or {}
     parts = [
-        headline(run_dir.name, found, summary),
+        headline(run_dir.name, found, summary, failure),
+        failed(run_dir, shown, failure) if failure else "",
         learned(summary),
         kept(summary),
         left_out(summary),
@@ -88,6 +95,13 @@ def screen(run_dir: Path, shown: Callable[[Path], str], next_step: str) -> str:
         next_step,
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def failed(run_dir: Path, shown: Callable[[Path], str], failure: Failure) -> str:
+    """Return how a run failed, what to do and where its files are."""
+    left = run_dir / failure.stage / "unfinished"
+    files = f"\nWhat it left: {shown(left)}" if left.is_dir() else ""
+    return f"{tint(failure.text(width()), False)}{files}"
 
 
 def bold(text: str) -> str:
@@ -118,12 +132,13 @@ def table(rows: Sequence[Sequence[str]], shapes: str, tints: Sequence[Callable[[
     return "\n".join(lines)
 
 
-def headline(run_id: str, records: dict[str, Json], summary: Json) -> str:
+def headline(run_id: str, records: dict[str, Json], summary: Json, failure: Failure | None) -> str:
     """Return the run's name, its end, the time of its stages, and what evaluation found."""
     seconds = sum(record["timings"]["seconds"] for record in records.values())
     failed = [stage for stage, record in records.items() if record["status"] == "refused"]
     whole = "done" if {"eval", "register"} & records.keys() else f"incomplete after {list(records)[-1]}"
-    state = f"the gate of {failed[0]} failed" if failed else whole
+    ended = f"failed in {failure.stage}" if failure else whole
+    state = f"the gate of {failed[0]} failed" if failed else ended
     first = f"{bold(printable(run_id))}  {state}; its stages took {duration(seconds)}"
     if not summary:
         return f"{first}\n{OLDER}" if "eval" in records else first
@@ -160,9 +175,16 @@ def section(title: str, found: Json, lines: Sequence[Json], columns: dict[str, s
     return "\n".join(parts + ([filled(found["sentence"], "  ")] if found["sentence"] else []))
 
 
+def width() -> int:
+    """Return the columns of the terminal, at most those of the screen."""
+    if not sys.stdout.isatty():
+        return WIDTH
+    return max(min(shutil.get_terminal_size().columns, WIDTH), NARROWEST)
+
+
 def filled(text: str, indent: str) -> str:
     """Return a sentence on as many lines as it takes."""
-    return textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent)
+    return textwrap.fill(text, width(), initial_indent=indent, subsequent_indent=indent)
 
 
 def short(text: str, width: int) -> str:
@@ -183,7 +205,7 @@ def costs(records: dict[str, Json], summary: Json) -> str:
         timings = record["timings"]
         memory = timings.get("peak_memory_bytes") or 0
         message = str(record.get("message") or "").removeprefix(headline)
-        said = short(message.partition("; ")[0], WIDTH - 34)
+        said = short(re.split(r"; |\. ", message)[0], width() - 34)
         rows.append((stage, duration(timings["seconds"]), size(memory), said))
     return f"{bold('Time and peak memory')}\n{table(rows, '<>><')}"
 
@@ -207,23 +229,3 @@ def places(run_dir: Path, records: dict[str, Json], results: Json, shown: Callab
     return f"{bold('Files and version')}\n{table(rows, '<<')}"
 
 
-def fetch_line(run_dir: Path, flags: Sequence[str]) -> str:
-    """Return the command that copies the tuned model of a run on the cluster."""
-    if Tuned.of_run(records_of(run_dir)) is None:
-        return ""
-    words = shlex.join([called(), "fetch", run_dir.name, *flags])
-    return f"{bold('Copy the tuned model')}\n  {words}"
-
-
-def ask_line(workspace: Path, run_dir: Path) -> str:
-    """Return the command that asks both models a question."""
-    if Tuned.of_run(records_of(run_dir)) is None:
-        return ""
-    row = first_row(run_dir / "download" / "eval.jsonl")
-    asked = [turn["content"] for turn in row.get("messages") or [] if turn.get("role") == "user"]
-    question = asked[0].splitlines()[0] if asked and len(asked[0]) <= 80 else "Who are you?"
-    question = field(question)
-    quoted = shlex.quote(question) if ACTS_IN_QUOTES.search(question) else f'"{question}"'
-    words = [] if workspace == default_workspace() else ["--workspace", near(workspace)]
-    words += [] if newest_run(workspace, stage="train") == run_dir.name else ["--run", run_dir.name]
-    return f"{bold('Ask both models')}\n  {called()} ask {''.join(f'{word} ' for word in words)}{quoted}"

@@ -1,5 +1,6 @@
 """The variables of a container, from its pod and from what this machine needs."""
 
+import json
 import os
 import re
 import socket
@@ -10,6 +11,7 @@ from typing import Any
 from osft_pipeline.chart import Object
 from osft_pipeline.local.places import Machine, Places
 from osft_pipeline.local.plan import Step, annotations, labels
+from osft_workspace.claims import FOLDERS
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 WAIT_POLICY = ("OMP_WAIT_POLICY", "passive")  # threads that spin would slow down the machine
@@ -32,7 +34,14 @@ def environment(step: Step, machine: Machine, places: Places, bin_dir: Path) -> 
     for name, value in declared(step, machine).items():
         env[name] = value if is_secret(step, name) else places.local(value)
     env["OSFT_TERMINATION_LOG"] = str(places.termination_log)
-    return env
+    return env | folders(step, machine)
+
+
+def folders(step: Step, machine: Machine) -> dict[str, str]:
+    """Return the variable by which a stage names folders of this machine, where a cluster has claims."""
+    workspace = declared(step, machine).get("OSFT_WORKSPACE_CLAIM")
+    known = {**machine.claims, **({workspace: machine.workspace} if workspace else {})}
+    return {FOLDERS: json.dumps({claim: str(folder) for claim, folder in known.items()})}
 
 
 def declared(step: Step, machine: Machine) -> dict[str, str]:

@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
-from osft_pipeline.chart import chart
+from osft_pipeline.chart import resolved, schema
 from osft_pipeline.migrate.tables import Row
 
 Json = dict[str, Any]
@@ -23,13 +22,6 @@ class Needless(Exception):
     """A parameter whose value is the default."""
 
 
-@cache
-def schema() -> Json:
-    """Return the chart's schema of values."""
-    found: Json = json.loads((chart() / "values.schema.json").read_text())
-    return found
-
-
 def kinds(key: str) -> set[str]:
     """Return the JSON types that a key takes; none for one inside a map of the user's own."""
     node = schema()
@@ -38,12 +30,6 @@ def kinds(key: str) -> set[str]:
     node = resolved(node)
     types = node.get("type", [])
     return set([types] if isinstance(types, str) else types)
-
-
-def resolved(node: Json) -> Json:
-    """Return a schema with its reference followed."""
-    name = str(node.get("$ref", "")).removeprefix("#/definitions/")
-    return schema()["definitions"][name] if name else node
 
 
 def scalar(text: str) -> Any:

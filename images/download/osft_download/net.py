@@ -98,7 +98,7 @@ def network_error(where: str, error: BaseException) -> StageError | None:
     what = problem(error)
     if what is None:
         return None
-    return Away(f"{where} {what}", "Check the address and that this pod can reach it, then start again.")
+    return Away(f"{where} {what}", "Check the address and the network, then start again.")
 
 
 def status_error(where: str, status: int, pause: float = 0.0) -> StageError:

@@ -7,13 +7,16 @@ import tempfile
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
-from osft_workspace.hosts import forbidden
+from osft_workspace import claims
+from osft_workspace.hosts import forbidden, kind_of
 from osft_workspace.redact import redact_url
 
 CONNECT_SECONDS = 5.0
 CONNECT_TRIES = 3  # a Service may be a second or two older than its endpoints
 DEFAULT_PORTS = {"http": 80, "https": 443}
+REGISTRY = "register.address"
 
 
 def split_pair(text: str) -> tuple[str, str]:
@@ -59,6 +62,8 @@ def address_problem(address: str, what: str) -> str | None:
         return f"{what} has the address {shown!r} without a host and port: write http(s)://host:port."
     if wrong := forbidden(host):
         return f"{what} has the address {shown!r}: {wrong}, to which no stage may send requests. Correct it."
+    if what != REGISTRY and behind_proxy(parts.scheme, host):
+        return None  # only the proxy knows; the download uses it
     reason = "no answer"
     for attempt in range(CONNECT_TRIES):
         if attempt:
@@ -68,7 +73,29 @@ def address_problem(address: str, what: str) -> str | None:
                 return None
         except OSError as error:
             reason = error.strerror or str(error) or type(error).__name__
-    return f"{what} at {shown} cannot be reached ({reason}): correct the address, or start it first."
+    return f"{what} at {shown} cannot be reached ({reason}): {advice(host, what)}"
+
+
+def advice(host: str, what: str) -> str:
+    """Return what to do about a host that does not answer, by who runs it."""
+    if kind_of(host) != "public":
+        return "correct the address, or start it first."
+    if what == REGISTRY:
+        return "check the address and the network, or leave it empty to skip registration."
+    proxy, place = (
+        ("HTTPS_PROXY", "of this machine (--data, --model)")
+        if claims.is_local()
+        else ("HTTPS_PROXY in data.pod.env", "on a volume (pvc://<claim>/<path>)")
+    )
+    return (
+        f"check the address and this network's access to the internet. Behind a proxy set {proxy}; without "
+        f"internet use rows and a model {place}."
+    )
+
+
+def behind_proxy(scheme: str, host: str) -> bool:
+    """Return whether requests to a host go through a proxy of the environment, as a run here inherits it."""
+    return scheme in getproxies_environment() and not proxy_bypass_environment(host)
 
 
 def preflight_problems(

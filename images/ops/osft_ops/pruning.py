@@ -1,5 +1,6 @@
 """What can be removed from a workspace: runs that no registered version points to, and unneeded caches."""
 
+import re
 import shutil
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +19,8 @@ CACHES = ("cache/models", "cache/tokens")
 """Of folders on which records rely."""
 FACTORS = "cache/osft"
 """Of decompositions, which a training makes again where they are not there."""
+HASH = "[0-9a-f]{8}"
+"""What the chart puts behind the name of a release to make a run id."""
 REMOVED = ".removed-"
 """Begins the name of a folder that is being removed: a killed prune leaves none that looks complete."""
 
@@ -44,19 +47,21 @@ class Plan:
 def plan(workspace: Path, names: Iterable[str], older: timedelta, active: Collection[str] = ()) -> Plan:
     """Return what can be removed: the named runs, or all that ended before `older`; and unneeded caches.
 
+    A name is a run id or that of a release, which means all its runs: those that must stay are kept.
     `active` names runs that count as running though no stage of them is.
-    Raises UserError for a run that does not exist, or must stay though it was named.
+    Raises UserError for a run that does not exist, or must stay though its id was named.
     """
     runs = runs_of(workspace)
-    wanted = set(names)
-    if missing := sorted(wanted - set(runs)):
+    asked = {name: meant(name, runs) for name in names}
+    if missing := sorted(name for name, found in asked.items() if not found):
         raise UserError(f"{workspace} has no run {', '.join(missing)}. It has: {', '.join(runs) or 'none'}.")
+    wanted = {run for found in asked.values() for run in found}
     going, kept = [], []
     for name, folder in runs.items():
         if wanted and name not in wanted:
             continue
         reason = reason_to_keep(folder, active)
-        if reason and name in wanted:
+        if reason and name in asked:
             raise UserError(f"run {name} {reason}, so it is not removed.")
         if not reason and not wanted and datetime.now(UTC) - newest(folder) < older:
             reason = "is younger than the limit"
@@ -97,6 +102,11 @@ def runs_of(workspace: Path) -> dict[str, Path]:
     """Return the runs of a workspace by name."""
     folders = sorted((workspace / "runs").glob("[!.]*"))
     return {folder.name: folder for folder in folders if folder.is_dir()}
+
+
+def meant(name: str, runs: Collection[str]) -> list[str]:
+    """Return the runs that a name means: the run of that id, otherwise all runs of the release."""
+    return [name] if name in runs else [run for run in runs if re.fullmatch(f"{re.escape(name)}-{HASH}", run)]
 
 
 def item_of(workspace: Path, folder: Path, what: str) -> Item:

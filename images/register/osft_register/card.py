@@ -11,6 +11,7 @@ from osft_register.evidence import Evidence
 from osft_register.front_matter import yaml_value
 from osft_register.loading import loading
 from osft_register.properties import ARGUMENTS
+from osft_workspace import claims
 from osft_workspace.markdown import code, words
 from osft_workspace.text import LONGEST_SENTENCE
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from osft_workspace import Record, Run, UserError, digest_json, excerpt, printable
+from osft_workspace import Record, Run, UserError, claims, digest_json, excerpt, printable
 from osft_workspace.answers import Misfit, check_size, finite
 from osft_workspace.contents import RESULTS_SCHEMA
 from osft_workspace.details import details_of
@@ -130,8 +130,15 @@ class Evidence:
 
     @property
     def default_uri(self) -> str:
-        """`pvc://claim/path`: what KServe and people with the claim can resolve. Empty without a claim."""
-        return f"pvc://{self.claim}/runs/{self.run_id}/{self.model_path}" if self.claim else ""
+        """What KServe and people with the claim can resolve: `pvc://claim/path`.
+
+        Without a cluster `file://` and the path on this machine; empty without a claim.
+        """
+        below = f"runs/{self.run_id}/{self.model_path}"
+        folder = claims.folder_of(self.claim)
+        if folder is not None:
+            return (folder / below).as_uri()
+        return f"pvc://{self.claim}/{below}" if self.claim else ""
 
     @property
     def base_uri(self) -> str:

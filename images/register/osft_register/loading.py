@@ -4,6 +4,7 @@ import json
 import shlex
 
 from osft_register.evidence import Evidence
+from osft_workspace import claims
 from osft_workspace.markdown import code
 from osft_workspace.text import field
 from osft_workspace.tuned import not_for_vllm, vllm_rank
@@ -23,8 +24,10 @@ def loading(evidence: Evidence, uri: str) -> str:
     place, belongs = where(evidence, uri)
     lines = adapter if evidence.tuned.base else whole
     python = "\n".join([*lines(evidence, ", trust_remote_code=True" if trusted else ""), USE])
+    here = claims.folder_of(evidence.claim)
+    mounted = "" if here else " Below, `WORKSPACE` is where that volume is mounted."
     return (
-        f"{place}{warning} Below, `WORKSPACE` is where that volume is mounted.{belongs}\n\n"
+        f"{place}{warning}{mounted}{belongs}\n\n"
         f"```python\n{python}\n```\n\n{served(evidence, trusted)}"
     )
 
@@ -32,11 +35,11 @@ def loading(evidence: Evidence, uri: str) -> str:
 def where(evidence: Evidence, uri: str) -> tuple[str, str]:
     """Return a sentence on where the model is, and one on what belongs to it."""
     kind, alone = evidence.tuned.kind, bool(evidence.tuned.base)
-    kserve = "" if alone else " (KServe: `storageUri`)"
+    kserve = "" if alone or claims.folder_of(evidence.claim) else " (KServe: `storageUri`)"
     place = f"stored at {code(uri)}{kserve}." if uri else "stored in the run's workspace."
     belongs = ""
     if alone:
-        base = code(below(evidence.tuned.base))
+        base = code(below(evidence, evidence.tuned.base))
         belongs = f" The adapter is in PEFT's layout and belongs to the base model {base}."
     elif evidence.adapter:
         beside = code(in_run(evidence, evidence.adapter["path"]))
@@ -62,7 +65,7 @@ def adapter(evidence: Evidence, trust: str) -> list[str]:
         "from peft import PeftModel",
         "from transformers import AutoModelForCausalLM, AutoTokenizer",
         "",
-        f"base = {json.dumps(below(evidence.tuned.base))}",
+        f"base = {json.dumps(below(evidence, evidence.tuned.base))}",
         f"path = {json.dumps(in_run(evidence, evidence.model_path))}",
         f"tokenizer = AutoTokenizer.from_pretrained(base{trust})",
         f"model = PeftModel.from_pretrained({FROM}(base{trust}), path)",
@@ -76,17 +79,17 @@ def served(evidence: Evidence, trusted: bool) -> str:
     if evidence.tuned.base:
         if found := not_for_vllm(evidence.adapter):
             return f"vLLM cannot load this adapter ({code(', '.join(found))}): merge it first."
-        words[2] = below(evidence.tuned.base)
+        words[2] = below(evidence, evidence.tuned.base)
         words += ["--enable-lora", "--max-lora-rank", str(vllm_rank(evidence.adapter))]
         words += ["--lora-modules", f"{evidence.run_id}={path}"]
     return f"```sh\n{shlex.join([*words, *(['--trust-remote-code'] if trusted else [])])}\n```"
 
 
-def below(path: str) -> str:
-    """Return a path of the workspace as a reader sees it."""
-    return field(f"WORKSPACE/{path}")
+def below(evidence: Evidence, path: str) -> str:
+    """Return a path of the workspace as a reader sees it: on this machine where the run had no cluster."""
+    return field(f"{claims.folder_of(evidence.claim) or 'WORKSPACE'}/{path}")
 
 
 def in_run(evidence: Evidence, path: str) -> str:
     """Return a path of the run as a reader sees it."""
-    return below(f"runs/{evidence.run_id}/{path}")
+    return below(evidence, f"runs/{evidence.run_id}/{path}")

@@ -70,7 +70,7 @@ def fix(run: Run, folder: Path, base: Base) -> None:
     take_from_base(folder, base)
     for path in folder.rglob("*"):
         path.chmod(0o775 if path.is_dir() else 0o664)  # the weights come readable for one uid only
-    run.event("saved model fixed", left_out=len(extra), path=folder.name)
+    run.event("saved model cleaned", tensors_left_out=len(extra), path=folder.name)
 
 
 def surplus(folder: Path, base: Base) -> list[str]:

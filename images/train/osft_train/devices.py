@@ -115,7 +115,7 @@ def keeps_activations(run: Run, base: Base, tokens: int) -> bool:
     run.choice(
         "keep_activations",
         kept,
-        f"{tokens} tokens need {needed / 2**30:.1f} GiB, up to {KEEP_BYTES / 2**30:.1f} are kept",
+        f"{tokens} tokens need {needed / 2**30:.1f} GiB; up to {KEEP_BYTES / 2**30:.1f} GiB are kept",
     )
     return kept
 
@@ -126,6 +126,8 @@ def prepare_process(options: Options) -> None:
     asked = {"mlflow": options.mlflow_tracking_uri, "wandb": options.wandb_project}
     trackers.hide_unused([name for name, value in asked.items() if value])
     logging.basicConfig(level=logging.WARNING)  # before mini-trainer, which would log its whole command line
+    # It warns that a kernel for inference on a CPU is missing, which no method needs.
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     set_torch_defaults(os.environ)
     os.environ.update(OFFLINE)

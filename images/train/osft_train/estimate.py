@@ -107,7 +107,7 @@ def plan(run: Run, base: Base, device: Device, rows: Rows, options: Options) -> 
     )
     if steps is not None and steps < FEW:
         run.event(
-            "few optimizer steps: little will be learned",
+            "few optimizer steps, so little will be learned",
             steps=steps,
             rows_of_a_step=options.effective_batch_size,
             remedy="lower train.effectiveBatchSize, or raise train.epochs",

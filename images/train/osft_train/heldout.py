@@ -72,7 +72,7 @@ def choose(run: Run, options: Options, plan: Plan, rows: Rows, target: Path) -> 
         return None
     target.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(target, "".join(json.dumps(row) + "\n" for row in part))
-    run.event("held-out rows to measure", rows=len(part), tokens=tokens, every_steps=every)
+    run.event("held-out loss will be measured", rows=len(part), tokens=tokens, every_steps=every)
     return HeldOut(str(target), len(part), tokens, every)
 
 

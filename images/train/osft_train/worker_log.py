@@ -46,6 +46,12 @@ class WorkerLog:
     decompositions: dict[str, int] = field(default_factory=lambda: {KEPT: 0, MADE: 0})
     """Matrices of this node: read from the cache, and computed for it; none are counted without a cache."""
 
+    def counts(self) -> dict[str, int]:
+        """Return how many matrices came from the cache, and how many were decomposed; nothing without one."""
+        if not any(self.decompositions.values()):
+            return {}
+        return {"from_cache": self.decompositions[KEPT], "computed": self.decompositions[MADE]}
+
     def read(self, line: str) -> None:
         """Take one line, and log what a user wants to know."""
         self.tail.append(line)
@@ -53,8 +59,7 @@ class WorkerLog:
             if sign in line and text not in self.told:
                 self.told.add(text)
                 self.doing = text
-                counts = self.decompositions if text == DONE and any(self.decompositions.values()) else {}
-                self.run.event(text, **counts)
+                self.run.event(text, **(self.counts() if text == DONE else {}))
         if found := DECOMPOSED.search(line):
             self.counted = True
             self.check_count(int(found[1]))

@@ -1,8 +1,13 @@
 """What the tests of runs on this machine share."""
 
+import contextlib
+import fcntl
 import os
+import pty
 import re
+import struct
 import subprocess
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +25,23 @@ def call(*words: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
+
+
+def on_terminal(*words: str, width: int = 100, typed: str = "") -> str:
+    """What osft prints on a terminal of this width, where a question gets the answer `typed`."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
+        environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        os.execve(OSFT, [str(OSFT), *words], environment | {"TERM": "xterm"})
+    if typed:
+        os.write(terminal, f"{typed}\n".encode())
+    seen = b""
+    with contextlib.suppress(OSError):  # the other end has closed
+        while chunk := os.read(terminal, 4096):
+            seen += chunk
+    os.waitpid(pid, 0)
+    return seen.decode()
 
 
 def wait_for(what: Callable[[], bool], seconds: float = 120) -> bool:

@@ -85,11 +85,19 @@ def test_a_run_that_fails_raises_with_the_stage_s_exit_code(tiny: Path, tmp_path
     [
         (
             "parameters={'learning_rat': 1}",
-            "'learning_rat' is not a parameter of training. Similar names: learning_rate",
+            "'learning_rat' is not a parameter of training (parameters). Did you mean learning_rate",
+        ),
+        (
+            "resources_per_worker={'gpus': 2}",
+            "'gpus' is not a resource (resources_per_worker). Did you mean gpu?",
+        ),
+        (
+            "parameters={'lora': {'dropouts': 0.1}}",
+            "train.lora.dropouts is not a value of the chart. Did you mean train.lora.dropout?",
         ),
         ("parameters={'model_path': 'x'}", "'model_path' is not a parameter of training"),
         ("method='grpo'", "method"),
-        ("values={'trian': {}}", "trian"),
+        ("values={'trian': {}}", "trian is not a value of the chart. Did you mean train?"),
         # No daemon, no images or no docker: each is a sentence.
         ("engine='docker'", "UserError: docker "),
     ],

@@ -1,5 +1,6 @@
 """One run of the whole pipeline on a tiny model: stopped, killed, taken up again, refused."""
 
+import json
 import os
 import re
 import signal
@@ -137,6 +138,15 @@ def test_the_screen_ends_the_run_with_the_registered_version(story: Story, regis
     assert re.search(r"osft ask --workspace", screen)
 
 
+def test_the_card_and_the_version_name_folders_of_this_machine(story: Story, registry: str) -> None:
+    (run,) = (story.folder / "workspace" / "runs").iterdir()
+    card = (run / "register" / "model-card.md").read_text()
+    assert "pvc://" not in card and "storageUri" not in card
+    assert f'path = "{run}/train/model"' in card and str(ROOT / ".cache" / "tests" / "tiny") in card
+    record = json.loads((run / "register" / "record.json").read_text())
+    assert record["details"]["uri"] == f"file://{run}/train/model"
+
+
 def test_a_second_run_with_the_same_values_is_done_four_times(story: Story) -> None:
     assert story.codes["again"] == 0
     assert re.findall(r" (\w+) already done ", story.outputs["again"]) == ALL[1:]
@@ -158,6 +168,7 @@ def test_both_models_answer_a_held_out_question(story: Story) -> None:
     assert done.returncode == 0, done.stderr
     for words in ("base model", "tuned model", "the held-out row's own answer"):
         assert words in done.stdout
+    assert re.fullmatch(r"Loading base and tuned model of tiny-\w{8} to ask both\n", done.stderr)
 
 
 def test_a_refused_gate_stops_before_register(story: Story) -> None:
@@ -174,7 +185,10 @@ def test_bad_data_ends_the_run_at_once_with_the_stages_sentence(story: Story) ->
     assert story.codes["bad data"] == 2
     assert stages(story.outputs["bad data"]) == ALL[:2]
     assert "attempt" not in story.outputs["bad data"]
-    assert story.outputs["bad data"].count("missing.jsonl") >= 2
+    missing = (ROOT / ".cache" / "tests" / "tiny").resolve() / "missing.jsonl"
+    assert f"there is no file or folder {missing}. " in story.outputs["bad data"]
+    shown = call(OSFT, "report", "--workspace", story.folder / "workspace").stdout
+    assert "failed in download with exit code 2" in shown and str(missing) in " ".join(shown.split())
     assert "run the same command again" in story.outputs["bad data"]
 
 

@@ -63,6 +63,10 @@ def test_a_folder_gives_its_data_files_by_name(stage: Stage) -> None:
         ("/no/such/rows.jsonl", "there is no file or folder /no/such/rows.jsonl. /no/such is empty, or"),
         ("pvc://other/rows.jsonl", "names the claim 'other', and nothing is mounted at /mnt/pvc/other"),
         ("s3://", "names no data after its scheme"),
+        ("hf://<org>/<name>", "'hf://<org>/<name>' is not a supported address. Expected hf://<org>/<dataset>"),
+        ("hf://org/rows:<config>", "'hf://org/rows:<config>' is not a supported address"),
+        ("s3://<bucket>/rows", "'s3://<bucket>/rows' is not a supported address"),
+        ("https://<address>", "'https://<address>' is not a supported address"),
     ],
 )  # fmt: skip
 def test_an_address_that_leads_nowhere_is_named(stage: Stage, uri: str, sentence: str) -> None:

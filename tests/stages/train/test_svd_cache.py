@@ -38,7 +38,7 @@ def weights(stage: Stage, run: str) -> str:
 
 def counts(printed: str) -> tuple[int, int]:
     """How many decompositions were read, and how many were computed."""
-    found = re.search(r"train decomposed kept=(\d+) made=(\d+)", printed)
+    found = re.search(r"train decomposed from_cache=(\d+) computed=(\d+)", printed)
     assert found, printed
     return int(found[1]), int(found[2])
 

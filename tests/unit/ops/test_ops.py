@@ -72,6 +72,30 @@ def test_preflight_passes_where_nothing_is_wrong(tmp_path: Path) -> None:
     assert "hf_canary_token" not in printed
 
 
+@pytest.mark.parametrize(
+    ("address", "env", "code", "advice"),
+    [
+        ("the model hub=https://hub.invalid", {}, 2, "Behind a proxy set HTTPS_PROXY in data.pod.env"),
+        (
+            "the model hub=https://hub.invalid",
+            {"OSFT_FOLDERS": "{}"},
+            2,
+            "model of this machine (--data, --model)",
+        ),
+        ("the model hub=https://hub.invalid", {"HTTPS_PROXY": "http://proxy:3128"}, 0, "all is well"),
+        ("register.address=https://registry.invalid", {}, 2, "or leave it empty to skip registration"),
+        ("register.address=http://127.0.0.1:9", {}, 2, "correct the address, or start it first"),
+    ],
+)
+def test_preflight_gives_advice_that_fits_the_host(
+    tmp_path: Path, address: str, env: dict[str, str], code: int, advice: str
+) -> None:
+    found, printed = ops(
+        "preflight", f"--workspace={tmp_path}", f"--address={address}", env={"TZ": "", **env}
+    )
+    assert (found, advice in printed) == (code, True), printed
+
+
 def test_preflight_names_a_workspace_that_is_not_there(tmp_path: Path) -> None:
     code, printed = ops("preflight", f"--workspace={tmp_path / 'none'}")
     assert code == 2

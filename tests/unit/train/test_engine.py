@@ -87,7 +87,7 @@ def test_decompositions_are_counted_and_what_is_wrong_with_one_is_said(
     job.said.read("Distributing computed SVD data\n")
     printed = capsys.readouterr().out
     assert 'train decomposition damaged file=a.safetensors because="it is short"' in printed
-    assert "train decomposed kept=2 made=1" in printed
+    assert "train decomposed from_cache=2 computed=1" in printed
 
 
 def test_without_a_gpu_asked_for_none_is_seen() -> None:

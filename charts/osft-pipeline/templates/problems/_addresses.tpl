@@ -22,11 +22,15 @@
        Params: address, expected. */}}
 {{- define "osft-pipeline.unsupported" -}}
 {{- $scheme := regexFind "^[^:/]*://" .address | lower -}}
+{{- $name := regexReplaceAll "^[^:/]*://" .address "" -}}
+{{- /* Names without an owner need their scheme. */ -}}
+{{- $owner := empty $scheme | ternary "\\w[\\w.-]*/" "(\\w[\\w.-]*/)?" -}}
 {{- $known := contains "s3://" .expected | ternary "^(hf|s3|https?|pvc)://$" "^(hf|pvc)://$" -}}
 {{- if and $scheme (not (regexMatch $known $scheme)) -}}
 unsupported scheme {{ $scheme }} in {{ .address }}. Expected {{ .expected }}.
-{{- else if not (or $scheme (hasPrefix "/" .address) (regexMatch "^((datasets|models)/)?\\w[\\w.-]*/\\w[\\w.-]*(:[^@/:]+)?(@[^@]+)?$" .address)) -}}
-'{{ .address }}' is not a supported address. Expected {{ .expected }}.
+{{- /* Angle brackets were copied from documentation. */ -}}
+{{- else if or (regexMatch "^(s3|https?)://[^/]*[<>]" (lower .address)) (not (or (and $scheme (ne $scheme "hf://")) (hasPrefix "/" .address) (regexMatch (print "^((datasets|models)/)?" $owner "\\w[\\w.-]*(:[^@/:<>]+)?(@[^@<>]+)?$") $name))) -}}
+'{{ $scheme }}{{ $name }}' is not a supported address. Expected {{ .expected }}.
 {{- end -}}
 {{- end }}
 

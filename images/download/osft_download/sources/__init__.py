@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from osft_download import net
 from osft_download.options import Options
-from osft_workspace import Run, UserError, printable, redact_url
+from osft_workspace import Run, UserError, claims, printable, redact_url
 from osft_workspace.addresses import find_hub
 from osft_workspace.paths import CLAIM
 
@@ -28,7 +28,9 @@ SCHEMES = {
 WRITTEN = (
     "hf://<org>/<dataset>, s3://<bucket>/<key>, https://<address>, pvc://<claim>/<path> or an absolute path"
 )
-HUB_NAME = re.compile(r"((datasets|models)/)?(\w[\w.-]*/)?\w[\w.-]*(:[^@/:]+)?(@[^@]+)?")
+HUB_NAME = re.compile(r"((datasets|models)/)?(\w[\w.-]*/)?\w[\w.-]*(:[^@/:<>]+)?(@[^@<>]+)?", re.ASCII)
+PLACEHOLDER = re.compile(r"[^/]*[<>]")
+"""A host or bucket as documentation writes it, such as <bucket>."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Address:
         """The URI for logs, records and sentences. In hf:// `@` names a revision, not a user."""
         if self.scheme == "hf":
             return f"hf://{self.rest}"
-        return self.uri if self.scheme in ("path", "pvc") else redact_url(self.uri)
+        return claims.shown(self.uri) if self.scheme in ("path", "pvc") else redact_url(self.uri)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,8 @@ def parse(uri: str, known: Container[str] = SCHEMES, expected: str = WRITTEN) ->
             "an hf:// address holds a user or a token before the name. Expected "
             "hf://<org>/<name>[@revision]; the token goes into HF_TOKEN (secrets.hf)."
         )
-    if not scheme or (scheme == "hf" and rest and not HUB_NAME.fullmatch(rest)):
+    copied = scheme in known and scheme in ("s3", "http", "https") and PLACEHOLDER.match(rest)
+    if not scheme or copied or (scheme == "hf" and rest and not HUB_NAME.fullmatch(rest)):
         raise UserError(
             f"{printable(redact_url(uri), 200)!r} is not a supported address. Expected {expected}."
         )

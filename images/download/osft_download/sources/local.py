@@ -33,13 +33,13 @@ def locate(address: Address, workspace: Path) -> Path:
             "the file that it should point to."
         )
     if not path.exists():
-        asked = "" if root is None else f" ({printable(address.uri)})"
+        asked = "" if address.shown == str(path) else f" ({printable(address.shown)})"
         raise UserError(f"there is no file or folder {printable(path)}{asked}.{neighbours(path)}")
     real = path.resolve()
     if root is not None and not real.is_relative_to(root.resolve()):
         raise UserError(
-            f"{printable(address.uri)} points outside its claim, to {printable(real)}, and only what lies on "
-            "the claim is read. Copy the data there, or name the claim that holds it."
+            f"{printable(address.shown)} points outside its claim, to {printable(real)}, and only what lies "
+            "on the claim is read. Copy the data there, or name the claim that holds it."
         )
     if any(real.is_relative_to(place) for place in KERNEL):
         raise UserError(
@@ -57,11 +57,11 @@ def claim_root(address: Address, workspace: Path) -> Path:
         root = Path(os.environ.get("OSFT_PVC_ROOT") or "/mnt/pvc") / claim
     if not root.is_dir():
         raise UserError(
-            f"{printable(address.uri)} names the claim {claim!r}, and nothing is mounted at {root}. The "
+            f"{printable(address.shown)} names the claim {claim!r}, and nothing is mounted at {root}. The "
             "chart mounts the claims that values name; without it, put the claim's folder there or set "
             "OSFT_PVC_ROOT."
         )
-    return root
+    return root.resolve()  # on a machine without claims a link to the user's folder, which messages name
 
 
 def neighbours(path: Path) -> str:
@@ -87,12 +87,12 @@ def fetch(address: Address, order: Order) -> Fetched:
     Raises:
         UserError: nothing is there, or a folder holds no data file, or not the split.
     """
-    root, shown = locate(address, order.run.workspace.root), printable(address.uri)
+    root, shown = locate(address, order.run.workspace.root), printable(address.shown)
     check_root(root)
     if root.is_file():
         if order.options.split and order.part == "train":
             order.run.event("data.split has no effect", source=shown, seen="the source is a single file")
-        return Fetched(uri=address.uri, files=[DataFile(regular(root), root.name)])
+        return Fetched(uri=address.shown, files=[DataFile(regular(root), root.name)])
     found = listing(root)
     if not found.data:
         held = printable(", ".join(found.left_out[:10]), 400)
@@ -104,7 +104,7 @@ def fetch(address: Address, order: Order) -> Fetched:
     split, names = files_of_split(order, shown, found.splits, others, "the folder")
     files = [DataFile(found.data[name], name) for name in names]
     facts = {"split": split} if len(found.splits) > 1 or split != "train" else {}
-    return Fetched(uri=address.uri, files=files, facts=facts)
+    return Fetched(uri=address.shown, files=files, facts=facts)
 
 
 @lru_cache
