@@ -118,8 +118,11 @@ def test_the_stages_accept_every_value_of_the_tables(stage: str, path: Path, tmp
     """These files set each of them. A stage refuses a value that it would ignore or misread."""
     pod = stage_pods(rendered(path))[stage]
     env = {name: value if isinstance(value, str) else "from-a-secret" for name, value in pod.env.items()}
-    # The path is one of the pod; it may hold no task file.
+    # The paths are of the pod; the first may hold no task file.
+    settings = tmp_path / "training_config.yaml"
+    settings.write_text("training_config: {}")
     args = [arg.replace("--include-path=/tasks", f"--include-path={tmp_path}") for arg in pod.args]
+    args = [f"--training-config={settings}" if "--training-config" in arg else arg for arg in args]
     done = subprocess.run(
         [executable(stage), "--check", *(arg.replace("$$", "$") for arg in args)],
         env={**env, "HOME": str(tmp_path), "PATH": os.environ["PATH"]},
