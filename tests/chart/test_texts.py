@@ -30,6 +30,7 @@ PREFIX = {
     "eval.baseUrl": "http://h/",
     "data.s3.endpoint": "https://",
     "train.checkpoints.storage": "s3://b/",
+    "train.configMap.content": "training_config: {} # ",
 }
 # Characters that the chart refuses in an address, with a sentence and not by the schema.
 ADDRESS = r"[\t\n\f\r ]"
@@ -37,6 +38,7 @@ REFUSED = {
     **dict.fromkeys(("data.uri", "data.evalUri", "model.uri", "register.address", "register.uri"), ADDRESS),
     **dict.fromkeys(("train.tracking.mlflow.uri", "train.checkpoints.storage", "eval.baseUrl"), ADDRESS),
     "data.s3.endpoint": r"[\s/?#@]",
+    "train.configMap.content": "[\n\r\u2028]",  # ends the comment
 }
 # Pods of the other stages have what stageDefaults says, so that it shows.
 SKIPPED = {"eval.pod", "register.pod", "preflight.pod", "global"}
@@ -81,7 +83,7 @@ EITHER: tuple[set[str], set[str]] = (
        for key in ("repository", "tag"))},
 )  # fmt: skip
 NEUTRAL: Object = {
-    "train": {"pretraining": {"documentColumn": ""}},
+    "train": {"pretraining": {"documentColumn": ""}, "configMap": None},
     "data": {"columns": None},
     "secrets": None,
     "images": None,

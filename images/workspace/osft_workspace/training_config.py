@@ -101,11 +101,12 @@ def section_problems(section: str, keys: Any, own: Json) -> Iterator[str]:
         idle = WITHOUT[section].get(name)
         if name not in known:
             homes = [each for each in SECTIONS if name in KEYS[each] or name in WITHOUT[each]]
-            hint = f"; {' and '.join(homes)} has it" if homes else near(str(name), known)
+            have = "have" if len(homes) > 1 else "has"
+            hint = f"; {' and '.join(homes)} {have} it" if homes else near(str(name), known)
             yield f"{at} is not a key of {section}{hint}. Correct or remove it."
         elif idle and value is not None and not (changes_nothing(idle, value) or own.get(name) is True):
-            shown = "not supported" if "token" in name else excerpt(redact_text(str(value)))
-            yield f"{at} is {shown}: {idle.reason}. Remove it there."
+            seen = "not supported" if "token" in name else shown(value)
+            yield f"{at} is {seen}: {idle.reason}. Remove it from the ConfigMap."
 
 
 def near(name: str, known: tuple[str, ...]) -> str:
@@ -143,13 +144,21 @@ def take(found: Json, at: str, value: Any, key: Key, context: click.Context | No
             found[key.option] = {**found.get(key.option, {}), key.part: taken}
         elif context and taken is not None:
             parameter = next(each for each in context.command.params if each.name == key.option)
-            text = taken if isinstance(taken, str) else json.dumps(taken, default=str)
-            found[key.option] = parameter.type.convert(text, parameter, context)
+            found[key.option] = parameter.type.convert(written(taken), parameter, context)
     except (Unfit, click.BadParameter) as error:
         why = error.message if isinstance(error, click.BadParameter) else str(error)
-        shown = excerpt(redact_text(str(value)))
-        return f"{at} (train.configMap, for {key.value}) is {shown}: {why.rstrip('.')}. Correct it."
+        return f"{at} (train.configMap, for {key.value}) is {shown(value)}: {why.rstrip('.')}. Correct it."
     return ""
+
+
+def written(value: Any) -> str:
+    """Return a value as a command line gives it."""
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def shown(value: Any) -> str:
+    """Return a value as a sentence may show it."""
+    return excerpt(redact_text(written(value)))
 
 
 def rows_of_a_step(arguments: Json, own: Json) -> int:
