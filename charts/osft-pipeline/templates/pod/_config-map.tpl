@@ -33,7 +33,7 @@
 - name: training-config
   configMap:
     name: {{ include "osft-pipeline.configMap" .root | quote }}
-    items: [{key: {{ .root.Values.train.configMap.key | quote }}, path: training_config.yaml}]
+    items: [{key: {{ with .root.Values.train.configMap }}{{ empty .content | ternary .key "training_config.yaml" | quote }}{{ end }}, path: training_config.yaml}]
     {{- if eq .stage "preflight" }}
     optional: true
     {{- end }}
