@@ -69,7 +69,9 @@ def combined(section: str, parameters: list[tuple[str, Any]]) -> list[tuple[str,
     """Return the parameters, those that make one value together put together."""
     found = dict(parameters)
     if section == KAITO and found.get(PER_DEVICE) and found.get(ACCUMULATED):
-        return [(n, rows_of_a_pass(found) if n == PER_DEVICE else v) for n, v in parameters if n != ACCUMULATED]
+        found[PER_DEVICE] = rows_of_a_pass(found)
+        del found[ACCUMULATED]
+        return list(found.items())
     if section != KEP:
         return parameters
     if all(found.get(name) for name in S3_PARTS):

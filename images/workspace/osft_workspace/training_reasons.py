@@ -14,7 +14,8 @@ TABLE: dict[str, list[tuple[str, tuple[Any, ...] | None, str]]] = {
             "trust_remote_code",
         ),
         (
-            "the base model is held and computed with in bfloat16; train.extraArgs.train_dtype sets the format "
+            "the base model is held and computed with in bfloat16; train.extraArgs.train_dtype "
+            "sets the format "
             "of weights that osft and sft train",
             ("bfloat16", "torch.bfloat16", "auto"),
             "torch_dtype dtype",
@@ -62,7 +63,8 @@ TABLE: dict[str, list[tuple[str, tuple[Any, ...] | None, str]]] = {
         (
             "adapters here have no such setting",
             UNSET,
-            "inference_mode exclude_modules fan_in_fan_out modules_to_save layers_to_transform layers_pattern "
+            "inference_mode exclude_modules fan_in_fan_out modules_to_save layers_to_transform "
+            "layers_pattern "
             "rank_pattern alpha_pattern megatron_config trainable_token_indices loftq_config eva_config "
             "corda_config lora_ga_config velora_config alora_invocation_tokens use_qalora monteclora_config "
             "layer_replication lora_bias target_parameters use_bdlora arrow_config kasa_config "
@@ -136,7 +138,8 @@ TABLE: dict[str, list[tuple[str, tuple[Any, ...] | None, str]]] = {
             "train.evalEvery says when the loss of held-out rows is measured",
             None,
             "eval_strategy evaluation_strategy eval_steps eval_delay eval_on_start eval_accumulation_steps "
-            "eval_do_concat_batches eval_use_gather_object per_device_eval_batch_size per_gpu_eval_batch_size "
+            "eval_do_concat_batches eval_use_gather_object per_device_eval_batch_size "
+            "per_gpu_eval_batch_size "
             "prediction_loss_only batch_eval_metrics include_for_metrics include_inputs_for_metrics "
             "metric_for_best_model greater_is_better do_train do_eval do_predict",
         ),
@@ -150,7 +153,8 @@ TABLE: dict[str, list[tuple[str, tuple[Any, ...] | None, str]]] = {
         (
             "batches are filled up to train.maxTokensPerGpu, and the engine keeps memory and processes",
             None,
-            "auto_find_batch_size gradient_checkpointing gradient_checkpointing_kwargs torch_empty_cache_steps "
+            "auto_find_batch_size gradient_checkpointing gradient_checkpointing_kwargs "
+            "torch_empty_cache_steps "
             "use_cache dataloader_drop_last dataloader_num_workers dataloader_pin_memory "
             "dataloader_persistent_workers dataloader_prefetch_factor dataloader_multiprocessing_context "
             "dataloader_in_order remove_unused_columns length_column_name ddp_find_unused_parameters "
@@ -161,7 +165,8 @@ TABLE: dict[str, list[tuple[str, tuple[Any, ...] | None, str]]] = {
         (
             NOT_THE_ENGINE,
             UNSET,
-            "optim_args optim_target_modules label_names neftune_noise_alpha full_determinism fsdp fsdp_config "
+            "optim_args optim_target_modules label_names neftune_noise_alpha full_determinism "
+            "fsdp fsdp_config "
             "deepspeed accelerator_config parallelism_config past_index per_gpu_train_batch_size",
         ),
         (NOT_THE_ENGINE, ("0", "0.0"), "label_smoothing_factor"),

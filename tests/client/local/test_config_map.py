@@ -1,4 +1,4 @@
-"""A run on this machine with the settings of train.configMap: from the chart's ConfigMap, and from a folder."""
+"""Runs on this machine with the settings of train.configMap: the chart's ConfigMap, and a folder."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ import yaml
 from tests.client.local.support import OSFT, ROOT, call
 from tests.support.tiny_values import TINY
 
-TRAIN = {key: value for key, value in TINY["train"].items() if key not in ("learningRate", "effectiveBatchSize")}
+TRAIN = {key: value for key, value in TINY["train"].items() if key != "effectiveBatchSize"}
 VALUES: dict[str, Any] = {
     **TINY,
     "train": {**TRAIN, "maxSteps": 2},

@@ -5,10 +5,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.stages.download.support import Stage, lines
+from tests.stages.download.support import Stage, chat, lines
 
-ROWS = lines([{"talk": [{"role": "user", "content": f"Question {n}?"}, {"role": "assistant", "content": "Yes."}]}
-              for n in range(20)])  # fmt: skip
+ROWS = lines([{"talk": chat(f"Question {number}?")["messages"]} for number in range(20)])
 SETTINGS = {"shuffle_dataset": False, "train_test_split": 0.5, "messages_column": "talk", "shuffle_seed": 7}
 
 
@@ -28,7 +27,8 @@ def test_settings_of_rows_take_the_place_of_the_defaults(stage: Stage) -> None:
 def test_options_win_over_the_file_and_maps_are_merged_by_their_keys(stage: Stage) -> None:
     rows = stage.file("rows.jsonl", ROWS + lines([{"asked": "Who?", "said": "The baker does."}] * 4))
     settings = SETTINGS | {"messages_column": "chat", "context_column": "asked"}
-    words = ("--train-fraction=0.75", '--columns={"messages": "talk", "completion": "said"}', "--overlap=warn")
+    columns = '--columns={"messages": "talk", "completion": "said"}'
+    words = ("--train-fraction=0.75", columns, "--overlap=warn")
     end = stage.good("--uri", rows, flag(stage, DatasetConfig=settings), *words, OSFT_DATA_SEED="3")
     assert end.record["details"]["rows"]["train"] == 18, "of 24"
     assert end.record["inputs"]["columns"] == {"messages": "talk", "completion": "said", "prompt": "asked"}
@@ -36,7 +36,8 @@ def test_options_win_over_the_file_and_maps_are_merged_by_their_keys(stage: Stag
 
 
 def test_the_model_of_the_file_is_staged(stage: Stage) -> None:
-    file = flag(stage, DatasetConfig=SETTINGS, ModelConfig={"pretrained_model_name_or_path": str(stage.model)})
+    model = {"pretrained_model_name_or_path": str(stage.model)}
+    file = flag(stage, DatasetConfig=SETTINGS, ModelConfig=model)
     command = [word for word in stage.command() if word not in ("--model-uri", str(stage.model))]
     stage.command = lambda *args, **_: [*command, *args]  # type: ignore[method-assign]
     end = stage.good("--uri", stage.file("rows.jsonl", ROWS), file)

@@ -14,7 +14,7 @@ from tests.support.tiny_model import chat_rows
 
 SHIPPED = ROOT / "charts" / "osft-pipeline" / "examples" / "config-maps"
 SETTINGS: dict[str, Any] = {
-    "LoraConfig": {"r": 5, "lora_alpha": 7, "target_modules": ["q_proj", "v_proj"], "init_lora_weights": True},
+    "LoraConfig": {"r": 5, "lora_alpha": 7, "target_modules": ["q_proj", "v_proj"]},
     "TrainingArguments": {
         "output_dir": "/mnt/results",
         "per_device_train_batch_size": 2,
@@ -108,7 +108,8 @@ def test_every_problem_of_the_file_is_reported_at_once(stage: Stage) -> None:
         "has the section LoraConfg, expected ModelConfig, QuantizationConfig, LoraConfig, TrainingArguments, "
         "DataCollator, DatasetConfig (did you mean LoraConfig",
         "LoraConfig.alpha (train.configMap) is not a key of LoraConfig (did you mean lora_alpha?)",
-        "LoraConfig.seed (train.configMap) is not a key of LoraConfig; TrainingArguments and DataCollator have it",
+        "LoraConfig.seed (train.configMap) is not a key of LoraConfig; TrainingArguments and "
+        "DataCollator have it",
         "LoraConfig.r (train.configMap, for train.lora.r) is 0: 0 is not in the range x>=1",
         "LoraConfig.init_lora_weights (train.configMap) is pissa: adapters begin as PEFT begins them",
         "QuantizationConfig.load_in_8bit (train.configMap) is true: the base model is held in 16 bits",
@@ -116,7 +117,8 @@ def test_every_problem_of_the_file_is_reported_at_once(stage: Stage) -> None:
         "learning_rate",
         "TrainingArguments.hub_token (train.configMap) is not supported: the token of the hub is a Secret",
         "TrainingArguments.optim (train.configMap) is lion_8bit: AdamW of PyTorch trains here",
-        "ModelConfig.trust_remote_code (train.configMap) is true: code that comes with a model runs only where",
+        "ModelConfig.trust_remote_code (train.configMap) is true: code that comes with a model "
+        "runs only where",
         "ModelConfig.chat_template (train.configMap) is {{ x }}: the tokenizer's own template is used",
     ):
         assert said in printed, said
@@ -146,7 +148,9 @@ def test_a_file_that_cannot_be_read_as_settings_is_refused(
 
 
 def test_a_missing_file_names_the_value(stage: Stage) -> None:
-    stage.refuses("nothing", "--training-config=/nowhere.yaml", says="Create the ConfigMap train.configMap.name")
+    stage.refuses(
+        "nothing", "--training-config=/nowhere.yaml", says="Create the ConfigMap train.configMap.name"
+    )
 
 
 KNOWN = """
@@ -163,7 +167,8 @@ theirs = {
 }
 for section, names in theirs.items():
     assert len(names) > 5
-    print(section, sorted(names - {*KEYS[section], *WITHOUT[section]}), sorted({*KEYS[section]} & {*WITHOUT[section]}))
+    here, without = set(KEYS[section]), set(WITHOUT[section])
+    print(section, sorted(names - here - without), sorted(here & without))
 """
 
 
