@@ -5,7 +5,7 @@ An option on the command line or in the environment wins over the file, and the 
 
 import difflib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,14 +25,19 @@ from osft_workspace.training_reasons import WITHOUT
 DIGEST = "osft_workspace.training_config.digest"
 GIVEN = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 Json = dict[str, Any]
+OfMethods = Mapping[str, tuple[str, ...]]
 
 
-def training_config_option(stage: str) -> Callable[[Command], Command]:
-    """Add `--training-config`, whose settings take the place of the defaults of a stage."""
+def training_config_option(stage: str, of_methods: OfMethods | None = None) -> Callable[[Command], Command]:
+    """Add `--training-config`, whose settings take the place of the defaults of a stage.
+
+    Args:
+        of_methods: beginnings of the names of options that only some methods have, and those methods.
+    """
 
     def keep(context: click.Context, _: click.Parameter, path: Path | None) -> None:
         if path is not None:
-            context.meta[LAYER] = partial(merged, context, stage, path)
+            context.meta[LAYER] = partial(merged, context, stage, path, of_methods or {})
 
     return click.option(
         "--training-config",
@@ -53,13 +58,43 @@ def note(run: Run) -> None:
         run.choice("training_config", digest, "train.configMap sets what the values leave at its default")
 
 
-def merged(context: click.Context, stage: str, path: Path, own: Json) -> Json:
+def merged(context: click.Context, stage: str, path: Path, of_methods: OfMethods, own: Json) -> Json:
     """Return a stage's options; those that are not given are taken from the file, where it sets them.
 
     Raises:
         UserError: with every problem of the file.
     """
     context.meta[DIGEST], sections = training_file.read(path)
+    found = checked(context, stage, sections, own)
+    if stage == "train":
+        report_idle(sections)
+        if "effective_batch_size" in found:
+            found["effective_batch_size"] = rows_of_a_step(sections["TrainingArguments"], own)
+        if sections.get("LoraConfig"):
+            found.setdefault("method", "lora")
+    given = {name for name in found if context.get_parameter_source(name) in GIVEN}
+    won = {name: own[name] for name in found if name in given and not isinstance(own[name], dict)}
+    method = won.get("method") or found.get("method")
+    idle = [
+        name
+        for name in found
+        for begin, of in of_methods.items()
+        if name.startswith(begin) and method not in of
+    ]
+    used = {name: value for name, value in found.items() if name not in won and name not in idle}
+    log.event(stage, "train.configMap sets options", **used)
+    if won:
+        log.event(stage, "values win over train.configMap", **won)
+    if idle:
+        log.event(
+            stage, "without effect in train.configMap", options=",".join(idle), method=method or own["method"]
+        )
+    both = {name: {**used[name], **own[name]} for name in used if name in given}
+    return own | used | both
+
+
+def checked(context: click.Context, stage: str, sections: Json, own: Json) -> Json:
+    """Return what the file sets of a stage's options. Raises UserError with every problem of the file."""
     problems = [problem for each in sections.items() for problem in section_problems(*each, own)]
     found: Json = {}
     for section, name, value, key in settings(sections):
@@ -70,20 +105,7 @@ def merged(context: click.Context, stage: str, path: Path, own: Json) -> Json:
         problems.append(f"TrainingArguments (train.configMap) has {ACCUMULATED}: give {PER_DEVICE} too.")
     if problems:
         raise UserError(" ".join(problems))
-    if stage == "train":
-        report_idle(sections)
-        if "effective_batch_size" in found:
-            found["effective_batch_size"] = rows_of_a_step(sections["TrainingArguments"], own)
-        if sections.get("LoraConfig"):
-            found.setdefault("method", "lora")
-    given = {name for name in found if context.get_parameter_source(name) in GIVEN}
-    won = {name: own[name] for name in found if name in given and not isinstance(own[name], dict)}
-    used = {name: value for name, value in found.items() if name not in won}
-    log.event(stage, "train.configMap sets options", **used)
-    if won:
-        log.event(stage, "values win over train.configMap", **won)
-    both = {name: {**used[name], **own[name]} for name in used if name in given}
-    return own | used | both
+    return found
 
 
 def section_problems(section: str, keys: Any, own: Json) -> Iterator[str]:

@@ -79,6 +79,25 @@ def test_a_changed_comment_is_already_done_and_a_changed_setting_is_not(stage: S
     assert adapter(stage, "kaito")["r"] == 3
 
 
+@pytest.mark.parametrize(
+    ("sections", "args", "method", "idle"),
+    [
+        ({"LoraConfig": {"r": 5}}, ["--method=sft"], "sft", "lora_r"),
+        ({"QuantizationConfig": {"load_in_4bit": False, "bnb_4bit_quant_type": "fp4"}, "LoraConfig": {"r": 8}},
+         [], "lora", "quantization_type"),
+        ({"TrainingArguments": {"seed": 3}, "LoraConfig": None}, [], "osft", ""),
+    ],
+)  # fmt: skip
+def test_settings_of_another_method_are_without_effect_and_logged(
+    stage: Stage, sections: dict[str, Any], args: list[str], method: str, idle: str
+) -> None:
+    code, printed = start(stage, "nothing", file_of(stage, "method.yaml", sections), *args)
+    assert code == 2 and "download" in printed, "of a run that has no rows"
+    assert "is for --method" not in printed
+    assert (f"options={idle} method={method}" in printed) == bool(idle)
+    assert ("method=lora" in printed) == (method == "lora")
+
+
 @pytest.mark.parametrize("name", ["lora", "qlora"])
 def test_the_shipped_configmaps_train_with_their_method(stage: Stage, name: str) -> None:
     content = yaml.safe_load((SHIPPED / f"{name}.yaml").read_text())["data"]["training_config.yaml"]
