@@ -83,7 +83,7 @@ def test_every_option_of_a_stage_is_read_by_its_code(stage: str) -> None:
     # Training passes options on to training_hub by their names there.
     passed = osft_parameters() if stage == "train" else set()
     # What `main` of each stage takes by name.
-    common = {"help", "workspace", "run_id", "check", "run_overwrite"}
+    common = {"help", "workspace", "run_id", "check", "run_overwrite", "training_config"}
     names = {option.name for option in command(stage).params if option.name} - common - passed
     assert names
     unread = {name for name in names if not re.search(rf'\.{name}\b|"{name}"', code)}

@@ -30,6 +30,7 @@ PREFIX = {
     "eval.baseUrl": "http://h/",
     "data.s3.endpoint": "https://",
     "train.checkpoints.storage": "s3://b/",
+    "train.configMap.content": "training_config: {} # ",
 }
 # Characters that the chart refuses in an address, with a sentence and not by the schema.
 ADDRESS = r"[\t\n\f\r ]"
@@ -37,6 +38,7 @@ REFUSED = {
     **dict.fromkeys(("data.uri", "data.evalUri", "model.uri", "register.address", "register.uri"), ADDRESS),
     **dict.fromkeys(("train.tracking.mlflow.uri", "train.checkpoints.storage", "eval.baseUrl"), ADDRESS),
     "data.s3.endpoint": r"[\s/?#@]",
+    "train.configMap.content": "[\n\r\u2028]",  # ends the comment
 }
 # Pods of the other stages have what stageDefaults says, so that it shows.
 SKIPPED = {"eval.pod", "register.pod", "preflight.pod", "global"}
@@ -71,16 +73,17 @@ LEAVES = list(texts(SCHEMA))
 EITHER: tuple[set[str], set[str]] = (
     {"secrets.hf.existing", "secrets.s3.existing", "secrets.registry.existing", "secrets.wandb.existing",
      "secrets.mlflow.existing", "register.tls.caSecret", "workspace.storageClass", "data.columns.document",
-     "images.registry", "images.repository", "images.tag"},
+     "images.registry", "images.repository", "images.tag", "train.configMap.name"},
     {"secrets.hf.create.token", "secrets.s3.create.accessKeyId", "secrets.s3.create.secretAccessKey",
      "secrets.s3.create.sessionToken", "secrets.registry.create.token", "secrets.wandb.create.apiKey",
      "secrets.mlflow.create.token", "secrets.mlflow.create.username", "secrets.mlflow.create.password",
      "register.tls.caConfigMap", "workspace.existingClaim", "train.pretraining.documentColumn",
+     "train.configMap.content",
      *(f"images.{stage}.{key}" for stage in ("download", "train", "eval", "evalVllm", "register")
        for key in ("repository", "tag"))},
 )  # fmt: skip
 NEUTRAL: Object = {
-    "train": {"pretraining": {"documentColumn": ""}},
+    "train": {"pretraining": {"documentColumn": ""}, "configMap": None},
     "data": {"columns": None},
     "secrets": None,
     "images": None,

@@ -84,6 +84,9 @@ KAITO = [
                             "num_train_epochs": 3,
                             "save_strategy": "epoch",
                             "max_steps": 9,
+                            "per_device_train_batch_size": 2,
+                            "gradient_accumulation_steps": 4,
+                            "logging_steps": 5,
                         },
                         "DatasetConfig": {"shuffle_dataset": True, "train_test_split": 1},
                         "DataCollator": {"mlm": True},
@@ -188,6 +191,8 @@ def test_a_kaito_workspace_and_its_config_map_become_values(tmp_path: Path) -> N
     assert "'NAME-THE-MODEL' is not a supported address" in done.stderr
     assert values["model"]["uri"] == "NAME-THE-MODEL" and "preset.name: " in done.stdout
     assert values["data"]["uri"] == ["https://example.com/a.parquet", "https://example.com/b.parquet"]
+    assert values["train"]["effectiveBatchSize"] == 8, "rows of a pass times passes"
+    assert "logging_steps: 5: progress is logged at every step" in comments(done)
     assert values["train"]["maxSteps"] == 9 and values["train"]["epochs"] == 3
     assert values["train"]["checkpoints"] == {"everyEpoch": True}
     assert values["train"]["extraArgs"] == {"train_dtype": "bfloat16"}

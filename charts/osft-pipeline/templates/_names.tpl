@@ -5,7 +5,7 @@ immutable fields of old ones. Helpers take the root context, or (dict "root" $ "
 
 {{- /* Folder of the run. It depends only on what decides the tuned model: see runId in values.yaml. */}}
 {{- define "osft-pipeline.runId" -}}
-{{- $inputs := print (include "osft-pipeline.args.data" .) (include "osft-pipeline.args.training" .) (include "osft-pipeline.secretUri" .) -}}
+{{- $inputs := print (include "osft-pipeline.args.data" .) (include "osft-pipeline.args.training" .) (include "osft-pipeline.secretUri" .) (include "osft-pipeline.configSource" .) -}}
 {{- .Values.runId | default (printf "%s-%s" .Release.Name (sha256sum $inputs | trunc 8)) -}}
 {{- end }}
 

@@ -12,6 +12,8 @@ from osft_pipeline.migrate.tables import Row, tables
 from osft_pipeline.values import place
 from osft_workspace import printable, redact_text
 from osft_workspace.text import excerpt
+from osft_workspace.training_keys import ACCUMULATED, KEYS, PER_DEVICE, Unfit
+from osft_workspace.training_reasons import WITHOUT
 
 S3_PARTS = ("dataset_provider_parameters.bucket_name", "dataset_provider_parameters.file_key")
 GPUS = "GPUs of resources_per_worker"
@@ -43,7 +45,7 @@ def migrate(documents: Iterable[Any], system: str | None) -> str:
         elif row is None and section == HUB:
             place(values, "train.extraArgs", {name: value})
         elif row is None:
-            left.append(f"{name}: {seen(name, value)}: not a parameter of {section}")
+            left.append(f"{name}: {seen(name, value)}: {reason(section, name)}")
         else:
             take(values, row, value, left)
     if section == KAITO and "model" not in values:
@@ -65,9 +67,13 @@ def leave_unused(train: Json, left: list[str]) -> None:
 
 def combined(section: str, parameters: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
     """Return the parameters, those that make one value together put together."""
+    found = dict(parameters)
+    if section == KAITO and found.get(PER_DEVICE) and found.get(ACCUMULATED):
+        found[PER_DEVICE] = rows_of_a_pass(found)
+        del found[ACCUMULATED]
+        return list(found.items())
     if section != KEP:
         return parameters
-    found = dict(parameters)
     if all(found.get(name) for name in S3_PARTS):
         found[S3_PARTS[0]] = f"s3://{found[S3_PARTS[0]]}/{found.pop(S3_PARTS[1])}"
     resources = found.get("resources_per_worker")
@@ -75,6 +81,21 @@ def combined(section: str, parameters: list[tuple[str, Any]]) -> list[tuple[str,
         gpus = [resources.pop(name) for name in GPU_KEYS if name in resources]
         found |= {GPUS: gpus[0]} if gpus else {}
     return list(found.items())
+
+
+def rows_of_a_pass(found: Json) -> Any:
+    """Return the rows of a step of one process: those of a pass times the passes."""
+    keys = KEYS["TrainingArguments"]
+    try:
+        return keys[PER_DEVICE].read(found[PER_DEVICE]) * keys[ACCUMULATED].read(found[ACCUMULATED])
+    except Unfit:
+        return found[PER_DEVICE]
+
+
+def reason(section: str, name: str) -> str:
+    """Return why a name that the page does not list has no counterpart."""
+    known = [keys[name].reason for keys in WITHOUT.values() if name in keys] if section == KAITO else []
+    return known[0] if known else f"not a parameter of {section}"
 
 
 def take(values: Json, row: Row, value: Any, left: list[str]) -> None:

@@ -16,12 +16,14 @@ from osft_workspace import (
     stage_options,
 )
 from osft_workspace.options import check_option, inputs_of, options_of, say_checked
+from osft_workspace.training_config import note, training_config_option
 
 
 @click.command(cls=StageCommand, name="osft-download")
 @stage_options
 @overwrite_option
 @check_option("OSFT_DOWNLOAD_CHECK")
+@training_config_option("download")
 @options_of(Options, "OSFT_DATA_")
 def main(workspace: Path, run_id: str, check: bool, run_overwrite: bool, options: Options) -> None:
     """Check every row, split the rows once, and store the base model in the cache.
@@ -52,6 +54,7 @@ def main(workspace: Path, run_id: str, check: bool, run_overwrite: bool, options
     inputs["contents"] = contents(Workspace(workspace.resolve()), run_id, inputs, addresses)
 
     def body(run: Run) -> Outcome:
+        note(run)
         for sentence in idle:
             run.event("an option has no effect", seen=sentence)
         return download(run, options, addresses)

@@ -4,15 +4,18 @@ from pathlib import Path
 
 import click
 
+from osft_train.methods import OF_METHODS
 from osft_train.options import Options
 from osft_workspace import StageCommand, overwrite_option, stage_options
 from osft_workspace.options import check_option, options_of
+from osft_workspace.training_config import training_config_option
 
 
 @click.command(cls=StageCommand, name="osft-train")
 @stage_options
 @overwrite_option
 @check_option("OSFT_TRAIN_CHECK")
+@training_config_option("train", OF_METHODS)
 @options_of(Options, "OSFT_TRAIN_")
 def main(workspace: Path, run_id: str, check: bool, run_overwrite: bool, options: Options) -> None:
     """Tune the base model so that what it knows stays.

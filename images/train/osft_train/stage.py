@@ -5,8 +5,9 @@ from pathlib import Path
 from osft_train import boards, devices, methods, nodes, preparation, tune
 from osft_train.arguments import check_options, checked_arguments
 from osft_train.options import Options
-from osft_workspace import UserError, run_stage
+from osft_workspace import Outcome, Run, UserError, run_stage
 from osft_workspace.options import inputs_of, say_checked
+from osft_workspace.training_config import note
 
 
 def settled(workspace: Path, run_id: str, options: Options) -> Options:
@@ -48,13 +49,18 @@ def start(workspace: Path, run_id: str, options: Options, *, overwrite: bool) ->
     if options.node_rank:
         tune.help_train(nodes.helper_run(workspace, run_id, options.node_rank), options)
         return
+
+    def body(run: Run) -> Outcome:
+        note(run)
+        return tune.train(run, options)
+
     run_stage(
         "train",
         workspace,
         run_id,
         inputs=inputs_of(options),
         needs=("download",),
-        body=lambda run: tune.train(run, options),
+        body=body,
         keep=("checkpoints",),
         overwrite=overwrite,
     )

@@ -29,6 +29,8 @@ LONGEST_SHOWN = 80  # characters of a value in a sentence
 
 Default = TypeVar("Default")
 Command = Callable[..., None]
+LAYER = "osft_workspace.options.layer"
+"""In the metadata of click's context: a function that returns the options with those of a file under them."""
 
 
 class Number(click.FloatRange):
@@ -100,7 +102,8 @@ def options_of(options: type[Any], prefix: str) -> Callable[[Command], Command]:
         @wraps(command)
         def called(**given: Any) -> None:
             own = {item.name: given.pop(item.name) for item in fields(options)}
-            command(options=options(**own), **given)
+            layer = click.get_current_context().meta.get(LAYER)
+            command(options=options(**(layer(own) if layer else own)), **given)
 
         function: Command = called
         for item in reversed(fields(options)):

@@ -16,6 +16,9 @@
 {{- $files = append $files (printf "/etc/osft/ca/ca.crt=%s %s in namespace %s lacks the key %s: correct register.tls." (.caSecret | empty | ternary "config map" "secret") (.caSecret | default .caConfigMap) $.Release.Namespace .caKey) }}
 {{- end }}
 {{- end }}
+{{- if include "osft-pipeline.mountsConfig" (dict "root" . "stage" "preflight") }}
+{{- $files = append $files (printf "/etc/osft/training/training_config.yaml=config map %s in namespace %s lacks the key %s: create it, or correct train.configMap." .Values.train.configMap.name .Release.Namespace .Values.train.configMap.key) }}
+{{- end }}
 - preflight
 {{- include "osft-pipeline.flags" (list
   (list "workspace" ($workspace | empty | ternary "/tmp" "/workspace"))

@@ -9,7 +9,7 @@ args:
   {{- if .check }}
   - --check
   {{- end }}
-  {{- include (print "osft-pipeline.args." .stage) .root | trim | nindent 2 }}
+  {{- include "osft-pipeline.arguments" . | trim | nindent 2 }}
 # The root is read-only, and some libraries write to their working directory.
 workingDir: /tmp
 env:

@@ -31,6 +31,7 @@
 {{- if has .stage (list "register" "preflight") }}
 {{- include "osft-pipeline.caVolume" .root }}
 {{- end }}
+{{- include "osft-pipeline.configVolume" . }}
 {{- range $extra }}
 - {{ toRawJson . }}
 {{- end }}
@@ -56,6 +57,11 @@
 {{- if and (has .stage (list "register" "preflight")) (include "osft-pipeline.caVolume" .root) }}
 - name: ca
   mountPath: /etc/osft/ca
+  readOnly: true
+{{- end }}
+{{- if include "osft-pipeline.mountsConfig" . }}
+- name: training-config
+  mountPath: /etc/osft/training
   readOnly: true
 {{- end }}
 {{- range .options.extraVolumeMounts }}
