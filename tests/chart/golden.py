@@ -22,7 +22,7 @@ from tests.chart.rendering import (
     Object,
     Pod,
     hook,
-    make_pod,
+    pods_of,
     render,
     run_id,
 )
@@ -63,17 +63,6 @@ def order(thing: Object) -> tuple[int, int]:
     event = hook(thing).partition(",")[0]
     place = {"pre-install": 0, "": 1, "post-install": 2, "test": 3, "pre-delete": 4}[event]
     return place, int(thing["metadata"].get("annotations", {}).get("helm.sh/hook-weight", 0))
-
-
-def pods_of(thing: Object) -> list[Pod]:
-    """Return the pods of one object, in order."""
-    if thing["kind"] == "Pod":
-        return [make_pod(thing, None, thing)]
-    if thing["kind"] == "Job":
-        return [make_pod(thing, thing["spec"], thing["spec"]["template"])]
-    jobs = thing["spec"]["template"]["spec"]["replicatedJobs"] if thing["kind"] == "TrainingRuntime" else []
-    specs = [job["template"]["spec"] for job in jobs]
-    return [make_pod(thing, spec, spec["template"]) for spec in specs]
 
 
 def traits(pod: Pod) -> Object:
@@ -168,7 +157,7 @@ def brief(thing: Object, common: Object, stages: Object) -> Object:
             if thing["spec"][way]
         }
     elif own:
-        result |= own[0]
+        result |= {key: thing["spec"][key] for key in ("runtimeRef",) if key in thing["spec"]} | own[0]
     else:
         result |= {
             key: value for key, value in thing.items() if key not in ("apiVersion", "kind", "metadata")
