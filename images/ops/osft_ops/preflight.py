@@ -5,10 +5,17 @@ import shutil
 import socket
 import tempfile
 import time
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+from osft_workspace.exits import UserError
 from osft_workspace.hosts import forbidden
+from osft_workspace.log import event
+from osft_workspace.paths import Workspace
+from osft_workspace.predecessors import open_record
 from osft_workspace.redact import redact_url
 
 CONNECT_SECONDS = 5.0
@@ -69,6 +76,25 @@ def address_problem(address: str, what: str) -> str | None:
         except OSError as error:
             reason = error.strerror or str(error) or type(error).__name__
     return f"{what} at {shown} cannot be reached ({reason}): correct the address, or start it first."
+
+
+def training_problems(
+    workspace: Workspace, run_id: str, training: Mapping[str, Any], limits: Mapping[str, Any]
+) -> list[str]:
+    """Return what does not fit of the training of a run whose download is not part of this install."""
+    from osft_plan.check import check
+
+    try:
+        download = open_record(workspace, run_id, "download")
+        if download is None:
+            return [
+                f"data.enabled is false and run {run_id} has no finished download in the workspace: set "
+                "data.enabled to true, or runId to a run whose download is done."
+            ]
+        check(download, workspace.root, training, limits, partial(event, "preflight"))
+    except UserError as error:
+        return [error.message]
+    return []
 
 
 def preflight_problems(
