@@ -148,7 +148,9 @@ def brief(thing: Object, common: Object, stages: Object) -> Object:
     result |= {
         key: value for key, value in (("hook", when), ("annotations", rest), ("labels", labels)) if value
     }
-    own = [without(traits(pod), common, *([stages] if pod.stage in STAGES else [])) for pod in own_pods(thing)]
+    own = [
+        without(traits(pod), common, *([stages] if pod.stage in STAGES else [])) for pod in own_pods(thing)
+    ]
     if thing["kind"] == "TrainingRuntime":
         jobs = thing["spec"]["template"]["spec"]["replicatedJobs"]
         result["mlPolicy"] = thing["spec"]["mlPolicy"]

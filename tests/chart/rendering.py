@@ -154,7 +154,7 @@ def pods(objects: Sequence[Object]) -> Iterator[Pod]:
 
 
 def pods_of(thing: Object) -> list[Pod]:
-    """Return the pods of one object, in order; of a TrainJob those that it lays over an installed runtime's."""
+    """Return the pods of one object, in order; of a TrainJob what it lays over an installed runtime."""
     if thing["kind"] == "Pod":
         return [make_pod(thing, None, thing)]
     if thing["kind"] == "Job":

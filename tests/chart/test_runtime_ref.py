@@ -51,8 +51,8 @@ def test_the_trainjob_names_the_runtime_and_fits_the_schema_of_its_trainer(
     objects = render(speaking(patches))
     assert "TrainingRuntime" not in kinds(objects)
     job = one(objects, "TrainJob")
-    named = {"apiGroup": "trainer.kubeflow.org", "kind": "ClusterTrainingRuntime", "name": "torch-distributed"}
-    assert job["spec"]["runtimeRef"] == named
+    kind = {"apiGroup": "trainer.kubeflow.org", "kind": "ClusterTrainingRuntime"}
+    assert job["spec"]["runtimeRef"] == {**kind, "name": "torch-distributed"}
     assert set(PATCHES) & set(job["spec"]) == {patches}
     before = ("-schema-location", OLDEST) if patches == "podTemplateOverrides" else ()
     kubeconform(schemas, [job], *before)
@@ -78,7 +78,8 @@ def test_training_gets_what_it_gets_from_the_charts_own_runtime(patches: str) ->
 
 
 def test_volumes_have_names_of_their_own_so_that_none_is_mixed_with_one_of_the_runtime() -> None:
-    names = [volume["name"] for volume in stage_pods(render(speaking("runtimePatches")))["train"].spec["volumes"]]
+    pod = stage_pods(render(speaking("runtimePatches")))["train"]
+    names = [volume["name"] for volume in pod.spec["volumes"]]
     assert names == ["osft-tmp", "osft-shm", "osft-workspace", "notes"]
 
 

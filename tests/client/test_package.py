@@ -34,6 +34,12 @@ def test_the_wheel_carries_the_chart(osft: Path) -> None:
     assert done.stdout == own
 
 
+def test_the_wheel_carries_the_presets(osft: Path) -> None:
+    done = call(osft, "run", "run1", "--preset", "phi-3-mini-lora-24gb", *VALUES, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "--model-uri=hf://microsoft/Phi-3-mini-4k-instruct" in done.stdout and "--lora-r=8" in done.stdout
+
+
 @pytest.mark.parametrize("environment", ["client", "dev"])
 def test_a_checkouts_environment_uses_the_checkouts_own_files(environment: str) -> None:
     show = (

@@ -60,7 +60,7 @@ def field_problems(field: str, kubectl: Kubectl) -> list[str]:
     if code != 0:
         raise failure(said)
     schemas = json.loads(text)["components"]["schemas"]
-    known = next((schema for name, schema in schemas.items() if name.endswith(".TrainJob")), {})
+    known: Object = next((one for name, one in schemas.items() if name.endswith(".TrainJob")), {})
     has = known.get("properties", {}).get("spec", {}).get("properties", {})
     other = next((one for one in FIELDS if one in has), None)
     if field in has or other is None:

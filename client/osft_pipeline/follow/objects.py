@@ -43,7 +43,9 @@ class Objects:
             name, status = trainjob["metadata"]["name"], trainjob.get("status", {})
             pods = [pod for pod in self.pods if label(pod, JOBSET) == name]
             if trainjob["spec"].get("podTemplateOverrides") and (pods or status.get("jobsStatus")):
-                owners = [owner["uid"] for pod in pods for owner in pod["metadata"].get("ownerReferences", [])]
+                owners = [
+                    owner["uid"] for pod in pods for owner in pod["metadata"].get("ownerReferences", [])
+                ]
                 began = pods[0] if pods else trainjob
                 meta = {
                     "name": f"{name}-node-0",

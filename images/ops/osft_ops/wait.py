@@ -48,7 +48,7 @@ def failed_end(api: Api, name: str) -> tuple[str, type[StageError]] | None:
 
 
 def timed_out(api: Api, name: str, failed: dict[str, Any]) -> str:
-    """Return what exceeded its time limit, of which no pod is left: the TrainJob or a Job. Empty if none did."""
+    """Return which TrainJob or Job exceeded its time limit, of which no pod is left; empty if none did."""
     late = [f"TrainJob {name}"] if failed.get("reason") == DEADLINE else []
     for job in api.list("job", f"{JOBSET}={name}"):
         if (condition(job, "Failed") or {}).get("reason") == DEADLINE:

@@ -41,7 +41,9 @@ def unlabelled(cluster: Cluster, *conditions: Json) -> Cluster:
         if thing["kind"] == "Pod" and "-node-0-" in thing["metadata"]["name"]:
             thing["metadata"]["labels"] |= below
     cluster.things = [
-        thing for thing in cluster.things if thing["kind"] != "Job" or below.items().isdisjoint(thing["metadata"]["labels"].items())
+        thing
+        for thing in cluster.things
+        if thing["kind"] != "Job" or not below.items() <= thing["metadata"]["labels"].items()
     ]
     return cluster
 

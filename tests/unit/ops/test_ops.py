@@ -209,7 +209,10 @@ def restarted_pod(code: int, message: str) -> dict[str, Any]:
     """A pod whose container an installed runtime has restarted in place."""
     pod = ended_pod("run1-node-0-0-x", code, message)
     (status,) = pod["status"]["containerStatuses"]
-    return {**pod, "status": {"containerStatuses": [{"state": {"running": {}}, "lastState": status["state"]}]}}
+    return {
+        **pod,
+        "status": {"containerStatuses": [{"state": {"running": {}}, "lastState": status["state"]}]},
+    }
 
 
 def test_the_waiter_does_not_wait_for_retries_that_cannot_succeed(
