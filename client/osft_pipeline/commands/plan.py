@@ -19,6 +19,7 @@ from osft_plan import change, plan
 from osft_plan.memory import GIB
 from osft_plan.plan import Limits, Plan
 from osft_workspace import UserError
+from osft_workspace.text import counted
 
 MEANING = {
     "parameters": "what is trained, in float32",
@@ -129,7 +130,7 @@ def facts_table(made: Plan, found: planner.Found, limits: Limits) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     training, disk = made.training, sum(made.disk.values())
     dropped = f", {made.dropped:,} dropped ({made.dropped_share:.1%})" if made.dropped else ""
-    devices = f"{training.gpus} GPUs" if training.gpus else "CPU"
+    devices = counted(training.gpus, "GPU") if training.gpus else "CPU"
     nodes = f" on each of {training.nodes} nodes" if training.nodes > 1 else ""
     lines: dict[str, Any] = {
         "Training": f"{training.method} of {found.model.parameters / 1e6:,.1f}M parameters, {devices}{nodes}",

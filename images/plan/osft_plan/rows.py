@@ -47,7 +47,7 @@ class Rows:
     @classmethod
     def alike(cls, rows: int, tokens: int) -> Self:
         """Return rows of one length."""
-        return cls({tokens: rows}, assumed=f"{rows:,} rows of {tokens:,} tokens each are assumed")
+        return cls({tokens: rows}, assumed=f"{rows:,} rows of {tokens:,} tokens each")
 
     @property
     def count(self) -> int:

@@ -1,12 +1,15 @@
 """The plan at the end of a download: what does not fit is said before any GPU is asked for, and nothing is lost."""
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.stages.download.support import End, Stage, chat, lines
+from tests.client.local.support import OSFT, call
+from tests.stages.download.support import RUN, End, Stage, chat, lines
+from tests.support.sandbox import executable, stage_env
 
 ROWS = lines([chat(f"Question {number}?", "Yes, " * (number % 7 + 1)) for number in range(60)])
 SETS = "The smallest change that fits is --set "
@@ -97,3 +100,31 @@ def test_what_is_no_training_of_the_chart_is_refused(stage: Stage, source: str) 
     assert end.code == 2 and "the values of train cannot be read" in end.error
 
 
+
+
+def test_osft_plan_takes_lengths_and_model_of_a_run_of_this_machine(stage: Stage, source: str) -> None:
+    end = stage.good(source, *words(TRAINING, gpuMemoryGiB=80))
+    done = call(
+        *(OSFT, "plan", "--workspace", stage.workspace, "--run", RUN, "--json"),
+        "--set=train.method=sft,train.epochs=4",
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["steps"], found["rows"], found["assumed"]) == (4, 54, [])
+    assert f"memory_gib={found['memory_bytes'] / 2**30:.2f}" in end.printed
+
+
+@pytest.mark.parametrize(("hours", "code"), [(1, 0), (1e-9, 2)])
+def test_preflight_checks_the_training_of_an_earlier_download(
+    stage: Stage, source: str, hours: float, code: int
+) -> None:
+    stage.good(source)
+    words_of_it = words(TRAINING, maxHours=hours)
+    ops = [executable("download", "osft-ops"), "preflight", "--workspace", str(stage.workspace)]
+    env = stage_env(stage.workspace, stage.base / "scratch")
+    done = subprocess.run([*ops, f"--plan-run={RUN}", *words_of_it], env=env, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    assert ("preflight.training.maxHours is 1e-09" in done.stderr) == bool(code)
+    assert "plan of the training" in done.stdout
+    gone = subprocess.run([*ops, "--plan-run=none", *words_of_it], env=env, capture_output=True, text=True)
+    assert gone.returncode == 2 and "run none has no finished download" in gone.stderr
