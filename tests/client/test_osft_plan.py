@@ -74,7 +74,9 @@ def test_json_has_the_same_figures_for_every_method(config: Path) -> None:
 
 def test_auto_takes_as_many_tokens_as_fit(config: Path) -> None:
     words = ("--set=train.gpus=8,train.maxTokensPerGpu=auto", "--set=train.effectiveBatchSize=2000")
-    found = [figures(config, *ROWS, *words, f"--set=preflight.training.gpuMemoryGiB={gib}") for gib in (40, 80)]
+    found = [
+        figures(config, *ROWS, *words, f"--set=preflight.training.gpuMemoryGiB={gib}") for gib in (40, 80)
+    ]
     small, large = (each["max_tokens_per_gpu"] for each in found)
     assert 600 < small < large
     assert [each["fits"] for each in found] == [True, True]

@@ -115,8 +115,8 @@ def read_lengths(path: Path) -> Counter[int]:
             said = LENGTH.findall(line, max(len(line) - TAIL, 0))
             if not said:
                 raise UserError(
-                    f"line {number} of {path} names no length (len), expected tokens as download leaves them. "
-                    "Run download again with the image of this version."
+                    f"line {number} of {path} names no length (len), expected tokens as download leaves "
+                    "them. Run download again with the image of this version."
                 )
             found[int(said[-1])] += 1
     return found

@@ -1,4 +1,4 @@
-"""The plan at the end of a download: what does not fit is said before any GPU is asked for, and nothing is lost."""
+"""The plan at the end of a download: what does not fit is said before a GPU is asked for; nothing is lost."""
 
 import json
 import subprocess
@@ -50,7 +50,9 @@ def test_too_long_a_training_ends_with_a_change_that_fits(stage: Stage, source: 
 
 
 def test_memory_that_does_not_fit_ends_with_a_change_that_fits(stage: Stage) -> None:
-    source = f"--uri={stage.file('long.jsonl', lines([chat(f'Question {n}?', 'Yes, ' * 400) for n in range(60)]))}"
+    source = (
+        f"--uri={stage.file('long.jsonl', lines([chat(f'Question {n}?', 'Yes, ' * 400) for n in range(60)]))}"
+    )
     wanted = {**TRAINING, "effectiveBatchSize": 50}
     fits = stage.good(source, *words(wanted, gpuMemoryGiB=80))
     needed = float(fits.printed.partition("memory_gib=")[2].split()[0])
@@ -95,11 +97,9 @@ def test_rows_that_are_token_ids_are_planned_too(stage: Stage) -> None:
     assert "steps=20 rows=40 " in end.printed
 
 
-def test_what_is_no_training_of_the_chart_is_refused(stage: Stage, source: str) -> None:
+def test_a_training_that_the_chart_does_not_write_is_refused(stage: Stage, source: str) -> None:
     end = stage.run(source, *words({"method": "sft", "gpus": "many"}))
     assert end.code == 2 and "the values of train cannot be read" in end.error
-
-
 
 
 def test_osft_plan_takes_lengths_and_model_of_a_run_of_this_machine(stage: Stage, source: str) -> None:

@@ -84,7 +84,9 @@ def test_a_gpu_that_holds_nothing_gets_no_suggestion() -> None:
     limits = Limits(memory=0.1 * GIB)
     made = plan.make(MODEL, Training(), ROWS, limits)
     assert change.smallest(MODEL, made, ROWS, limits) is None
-    assert "raise preflight.training.gpuMemoryGiB" in change.sentence(change.misfits(made, limits), None, made)
+    assert "raise preflight.training.gpuMemoryGiB" in change.sentence(
+        change.misfits(made, limits), None, made
+    )
 
 
 @pytest.mark.parametrize("method", [OSFT, SFT, LORA, QLORA])
