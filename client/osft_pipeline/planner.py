@@ -1,4 +1,4 @@
-"""What `osft plan` plans: the training of the values, a base model and rows, from what this machine can read."""
+"""What `osft plan` plans: the training of the values, a base model and rows, as they are read here."""
 
 import json
 import os
@@ -16,7 +16,8 @@ from osft_pipeline.chart import Object, render_here
 from osft_pipeline.check.hub import ENDPOINT, SECONDS, Stay
 from osft_pipeline.local.plan import RUN_ID, labels
 from osft_plan.check import model_of
-from osft_plan.model import Model, read_given_config
+from osft_plan.files import read_given_config
+from osft_plan.model import Model
 from osft_plan.plan import Limits
 from osft_plan.rows import Rows
 from osft_plan.training import Training
@@ -123,8 +124,8 @@ def find(
     record = record_of(workspace, run or asked.run_id)
     if run and record is None:
         raise UserError(
-            f"run {printable(run)} has no finished download in {workspace}. Name a run that osft runs --local "
-            "lists, or leave out --run."
+            f"run {printable(run)} has no finished download in {workspace}. Name a run that osft runs "
+            "--local lists, or leave out --run."
         )
     assumed: list[str] = []
     if model is not None:

@@ -19,6 +19,7 @@ from osft_plan import change, plan
 from osft_plan.memory import GIB
 from osft_plan.plan import Limits, Plan
 from osft_workspace import UserError
+from osft_workspace.text import counted
 
 MEANING = {
     "parameters": "what is trained, in float32",
@@ -119,7 +120,9 @@ def memory_table(made: Plan, limits: Limits) -> Table:
             table.add_row(term, f"{size / GIB:.2f}", MEANING[term])
     room = limits.memory
     style = "bold" if room is None else "bold green" if made.memory <= room else "bold red"
-    verdict = "" if room is None else f"{'fits' if made.memory <= room else 'does not fit'} into {room / GIB:g}"
+    verdict = (
+        "" if room is None else f"{'fits' if made.memory <= room else 'does not fit'} into {room / GIB:g}"
+    )
     table.add_row("total", f"{made.memory / GIB:.2f}", verdict, style=style)
     return table
 
@@ -128,16 +131,19 @@ def facts_table(made: Plan, found: planner.Found, limits: Limits) -> Table:
     """Return everything else."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     training, disk = made.training, sum(made.disk.values())
+    parts = ", ".join(f"{name} {size / GIB:.1f}" for name, size in made.disk.items())
     dropped = f", {made.dropped:,} dropped ({made.dropped_share:.1%})" if made.dropped else ""
-    devices = f"{training.gpus} GPUs" if training.gpus else "CPU"
+    dropped += exceeds(made.dropped_share, limits.dropped)
+    time_fits = exceeds(made.hours, limits.hours)
+    devices = counted(training.gpus, "GPU") if training.gpus else "CPU"
     nodes = f" on each of {training.nodes} nodes" if training.nodes > 1 else ""
     lines: dict[str, Any] = {
         "Training": f"{training.method} of {found.model.parameters / 1e6:,.1f}M parameters, {devices}{nodes}",
-        "Rows": f"{made.rows:,} of up to {made.longest:,} tokens{dropped}{exceeds(made.dropped_share, limits.dropped)}",
+        "Rows": f"{made.rows:,} of up to {made.longest:,} tokens{dropped}",
         "Steps": f"{made.steps:,} of {training.batch} rows; up to {made.tokens_at_a_time:,} tokens at a time",
-        "Time": f"about {shown_hours(made.hours)} at the speed of {made.speed}{exceeds(made.hours, limits.hours)}",
+        "Time": f"about {shown_hours(made.hours)} at the speed of {made.speed}{time_fits}",
         "Host memory": f"{made.host / GIB:.1f} GiB on each node" if made.host else "",
-        "Disk": f"{disk / GIB:.1f} GiB ({', '.join(f'{name} {size / GIB:.1f}' for name, size in made.disk.items())})",
+        "Disk": f"{disk / GIB:.1f} GiB ({parts})",
     }
     for label, text in lines.items():
         if text:

@@ -64,8 +64,8 @@ def misfits(made: Plan, limits: Limits) -> list[Misfit]:
         found.append(
             Misfit(
                 "preflight.training.maxDroppedShare",
-                f"{made.dropped:,} of {made.dropped + made.rows:,} rows ({made.dropped_share:.1%}) are dropped, "
-                f"and preflight.training.maxDroppedShare is {limits.dropped:g}",
+                f"{made.dropped:,} of {made.dropped + made.rows:,} rows ({made.dropped_share:.1%}) are "
+                f"dropped, and preflight.training.maxDroppedShare is {limits.dropped:g}",
             )
         )
     return found
@@ -146,10 +146,15 @@ def sentence(found: list[Misfit], change: Change | None, made: Plan) -> str:
     if change:
         return f"the training does not fit: {said}. The smallest change that fits is --set {words(change)}."
     raised = " or ".join(misfit.key for misfit in found)
-    return f"the training does not fit: {said}. No single change of train makes it fit: raise {raised}{hint(found, made)}."
+    return (
+        f"the training does not fit: {said}. No change of one or two values of train makes it fit: raise "
+        f"{raised}{hint(found, made)}."
+    )
 
 
 def hint(found: list[Misfit], made: Plan) -> str:
-    """Return what else there is to do about rows that are dropped."""
+    """Return what else to do about rows that are dropped."""
     dropped = any(misfit.key.endswith("maxDroppedShare") for misfit in found)
-    return f", or train.maxSequenceLength (now {made.training.longest}) where rows are long" if dropped else ""
+    return (
+        f", or train.maxSequenceLength (now {made.training.longest}) where rows are long" if dropped else ""
+    )

@@ -74,6 +74,8 @@ def decomposing(model: Model, training: Training, reached: float) -> float:
     """Return how many seconds the decompositions take where none are kept yet; 0 without OSFT."""
     if training.method != OSFT:
         return 0.0
-    work = SVD * sum(rows * columns * min(rows, columns) for rows, columns in model.targets(training.patterns))
+    work = SVD * sum(
+        rows * columns * min(rows, columns) for rows, columns in model.targets(training.patterns)
+    )
     share = SVD_SHARE if training.gpus else 0.2
     return work / (reached * share * training.world)

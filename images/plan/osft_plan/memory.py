@@ -25,10 +25,10 @@ LIBRARIES = {"cpu": 0.66 * GIB, "cuda": 0.75 * GIB}
 """Bytes that a process holds without a model: Python, torch and transformers on a CPU, the CUDA context and
 NCCL's buffers on a GPU. The first was measured on Linux, amd64; the second is the usual 0.5 and a margin."""
 SLACK = 0.05
-"""Share that PyTorch's allocator of GPU memory holds beyond what is in use, because freed blocks do not fit."""
+"""Share that PyTorch's allocator of GPU memory holds beyond what is in use: freed blocks do not all fit."""
 ARENA, UNUSED = 32 << 20, 0.6
 """On a CPU glibc returns blocks of more bytes at once. Smaller ones stay with the thread that asked for them,
-the one of the forward pass or the one of the backward pass, and a share of them is in use in neither: measured
+that of the forward pass or that of the backward pass, and a share of them is in use in neither: measured
 by training with and without `mallopt(M_MMAP_THRESHOLD)`, which returns all at once and takes more time."""
 KEEP_BYTES = 1.5 * GIB
 """Activations that stay in memory on a CPU; more are computed again in the backward pass."""

@@ -1,21 +1,19 @@
 """The base model as a plan sees it: names and shapes of its weights, and the few sizes behind its passes."""
 
-import json
 import math
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
 
+from osft_plan.files import header, weight_files
 from osft_plan.layouts import LAYOUTS, Shape, expected
 from osft_workspace import UserError, printable
-from osft_workspace.model_sizes import LARGEST, read_config, sizes_in_bounds
+from osft_workspace.model_sizes import read_config, sizes_in_bounds
 
 HEAD = "lm_head.weight"
 EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight")
-LARGEST_HEADER = 100_000_000  # bytes; the format's own limit
 TIED = ("gemma", "gemma2", "gemma3_text", "cohere2", "smollm3", "starcoder2")
 """Types that tie the output layer to the embeddings where config.json does not say it."""
 STORED = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
@@ -23,6 +21,15 @@ NAMES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 PATTERNS = {
     "phi3": ("self_attn.o_proj", "self_attn.qkv_proj", "mlp.gate_up_proj", "mlp.down_proj"),
     "phi4": ("self_attn.o_proj", "self_attn.qkv_proj", "mlp.gate_up_proj", "mlp.down_proj"),
+    "gptj": ("attn.q_proj", "attn.k_proj", "attn.v_proj", "attn.out_proj", "mlp.fc_in", "mlp.fc_out"),
+    "gpt_neo": (
+        *("attn.attention.q_proj", "attn.attention.k_proj", "attn.attention.v_proj"),
+        *("attn.attention.out_proj", "mlp.c_fc", "mlp.c_proj"),
+    ),
+    "opt": (
+        *("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj"),
+        *("fc1", "fc2"),
+    ),
     "gpt2": ("attn.c_proj", "attn.c_attn", "mlp.c_fc", "mlp.c_proj"),
     "": (
         *("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"),
@@ -85,8 +92,9 @@ class Model:
             core = expected(SimpleNamespace(**{"model_type": "", **text}))
         except (AttributeError, TypeError, ZeroDivisionError) as error:
             raise UserError(
-                f"config.json of {where} ({printable(kind, 40)}) lacks a size ({printable(str(error), 120)}), "
-                "expected the file that belongs to the model. Name the folder of the model instead."
+                f"config.json of {where} ({printable(kind, 40)}) lacks a size "
+                f"({printable(str(error), 120)}), expected the file that belongs to the model. Name the "
+                "folder of the model instead."
             ) from None
         if core is None:
             raise UserError(
@@ -209,53 +217,3 @@ def first(text: Mapping[str, Any], *names: str) -> int:
     if found is None:
         raise KeyError(names[0])
     return int(found)
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """Return the weight files, as loaders choose them."""
-    whole = folder / "model.safetensors"
-    return [whole] if whole.is_file() else sorted(folder.glob("*.safetensors"))
-
-
-def header(path: Path) -> dict[str, Any]:
-    """Return what the header of a safetensors file says of its tensors.
-
-    Raises:
-        UserError: it is not such a file, or cut off.
-    """
-    try:
-        with path.open("rb") as file:
-            (size,) = struct.unpack("<Q", file.read(8))
-            if not 2 <= size <= LARGEST_HEADER:
-                raise ValueError("the length of its header is out of range")
-            found = json.loads(file.read(size))
-        tensors = {name: entry for name, entry in found.items() if name != "__metadata__"}
-        for entry in tensors.values():
-            if not all(type(side) is int and side >= 0 for side in entry["shape"]):
-                raise ValueError("a shape is not a list of whole numbers")
-    except (struct.error, ValueError, AttributeError, TypeError, KeyError, RecursionError) as error:
-        raise UserError(
-            f"{printable(str(path))} is not a complete safetensors file ({printable(str(error), 120)}). "
-            "Download the model again, or save it again with save_pretrained."
-        ) from error
-    return tensors
-
-
-def read_given_config(path: Path) -> dict[str, Any]:
-    """Return the config.json that a user names.
-
-    Raises:
-        UserError: it cannot be read, is too large, or is not a JSON object.
-    """
-    try:
-        if path.stat().st_size > LARGEST:
-            raise ValueError(f"it has more than {LARGEST} bytes")
-        found = json.loads(path.read_bytes())
-        if not isinstance(found, dict):
-            raise ValueError("it is not a JSON object")
-    except (ValueError, RecursionError) as error:
-        raise UserError(
-            f"{printable(str(path))} is not the config.json of a model ({printable(str(error), 120)}). Name "
-            "one that save_pretrained wrote."
-        ) from error
-    return found

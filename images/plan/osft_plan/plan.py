@@ -1,4 +1,4 @@
-"""The plan of a training: what it takes, what of it does not fit, and the largest number of tokens that does."""
+"""The plan of a training: what it takes, and the largest number of tokens that fits."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Self

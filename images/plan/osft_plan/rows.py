@@ -47,7 +47,7 @@ class Rows:
     @classmethod
     def alike(cls, rows: int, tokens: int) -> Self:
         """Return rows of one length."""
-        return cls({tokens: rows}, assumed=f"{rows:,} rows of {tokens:,} tokens each are assumed")
+        return cls({tokens: rows}, assumed=f"{rows:,} rows of {tokens:,} tokens each")
 
     @property
     def count(self) -> int:
@@ -115,8 +115,8 @@ def read_lengths(path: Path) -> Counter[int]:
             said = LENGTH.findall(line, max(len(line) - TAIL, 0))
             if not said:
                 raise UserError(
-                    f"line {number} of {path} names no length (len), expected tokens as download leaves them. "
-                    "Run download again with the image of this version."
+                    f"line {number} of {path} names no length (len), expected tokens as download leaves "
+                    "them. Run download again with the image of this version."
                 )
             found[int(said[-1])] += 1
     return found

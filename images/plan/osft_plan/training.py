@@ -119,7 +119,7 @@ class Training:
         return min(whole, self.max_steps or whole)
 
     def most_tokens(self, rows: Rows) -> int:
-        """Return the tokens of one process beyond which a larger limit changes nothing: its part of a batch."""
+        """Return the tokens of a process beyond which a larger limit changes nothing: its part of a batch."""
         return max(math.ceil(rows.largest_batch(self.batch) / self.world), rows.longest)
 
     def tokens_at_a_time(self, rows: Rows) -> int:

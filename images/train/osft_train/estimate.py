@@ -115,9 +115,9 @@ def plan(run: Run, model: Model, device: Device, rows: Rows, options: Options) -
         rows=rows.kept,
         epochs=options.num_epochs,
         max_steps=options.max_steps or None,
+        about_minutes=max(round(seconds / 60, 1), 0.1) if seconds is not None else None,
         tokens_at_a_time=tokens,
         memory_gib=round(sum(terms.values()) / GIB, 2),
-        about_minutes=max(round(seconds / 60, 1), 0.1) if seconds is not None else None,
     )
     if steps is not None and steps < FEW:
         run.event(

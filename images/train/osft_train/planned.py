@@ -64,7 +64,9 @@ def with_tokens(run: Run, options: Options) -> Options:
     processes = options.gpus if options.nproc_per_node == "auto" else int(options.nproc_per_node)
     wanted = training(options, processes=processes, compute="bfloat16", attention="sdpa")
     model = model_of(run)
-    rows = wanted.rows(Rows(read_lengths(TokenFiles.of(run.predecessors["download"], run.workspace.root).train)))
+    rows = wanted.rows(
+        Rows(read_lengths(TokenFiles.of(run.predecessors["download"], run.workspace.root).train))
+    )
     tokens = plan.fitting(model, wanted, rows, options.gpu_memory_gib * GIB)
     run.choice("max_tokens_per_gpu", tokens, f"the most that fit into {options.gpu_memory_gib:g} GiB")
     return replace(options, max_tokens_per_gpu=tokens)
