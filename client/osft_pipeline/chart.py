@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from osft_pipeline.presets import preset, presets
 from osft_workspace import UserError
 
 Object = dict[str, Any]
@@ -77,13 +78,18 @@ def resolved(node: Object) -> Object:
 
 
 def value_flags(command: Any) -> Any:
-    """Give a command helm's own value flags; `flag_list` makes words for helm of them."""
+    """Give a command helm's own value flags and --preset; `flag_list` makes words for helm of them."""
     for name, text in reversed(FLAGS.items()):
         flags = ["-f", "--values"] if name == "values" else [f"--{name.replace('_', '-')}"]
         command = click.option(*flags, name, multiple=True, help=f"Helm's own: {text}.")(command)
-    return command
+    text = (
+        f"Values file of the chart for a model and its GPU, below all others: {', '.join(presets(chart()))}."
+    )
+    return click.option("--preset", multiple=True, metavar="NAME", help=text)(command)
 
 
 def flag_list(flags: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return helm's value flags as words of a command line."""
-    return [f"--{key.replace('_', '-')}={value}" for key, given in flags.items() for value in given]
+    """Return helm's value flags as words of a command line. Raises UserError for an unknown preset."""
+    files = [f"--values={preset(name, chart())}" for name in flags["preset"]]
+    others = [(key, value) for key, given in flags.items() if key != "preset" for value in given]
+    return [*files, *(f"--{key.replace('_', '-')}={value}" for key, value in others)]

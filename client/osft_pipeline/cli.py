@@ -13,6 +13,7 @@ from osft_workspace import printable
 COMMANDS = {
     "run": "Start a run: on the cluster, or with --local on this machine.",
     "check": "Check values, rights, cluster and addresses before a run.",
+    "plan": "Show what a training takes: steps, memory, disk and time.",
     "follow": "Watch a run on the cluster until it ends.",
     "runs": "List runs on the cluster and on this machine.",
     "report": "Show what a run learned and what it kept.",

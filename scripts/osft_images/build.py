@@ -65,7 +65,7 @@ def local_name(stage: str) -> str:
 def fingerprint(stage: str, order: Order, base_id: str) -> str:
     """Return a digest of everything that decides what the image holds."""
     listed = git("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *SOURCES).split("\0")
-    own = ("images/workspace/", "images/rows/", "images/ops/", f"images/{stage}/")
+    own = ("images/workspace/", "images/rows/", "images/plan/", "images/ops/", f"images/{stage}/")
     digest = hashlib.sha256(
         f"{order.base} {base_id} {order.version} {order.revision} {order.source}".encode()
     )

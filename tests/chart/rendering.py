@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from osft_pipeline.local import installed
+
 Object = dict[str, Any]
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -148,14 +150,20 @@ class Pod:
 def pods(objects: Sequence[Object]) -> Iterator[Pod]:
     """Yield every pod template in the objects."""
     for thing in objects:
-        if thing["kind"] == "Pod":
-            yield make_pod(thing, None, {"metadata": thing["metadata"], "spec": thing["spec"]})
-        elif thing["kind"] == "Job":
-            yield make_pod(thing, thing["spec"], thing["spec"]["template"])
-        elif thing["kind"] == "TrainingRuntime":
-            for replicated in thing["spec"]["template"]["spec"]["replicatedJobs"]:
-                job = replicated["template"]["spec"]
-                yield make_pod(thing, job, job["template"])
+        yield from pods_of(thing)
+
+
+def pods_of(thing: Object) -> list[Pod]:
+    """Return the pods of one object, in order; of a TrainJob what it lays over an installed runtime."""
+    if thing["kind"] == "Pod":
+        return [make_pod(thing, None, thing)]
+    if thing["kind"] == "Job":
+        return [make_pod(thing, thing["spec"], thing["spec"]["template"])]
+    runtime = installed.runtime(thing) if thing["kind"] == "TrainJob" else thing
+    if runtime is None or runtime["kind"] != "TrainingRuntime":
+        return []
+    specs = [job["template"]["spec"] for job in runtime["spec"]["template"]["spec"]["replicatedJobs"]]
+    return [make_pod(thing, spec, spec["template"]) for spec in specs]
 
 
 def make_pod(owner: Object, job: Object | None, template: Object) -> Pod:

@@ -62,7 +62,10 @@ def test_a_stage_takes_the_arguments_that_the_chart_gives_it(stage: str, path: P
 def test_defaults_of_the_chart_and_of_the_command_line_are_the_same(stage: str) -> None:
     options = {option.name: option for option in command(stage).params}
     # pretraining: for download alone it is optional whether training will be pretraining.
-    without_default = {"uri", "model_uri", "namespace", "release", "nproc_per_node", "pretraining"}
+    # training: only the chart knows the training that is to come.
+    without_default = {
+        *("uri", "model_uri", "namespace", "release", "nproc_per_node", "pretraining", "training"),
+    }
     differing = {}
     for arg in arguments(None)[stage]:
         name = arg.partition("=")[0].removeprefix("--").removeprefix("no-").replace("-", "_")

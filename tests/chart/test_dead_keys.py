@@ -18,6 +18,7 @@ FILES = [Path(__file__).parent / "values" / f"everything-{name}.yaml" for name i
 PLAIN_TEXT: Object = {"train": {"pretraining": {"enabled": True, "blockSize": 8}}}
 EARLIER: Object = {"runId": "earlier-run"}
 MIX: Object = {"eval": {"mix": {"mode": "fixed", "share": 0.5}}}
+INSTALLED: Object = overlay(HOOKS, {"train": {"runtimeRef": {"name": "torch-distributed"}}})
 VLLM: Object = {"eval": {"backend": "vllm"}, "images": {"evalVllm": {"tag": "one"}}}
 OTHER: dict[str, tuple[Object, Object]] = {
     "data.enabled": (EARLIER, {"data": {"enabled": False}}),
@@ -25,6 +26,11 @@ OTHER: dict[str, tuple[Object, Object]] = {
     "data.runAs": ({}, {"data": {"runAs": "initContainer"}}),
     "train.enabled": (EARLIER, {"train": {"enabled": False}}),
     "train.method": ({}, {"train": {"method": "sft"}}),
+    "train.runtimeRef.name": (INSTALLED, {"train": {"runtimeRef": {"name": "training-hub"}}}),
+    **{
+        f"train.runtimeRef.{key}": (INSTALLED, {"train": {"runtimeRef": {key: other}}})
+        for key, other in (("kind", "TrainingRuntime"), ("patches", "podTemplateOverrides"))
+    },
     "train.gpus": ({}, {"train": {"gpus": 2}}),
     "train.pretraining.enabled": ({}, PLAIN_TEXT),
     "train.pretraining.blockSize": (PLAIN_TEXT, {"train": {"pretraining": {"blockSize": 9}}}),

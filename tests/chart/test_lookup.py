@@ -8,7 +8,7 @@ import json
 import re
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -25,8 +25,12 @@ CORE = {
     "nodes": "Node",
     "configmaps": "ConfigMap",
 }
-UNBOUND = ("namespaces", "nodes", "storageclasses")
-TRAINER = {"trainjobs": "TrainJob", "trainingruntimes": "TrainingRuntime"}
+UNBOUND = ("namespaces", "nodes", "storageclasses", "clustertrainingruntimes")
+TRAINER = {
+    "trainjobs": "TrainJob",
+    "trainingruntimes": "TrainingRuntime",
+    "clustertrainingruntimes": "ClusterTrainingRuntime",
+}
 GROUPS = {
     "batch/v1": {"jobs": "Job"},
     "rbac.authorization.k8s.io/v1": {"roles": "Role", "rolebindings": "RoleBinding"},
@@ -61,6 +65,7 @@ class Cluster(ThreadingHTTPServer):
 
     objects: dict[str, Object]
     groups: dict[str, dict[str, str]]
+    readable: Set[str] = READABLE
 
     def answer(self, path: str) -> Object | None:
         """Return the JSON for a path; None for 404."""
@@ -112,10 +117,17 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.split("?")[0]
         found = self.server.answer(path)
         code = 200 if found else 404
-        if (asked := RESOURCE.fullmatch(path)) and asked[1] not in READABLE:
+        if (asked := RESOURCE.fullmatch(path)) and asked[1] not in self.server.readable:
             code, found = 403, None
         reason = {403: "Forbidden", 404: "NotFound"}.get(code)
-        failure = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code}
+        failure = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "status": "Failure",
+            "reason": reason,
+            "code": code,
+            "message": f"{path}: {reason}",
+        }
         body = json.dumps(found or failure).encode()
         self.send_response(code)
         self.send_header("Content-Type", "application/json")
@@ -205,6 +217,54 @@ def test_a_runtime_of_the_same_content_is_not_made_again(cluster: Cluster, tmp_p
     assert one(again, "TrainJob")["spec"]["runtimeRef"]["name"] == runtime["metadata"]["name"]
     changed = objects(ask(cluster, tmp_path, helm, {"train": {"epochs": 2}}, "--is-upgrade"))
     assert "TrainingRuntime" in kinds(changed)
+
+
+INSTALLED: Object = {
+    "ordering": "hooks",
+    "hooks": {"timeoutMinutes": 60},
+    "train": {"runtimeRef": {"name": "torch-distributed"}},
+}
+RUNTIMES = "/apis/trainer.kubeflow.org/v1alpha1/clustertrainingruntimes"
+
+
+def runtime(name: str, job: str = "node") -> Object:
+    """Return an installed runtime with one job."""
+    step = {"labels": {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}}
+    pod = {"spec": {"containers": [{"name": "node"}]}}
+    jobs = [{"name": job, "template": {"metadata": step, "spec": {"template": pod}}}]
+    return {
+        "apiVersion": "trainer.kubeflow.org/v1alpha1",
+        "kind": "ClusterTrainingRuntime",
+        "metadata": {"name": name},
+        "spec": {"mlPolicy": {"torch": {}}, "template": {"spec": {"replicatedJobs": jobs}}},
+    }
+
+
+@pytest.mark.parametrize("helm", ["helm3", "helm4"])
+def test_an_installed_runtime_that_is_missing_or_has_no_job_for_training_is_a_sentence(
+    cluster: Cluster, tmp_path: Path, helm: str
+) -> None:
+    cluster.readable = READABLE | {"clustertrainingruntimes"}
+    hold(cluster, RUNTIMES, runtime("other"), runtime("launched", "launcher"))
+    said = ask(cluster, tmp_path, helm, INSTALLED).stderr
+    assert "ClusterTrainingRuntime torch-distributed does not exist. Usable here: other. Correct" in said
+    launched = overlay(INSTALLED, {"train": {"runtimeRef": {"name": "launched"}}})
+    assert "launched has no job that this chart can use" in ask(cluster, tmp_path, helm, launched).stderr
+    hold(cluster, RUNTIMES, runtime("torch-distributed"))
+    job = one(objects(ask(cluster, tmp_path, helm, INSTALLED)), "TrainJob")
+    assert job["spec"]["runtimeRef"]["name"] == "torch-distributed"
+    cluster.objects.pop(RUNTIMES)
+    assert "Usable here: none." in ask(cluster, tmp_path, helm, INSTALLED).stderr
+
+
+@pytest.mark.parametrize("helm", ["helm3", "helm4"])
+def test_who_may_not_list_runtimes_of_the_cluster_installs_without_preflight(
+    cluster: Cluster, tmp_path: Path, helm: str
+) -> None:
+    refused = ask(cluster, tmp_path, helm, INSTALLED)
+    assert refused.returncode != 0 and "clustertrainingruntimes: Forbidden" in refused.stderr
+    without = overlay(INSTALLED, {"preflight": {"enabled": False}})
+    assert "TrainJob" in kinds(objects(ask(cluster, tmp_path, helm, without)))
 
 
 def test_what_the_claim_is_counts_and_not_what_the_values_say(cluster: Cluster, tmp_path: Path) -> None:

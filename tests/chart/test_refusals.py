@@ -49,6 +49,36 @@ CASES: list[tuple[Object, str, str]] = [
         "Lower the first or raise the second",
     ),
     (
+        {"train": {"maxTokensPerGpu": "auto"}},
+        "train.maxTokensPerGpu is auto and preflight.training.gpuMemoryGiB is empty",
+        "Set preflight.training.gpuMemoryGiB",
+    ),
+    (
+        {"train": {"maxTokensPerGpu": "auto", "gpus": 0}, "eval": {"gpus": 0}},
+        "train.maxTokensPerGpu is auto and train.gpus is 0",
+        "a number, such as 4096",
+    ),
+    (
+        {"preflight": {"training": {"gpuMemoryGiB": 80}}, "train": {"gpus": 0}},
+        "preflight.training.gpuMemoryGiB is 80 and train.gpus is 0",
+        "Remove preflight.training.gpuMemoryGiB",
+    ),
+    (
+        {"preflight": {"training": {"maxHours": 2}}, "train": {"enabled": False}, "runId": "run1-1"},
+        "preflight.training.maxHours is set and train.enabled is false",
+        "Remove it",
+    ),
+    (
+        {
+            "preflight": {"enabled": False, "training": {"maxDroppedShare": 0.1, "maxHours": 2}},
+            "data": {"enabled": False},
+            "runId": "run1-1",
+        },
+        "preflight.training.maxDroppedShare, preflight.training.maxHours is set, and data.enabled and "
+        "preflight.enabled are both false",
+        "Set preflight.enabled to true",
+    ),
+    (
         {"train": {"gpus": 1, "processesPerNode": 2}},
         "train.processesPerNode is 2 and train.gpus is 1",
         "to auto",
@@ -309,6 +339,7 @@ def test_what_looks_odd_but_is_right_is_taken() -> None:
             "train": {"pretraining": {"enabled": True, "blockSize": 8, "documentColumn": "text"}},
         },
         {"train": {"checkpoints": {"final": False, "everyEpoch": True}}},
+        {"train": {"maxTokensPerGpu": "auto"}, "preflight": {"training": {"gpuMemoryGiB": 80}}},
         {"workspace": {"existingClaim": "shared"}, "train": {"nodes": 2}},
         {"data": {"uri": "https://data.example.com/rows.jsonl?version=3"}},
         overlay(HOOKS, {"train": {"pod": {"deadlineMinutes": 90}}}),

@@ -95,6 +95,8 @@ NEUTRAL: Object = {
     # How many rules there are depends on the addresses; tests/chart/test_network.py looks at them.
     "networkPolicy": {"enabled": False},
 }
+UNPATCHED = ("priorityClassName", "runtimeClassName", "schedulerName", "topologySpreadConstraints")
+"""Options of a pod that an installed runtime decides."""
 ADAPTERS: Object = {"method": "lora", "unfreezeRankRatio": None, "targetPatterns": None}
 WAYS: dict[str, Object] = {
     "cluster": {},
@@ -110,9 +112,21 @@ WAYS: dict[str, Object] = {
         "train": {"runAs": "job", "nodes": 2} | ADAPTERS,
         "model": {"resizeEmbeddings": False},
     },
+    "installed": {
+        "ordering": "hooks",
+        "hooks": {"timeoutMinutes": 3000},
+        "train": {"runtimeRef": {"name": "torch-distributed"}, "pod": dict.fromkeys((*UNPATCHED, "retries"))},
+        "stageDefaults": dict.fromkeys(UNPATCHED),
+    },
 }
 ONLY_WITH: dict[str, Callable[[Object], bool]] = {
     "eval.baseUrl": lambda values: bool(values["eval"]["backend"] == "openai"),
+    "train.runtimeRef.name": lambda values: bool(values["train"].get("runtimeRef")),
+    **{
+        f"{section}.{key}": lambda values: not values["train"].get("runtimeRef")
+        for section in ("stageDefaults", "train.pod")
+        for key in UNPATCHED
+    },
     "train.targetPatterns": lambda values: bool(values["train"]["method"] == "osft"),
     "train.lora.targetModules": lambda values: bool(values["train"]["method"] == "lora"),
 }
@@ -228,14 +242,14 @@ def test_any_text_leaves_the_objects_their_shape_and_stands_in_them_as_it_is(way
     plain = rendered(way, [(path, mark) for mark, path, _ in known], "helm4")
     rounds = max(len(hostile) for _, _, hostile in known)
     step = list(WAYS).index(way) * 2 + side
-    for turn in range(step, rounds, 6):
+    for turn in range(step, rounds, len(WAYS) * 2):
         chosen = {
             mark: hostile[(turn + index) % len(hostile)]
             for index, (mark, _, hostile) in enumerate(known)
             if hostile
         }
         given = [(path, chosen.get(mark, mark)) for mark, path, _ in known]
-        found = rendered(way, given, ("helm3", "helm4")[turn // 6 % 2])
+        found = rendered(way, given, ("helm3", "helm4")[turn // (len(WAYS) * 2) % 2])
         assert set(found) == set(plain), sorted(map(str, set(found) ^ set(plain)))[:5]
         for path, value in plain.items():
             if isinstance(value, str) and re.search(r"p\d+x", value):

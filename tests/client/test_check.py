@@ -90,6 +90,62 @@ def test_all_problems_come_at_once(check: Checked) -> None:
         assert sum(words in line for line in said) == 1, (words, said)
 
 
+def runtime(name: str, job: str = "node", policy: str = "torch") -> dict[str, Any]:
+    containers = {"spec": {"containers": [{"name": "node"}]}}
+    step = {"labels": {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}}
+    jobs = [{"name": job, "template": {"metadata": step, "spec": {"template": containers}}}]
+    spec = {"mlPolicy": {policy: {}}, "template": {"spec": {"replicatedJobs": jobs}}}
+    return {"metadata": {"name": name}, "spec": spec}
+
+
+def served(field: str) -> tuple[int, str, str]:
+    """The schema of TrainJobs, as the API server gives it."""
+    spec = {"properties": {"runtimeRef": {}, field: {"type": "array"}}}
+    schemas = {"org.kubeflow.trainer.v1alpha1.TrainJob": {"properties": {"spec": spec}}}
+    return 0, json.dumps({"components": {"schemas": schemas}}), ""
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "said"),
+    [
+        ("torch-distributed", "runtimePatches", []),
+        (
+            "torch",
+            "podTemplateOverrides",
+            [
+                "ClusterTrainingRuntime torch does not exist. Usable here: torch-distributed. Correct",
+                "train.runtimeRef.patches is runtimePatches, and the TrainJobs of this cluster have "
+                "podTemplateOverrides. Set train.runtimeRef.patches to podTemplateOverrides.",
+            ],
+        ),
+        ("mpi", "runtimePatches", ["mpi has no job that this chart can use: expected mlPolicy.torch"]),
+        ("other-job", "runtimePatches", ["other-job has no job that this chart can use"]),
+    ],
+)
+def test_an_installed_runtime_must_be_there_and_take_the_changes_of_its_pods(
+    check: Checked, name: str, field: str, said: list[str]
+) -> None:
+    there = [runtime("torch-distributed"), runtime("mpi", policy="mpi"), runtime("other-job", job="launcher")]
+    check.kubectl.answers["get clustertrainingruntimes.trainer.kubeflow.org"] = [answer(*there)]
+    check.kubectl.answers["get --raw"].append(served(field))
+    done = check("--set", f"ordering=hooks,hooks.timeoutMinutes=60,train.runtimeRef.name={name}")
+    if not said:
+        assert done.returncode == 0, done.stderr
+        assert "ok        training runtime: ClusterTrainingRuntime torch-distributed" in done.stdout
+    else:
+        found = problems(done)
+        assert len(found) == len(said)
+        assert all(words in line for words, line in zip(said, found, strict=True)), found
+
+
+def test_pods_on_an_installed_runtime_are_compared_with_nodes(check: Checked) -> None:
+    check.kubectl.answers["get clustertrainingruntimes.trainer.kubeflow.org"] = [answer(runtime("mine"))]
+    check.kubectl.answers["get --raw"].append(served("runtimePatches"))
+    asked = "ordering=hooks,hooks.timeoutMinutes=60,train.runtimeRef.name=mine,train.gpus=8,eval.gpus=0"
+    (only,) = problems(check("--set", asked))
+    assert "the pod of train asks for 8 of nvidia.com/gpu, of which the largest node has 4" in only
+
+
 def test_values_that_do_not_render_are_the_charts_own_sentences(check: Checked) -> None:
     done = check("--set", "data.uri=")
     assert done.returncode == 2

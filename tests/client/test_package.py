@@ -34,16 +34,23 @@ def test_the_wheel_carries_the_chart(osft: Path) -> None:
     assert done.stdout == own
 
 
+def test_the_wheel_carries_the_presets(osft: Path) -> None:
+    done = call(osft, "run", "run1", "--preset", "phi-3-mini-lora-24gb", *VALUES, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "--model-uri=hf://microsoft/Phi-3-mini-4k-instruct" in done.stdout and "--lora-r=8" in done.stdout
+
+
 @pytest.mark.parametrize("environment", ["client", "dev"])
 def test_a_checkouts_environment_uses_the_checkouts_own_files(environment: str) -> None:
     show = (
-        "import osft_pipeline.chart as client, osft_ops, osft_workspace;"
-        "print(osft_workspace.__file__, osft_ops.__file__, client.chart())"
+        "import osft_pipeline.chart as client, osft_ops, osft_plan, osft_workspace;"
+        "print(osft_workspace.__file__, osft_ops.__file__, osft_plan.__file__, client.chart())"
     )
     python = ROOT / ".venvs" / environment / "bin" / "python"
     assert subprocess.check_output([python, "-c", show], text=True).split() == [
         str(ROOT / "images" / "workspace" / "osft_workspace" / "__init__.py"),
         str(ROOT / "images" / "ops" / "osft_ops" / "__init__.py"),
+        str(ROOT / "images" / "plan" / "osft_plan" / "__init__.py"),
         str(ROOT / "charts" / "osft-pipeline"),
     ]
 
@@ -71,7 +78,7 @@ def test_the_wheel_carries_the_tables_of_other_systems(osft: Path, tmp_path: Pat
 def test_every_command_answers_help(osft: Path) -> None:
     listed = call(osft, "--help").stdout.partition("Commands:")[2]
     names = [line.split()[0] for line in listed.splitlines() if line.strip()]
-    assert {"run", "follow", "runs", "report", "ask", "fetch", "secrets"} <= set(names)
+    assert {"run", "plan", "follow", "runs", "report", "ask", "fetch", "secrets"} <= set(names)
     for name in names:
         done = call(osft, name, "--help")
         assert done.returncode == 0 and done.stdout.startswith(f"Usage: osft {name} "), done.stderr

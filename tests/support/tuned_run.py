@@ -22,6 +22,7 @@ ARGUMENTS = {
 }
 METRICS = {
     "final_loss": 2.31, "steps": 126, "tokens": 12_345_678_901, "training_seconds": 301.5,
+    "planned_memory_bytes": 3 << 29, "peak_memory_bytes": 11 << 27,
     "rows": 1752, "rows_validation": 0, "rows_dropped_short": 46, "rows_dropped_long": 2,
     "rows_dropped_silent": 0,
 }  # fmt: skip
@@ -135,6 +136,7 @@ def make_tuned_run(
             "model": {"path": "train/model", "digest": tree_digest(run.dir / "model")},
             "base": base,
             "arguments": ARGUMENTS,
+            "estimate": {"steps": 126, "seconds": 240.0},
         }
         if adapter:
             (run.dir / "model").rename(run.dir / "adapter")

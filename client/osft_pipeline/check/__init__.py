@@ -6,7 +6,7 @@ Each check takes what helm renders and adds to `Findings`; none of them changes 
 from collections.abc import Sequence
 
 from osft_pipeline.chart import Object
-from osft_pipeline.check import hub
+from osft_pipeline.check import hub, runtime
 from osft_pipeline.check.cluster import Questions
 from osft_pipeline.check.findings import Findings
 from osft_pipeline.check.pods import pods
@@ -25,6 +25,7 @@ def check(name: str, flags: list[str], kubectl: Kubectl, autoscaler: bool) -> Fi
     cluster = Questions(kubectl, namespace, objects, findings)
     if cluster.ask("cluster", cluster.version):
         cluster.ask("Kubeflow Trainer", cluster.trainer)
+        cluster.ask("training runtime", lambda: runtime.check(objects, kubectl, findings))
         cluster.ask("rights", cluster.rights)
         if not autoscaler:
             cluster.ask("nodes", lambda: cluster.nodes(asked))

@@ -6,7 +6,9 @@ from typing import Any
 
 from osft_pipeline.chart import Object
 from osft_pipeline.check.quantity import amount
-from osft_pipeline.local.plan import COMPONENT, TRAINER_STEP, annotations, is_waiter, labels, name_of
+from osft_pipeline.local import installed
+from osft_pipeline.local.installed import TRAINER_STEP
+from osft_pipeline.local.plan import COMPONENT, annotations, is_waiter, labels, name_of
 
 SECTIONS = {"download": "data", "wait": "train", "cleanup": "preflight"}
 """Where the values of a stage lie, where its name is not theirs."""
@@ -63,8 +65,9 @@ def found(things: list[Object], nodes: int) -> Iterator[Asked]:
     for thing in things:
         if thing["kind"] == "Job" and "pre-delete" not in str(annotations(thing).get("helm.sh/hook", "")):
             yield from of_template(thing["spec"]["template"], name_of(thing), 1)
-        if thing["kind"] == "TrainingRuntime":
-            for job in thing["spec"]["template"]["spec"]["replicatedJobs"]:
+        runtime = installed.runtime(thing) if thing["kind"] == "TrainJob" else thing
+        if runtime and runtime["kind"] == "TrainingRuntime":
+            for job in runtime["spec"]["template"]["spec"]["replicatedJobs"]:
                 template = job["template"]
                 trains = labels(template).get(TRAINER_STEP) == "trainer"
                 yield from of_template(template["spec"]["template"], job["name"], nodes if trains else 1)

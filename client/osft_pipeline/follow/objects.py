@@ -22,6 +22,7 @@ class Objects:
         self.jobs = [thing for thing in self.all if thing["kind"] == "Job"]
         self.trainjobs = [thing for thing in self.all if thing["kind"] == "TrainJob"] or list(self.implied())
         self.pods = [thing for thing in self.all if thing["kind"] == "Pod"]
+        self.jobs += list(self.unlabelled())
 
     def implied(self) -> Iterator[Json]:
         """Yield TrainJobs as their Jobs describe them, for users who may list only Jobs."""
@@ -32,6 +33,33 @@ class Objects:
                 key: first[key] for key in ("creationTimestamp", "namespace", "annotations") if key in first
             }
             yield {"kind": "TrainJob", "metadata": {"name": name, **meta}, "spec": {}}
+
+    def unlabelled(self) -> Iterator[Json]:
+        """Yield the training Jobs of installed runtimes that Kubeflow Trainer 2.1 cannot label.
+
+        They are as their TrainJobs and labelled pods describe them.
+        """
+        for trainjob in self.trainjobs:
+            name, status = trainjob["metadata"]["name"], trainjob.get("status", {})
+            pods = [pod for pod in self.pods if label(pod, JOBSET) == name]
+            if trainjob["spec"].get("podTemplateOverrides") and (pods or status.get("jobsStatus")):
+                owners = [
+                    owner["uid"] for pod in pods for owner in pod["metadata"].get("ownerReferences", [])
+                ]
+                began = pods[0] if pods else trainjob
+                meta = {
+                    "name": f"{name}-node-0",
+                    "uid": (owners or [""])[0],
+                    "creationTimestamp": began["metadata"]["creationTimestamp"],
+                    "labels": {COMPONENT: "train", JOBSET: name},
+                }
+                trainer = trainjob["spec"].get("trainer", {})
+                yield {
+                    "kind": "Job",
+                    "metadata": meta,
+                    "spec": {"completions": trainer.get("numNodes", 1)},
+                    "status": {**status, "startTime": meta["creationTimestamp"]},
+                }
 
     def job(self, component: str, trainjob: str = "") -> Json | None:
         """Return the newest Job of a component; with a TrainJob's name, the one below it."""

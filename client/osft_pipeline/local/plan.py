@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from osft_pipeline.chart import Object
+from osft_pipeline.local import installed
+from osft_pipeline.local.installed import TRAINER_STEP
 from osft_workspace import UserError
 
 PHASES = {"pre-install": 0, "post-install": 2}  # ordinary objects come between
 COMPONENT = "app.kubernetes.io/component"
 RUN_ID = "osft-pipeline/run"
-TRAINER_STEP = "trainer.kubeflow.org/trainjob-ancestor-step"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +99,7 @@ def is_waiter(job: Object) -> bool:
 def train_job_steps(train_job: Object, runtimes: Mapping[str, Object]) -> list[Step]:
     """Return the steps of a TrainJob: its runtime's replicated jobs in `dependsOn` order."""
     spec = train_job["spec"]
-    runtime = runtimes.get(spec["runtimeRef"]["name"])
+    runtime = installed.runtime(train_job) or runtimes.get(spec["runtimeRef"]["name"])
     if runtime is None:
         raise UserError(
             f"TrainJob {name_of(train_job)!r} names runtime {spec['runtimeRef']['name']!r}, which the chart "

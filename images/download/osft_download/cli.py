@@ -1,5 +1,6 @@
 """`osft-download`: rows and base model into the workspace, checked."""
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ from osft_workspace import (
     StageCommand,
     UserError,
     Workspace,
+    event,
     overwrite_option,
     run_stage,
     stage_options,
@@ -38,6 +40,7 @@ def main(workspace: Path, run_id: str, check: bool, run_overwrite: bool, options
     from osft_download.seen import contents
     from osft_download.stage import Addresses, download
     from osft_download.unused import unused
+    from osft_plan import check as plan
 
     if not options.uri:
         raise UserError(
@@ -62,5 +65,10 @@ def main(workspace: Path, run_id: str, check: bool, run_overwrite: bool, options
     record = run_stage(
         "download", workspace, run_id, inputs=inputs, needs=(), body=body, overwrite=run_overwrite
     )
+    if options.training or options.training_limits:
+        # After the record: what was fetched stays, whatever the training is changed to.
+        plan.check(
+            record, workspace.resolve(), options.training, options.training_limits, partial(event, "download")
+        )
     for text in shown(record.details["tokens"]["preview"][: options.show_rows]):
         click.echo(text)

@@ -108,6 +108,20 @@ class Options:
         type=click.IntRange(0, 3),
         decides=False,
     )
+    training: dict[str, Any] = option(
+        {},
+        "The training that is to come, as JSON: values of `train` as the chart has them. At the end its plan "
+        "is logged: steps, memory, disk and time. Empty: no plan.",
+        type=Json(dict, '{"method": "osft", "gpus": 1, "maxTokensPerGpu": 64000}'),
+        decides=False,
+    )
+    training_limits: dict[str, Any] = option(
+        {},
+        "What that training may take, as JSON; where it takes more, the stage ends with exit code 2 and says "
+        "the smallest change that fits. Rows and model stay: the next start does not fetch them again.",
+        type=Json(dict, '{"gpuMemoryGiB": 80, "maxHours": 24, "maxDroppedShare": 0.02}'),
+        decides=False,
+    )
     s3_endpoint: str = option("", "URL of an S3-compatible server. Empty: AWS.")
     s3_region: str = option("", "Region of the bucket.")
     timeout_seconds: float = option(

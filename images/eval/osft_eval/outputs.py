@@ -11,6 +11,7 @@ from osft_eval.models import Models
 from osft_eval.options import Options
 from osft_workspace import Outcome, Run, write_atomic
 from osft_workspace.contents import Eval
+from osft_workspace.planned import planned_and_measured
 from osft_workspace.text import json_text
 
 UNSAFE = re.compile(r"[^\w.-]+")
@@ -62,6 +63,7 @@ def training_facts(run: Run) -> dict[str, str]:
             for name in ("steps", "tokens", "final_loss")
             if name in train.metrics
         ),
+        **planned_and_measured(train),
     }
     return {label: text for label, text in said.items() if text}
 

@@ -5,17 +5,18 @@ import time
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import click
 
 from osft_ops import pruning
 from osft_ops.kube import Api
-from osft_ops.preflight import preflight_problems
+from osft_ops.preflight import preflight_problems, training_problems
 from osft_ops.wait import wait_trainjob
 from osft_workspace.command import StageCommand, StageGroup
 from osft_workspace.exits import UserError
 from osft_workspace.log import event
+from osft_workspace.options import Json
 from osft_workspace.paths import STAGES, Workspace
 from osft_workspace.predecessors import open_record
 from osft_workspace.termination import say_end
@@ -45,15 +46,25 @@ def main() -> None:
 @click.option("--require-env", multiple=True, metavar="NAME=REMEDY", help="Variable that must not be empty.")
 @click.option("--require-file", multiple=True, metavar="PATH=REMEDY", help="File that must exist.")
 @click.option("--address", multiple=True, metavar="WHAT=URL", help="Address where a server must listen.")
+@click.option("--plan-run", default="", metavar="RUN", help="Run whose download is done: plan its training.")
+@click.option("--training", type=Json(dict, '{"gpus": 1}'), default="", help="As of osft-download.")
+@click.option(
+    "--training-limits", type=Json(dict, '{"gpuMemoryGiB": 80}'), default="", help="As of osft-download."
+)
 def preflight(
     workspace: Path,
     min_free_gib: float,
     require_env: tuple[str, ...],
     require_file: tuple[str, ...],
     address: tuple[str, ...],
+    plan_run: str,
+    training: dict[str, Any],
+    training_limits: dict[str, Any],
 ) -> None:
     """Find everything that is wrong before any stage starts, and say it in one message."""
     problems = preflight_problems(workspace, min_free_gib, require_env, require_file, address)
+    if plan_run and workspace.is_dir():
+        problems += training_problems(Workspace(workspace.resolve()), plan_run, training, training_limits)
     if problems:
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         listed = " ".join(f"({number}) {problem}" for number, problem in enumerate(problems, 1))

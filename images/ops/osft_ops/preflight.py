@@ -5,12 +5,19 @@ import shutil
 import socket
 import tempfile
 import time
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 from osft_workspace import claims
+from osft_workspace.exits import UserError
 from osft_workspace.hosts import forbidden, kind_of
+from osft_workspace.log import event
+from osft_workspace.paths import Workspace
+from osft_workspace.predecessors import open_record
 from osft_workspace.redact import redact_url
 
 CONNECT_SECONDS = 5.0
@@ -96,6 +103,25 @@ def advice(host: str, what: str) -> str:
 def behind_proxy(scheme: str, host: str) -> bool:
     """Return whether requests to a host go through a proxy of the environment, as a run here inherits it."""
     return scheme in getproxies_environment() and not proxy_bypass_environment(host)
+
+
+def training_problems(
+    workspace: Workspace, run_id: str, training: Mapping[str, Any], limits: Mapping[str, Any]
+) -> list[str]:
+    """Return what does not fit of the training of a run whose download is not part of this install."""
+    from osft_plan.check import check
+
+    try:
+        download = open_record(workspace, run_id, "download")
+        if download is None:
+            return [
+                f"data.enabled is false and run {run_id} has no finished download in the workspace: set "
+                "data.enabled to true, or runId to a run whose download is done."
+            ]
+        check(download, workspace.root, training, limits, partial(event, "preflight"))
+    except UserError as error:
+        return [error.message]
+    return []
 
 
 def preflight_problems(

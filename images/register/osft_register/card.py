@@ -1,6 +1,6 @@
 """The model card: what a person needs to decide about a model and to load it.
 
-Front matter as Hugging Face reads it. The same evidence gives the same bytes: no times, no machine.
+Front matter as Hugging Face reads it. The same evidence gives the same bytes: no time of writing, no machine.
 """
 
 import re
@@ -11,8 +11,8 @@ from osft_register.evidence import Evidence
 from osft_register.front_matter import yaml_value
 from osft_register.loading import loading
 from osft_register.properties import ARGUMENTS
-from osft_workspace import claims
 from osft_workspace.markdown import code, words
+from osft_workspace.planned import planned_and_measured
 from osft_workspace.text import LONGEST_SENTENCE
 
 METHODS = {
@@ -127,12 +127,14 @@ def training(evidence: Evidence) -> str:
     sources = [[s["uri"], s.get("revision"), s.get("rows")] for s in evidence.data.get("sources", [])]
     rows = [[text, evidence.rows[name]] for name, text in ROWS.items() if name in evidence.rows]
     given = [[key, evidence.arguments[key]] for key in ARGUMENTS if evidence.arguments.get(key) is not None]
+    taken = planned_and_measured(evidence.train)
     mark = f"The end-of-turn mark is {code(evidence.end_of_turn)}." if evidence.end_of_turn else ""
     parts = [
         table(["source", "revision", "rows read"], sources),
         table(["what became of the rows", "rows"], rows),
         mark,
         table(["argument", "value"], given),
+        table(["what it took", "planned and measured"], taken.items()) if taken else "",
     ]
     return "\n\n".join(part for part in parts if part)
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from osft_plan.model import Model
 from osft_train import estimate, heldout
-from osft_train.base import Base
 from osft_train.data import Rows
 from osft_train.devices import Device
 from osft_train.options import Options
@@ -21,13 +21,13 @@ class Ahead:
     held_out: heldout.HeldOut | None
 
     @classmethod
-    def of(cls, run: Run, base: Base, device: Device, options: Options, rows: Rows, target: Path) -> Self:
+    def of(cls, run: Run, model: Model, device: Device, options: Options, rows: Rows, target: Path) -> Self:
         """Plan the training of rows, and say the plan.
 
         Args:
             target: where the held-out rows to measure are written.
         """
-        plan = estimate.plan(run, base, device, rows, options)
+        plan = estimate.plan(run, model, device, rows, options)
         return cls(rows, plan, heldout.choose(run, options, plan, rows, target))
 
     def arguments(self, options: Options) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from osft_plan.plan import NO_ROOM
 from osft_train.extra import VALIDATION, check_extra
 from osft_train.methods import OF_METHODS, OSFT
 from osft_train.options import AUTO, Options
@@ -25,6 +26,7 @@ OWN = (
     "max_steps",
     "tensorboard_log_dir",
     "eval_every",
+    "gpu_memory_gib",
 )
 """Options of this stage that the backend's call does not have."""
 
@@ -73,18 +75,21 @@ def range_problems(options: Options) -> list[str]:
             "--unfreeze-rank-ratio (train.unfreezeRankRatio) is 1: the backend reads that as 0.5. OSFT keeps "
             "a part frozen: give a share below 1, or train all weights with --method=sft (train.method)."
         )
-    if options.max_seq_len > options.max_tokens_per_gpu:
+    most = options.max_tokens_per_gpu  # 0: auto, which is at least the longest row
+    if most and options.max_seq_len > most:
         found.append(
             f"--max-seq-len (train.maxSequenceLength) is {options.max_seq_len} and --max-tokens-per-gpu "
-            f"(train.maxTokensPerGpu) {options.max_tokens_per_gpu}: a row in between fits no GPU and "
+            f"(train.maxTokensPerGpu) {most}: a row in between fits no GPU and "
             "would be dropped in every batch. Raise the second or lower the first."
         )
-    if (options.block_size or 0) > options.max_tokens_per_gpu:
+    if most and (options.block_size or 0) > most:
         found.append(
             f"--block-size (train.pretraining.blockSize) is {options.block_size} and --max-tokens-per-gpu "
-            f"(train.maxTokensPerGpu) {options.max_tokens_per_gpu}: no block fits a GPU, and nothing "
+            f"(train.maxTokensPerGpu) {most}: no block fits a GPU, and nothing "
             "would be learned. Raise the second or lower the first."
         )
+    if not most and not (options.gpus and options.gpu_memory_gib):
+        found.append(NO_ROOM)
     if options.max_steps and options.extra.get("training_mode") == "token":
         found.append(
             f"--max-steps (train.maxSteps) is {options.max_steps} and --extra (train.extraArgs) gives "

@@ -6,17 +6,17 @@ Flags decide what they can; every other choice is said with its reason.
 import importlib.util
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from osft_train import trackers
-from osft_train.base import Base
+from osft_plan import memory
+from osft_plan.memory import GIB
+from osft_plan.model import Model
+from osft_train import planned, trackers
 from osft_train.options import Options
 from osft_workspace import Run, UserError, trust
 from osft_workspace.cpus import set_torch_defaults, usable_cpus
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-KEEP_BYTES = 1.5 * 2**30
-"""Activations that may stay in memory on a CPU; more are computed again in the backward pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Device:
         return f"mini-trainer-{self.name}"
 
 
-def choose(run: Run, base: Base, options: Options) -> Device:
+def choose(run: Run, model: Model, options: Options) -> Device:
     """Decide everything about the device.
 
     Raises:
@@ -60,8 +60,9 @@ def choose(run: Run, base: Base, options: Options) -> Device:
     run.choice("backend", "mini-trainer-cpu", "train.gpus is 0")
     if options.use_liger:
         run.choice("use_liger", False, "Liger's kernels need a GPU")
-    kept = keeps_activations(run, base, options.max_tokens_per_gpu)
-    return Device("cpu", processes, compute_on_cpu(run), "sdpa", False, kept)
+    compute = compute_on_cpu(run)
+    kept = keeps_activations(run, model, options, processes, compute)
+    return Device("cpu", processes, compute, "sdpa", False, kept)
 
 
 def set_threads() -> None:
@@ -104,18 +105,16 @@ def compute_on_cpu(run: Run) -> str:
     return "float32"
 
 
-def keeps_activations(run: Run, base: Base, tokens: int) -> bool:
+def keeps_activations(run: Run, model: Model, options: Options, processes: int, compute: str) -> bool:
     """Return whether a pass leaves few enough activations to keep them, which saves a quarter of the work."""
-    config = base.text_config
-    hidden = config.get("hidden_size", 0)
-    # Per token and layer, counted in a run: 20 vectors of the hidden size and 8 of the MLP's, in float32.
-    each = 4 * (20 * hidden + 8 * config.get("intermediate_size", 4 * hidden))
-    needed = tokens * config.get("num_hidden_layers", 0) * each
-    kept = bool(needed <= KEEP_BYTES)
+    wanted = planned.training(options, processes=processes, compute=compute, attention="sdpa")
+    tokens = options.max_tokens_per_gpu
+    kept = memory.keeps(model, wanted, tokens)
+    needed = memory.activations(model, replace(wanted, keep_activations=True), tokens)
     run.choice(
         "keep_activations",
         kept,
-        f"{tokens} tokens need {needed / 2**30:.1f} GiB; up to {KEEP_BYTES / 2**30:.1f} GiB are kept",
+        f"{tokens} tokens need {needed / GIB:.1f} GiB; up to {memory.KEEP_BYTES / GIB:.1f} GiB are kept",
     )
     return kept
 

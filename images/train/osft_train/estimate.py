@@ -1,18 +1,20 @@
-"""Steps and time of a run, logged before the first step."""
+"""Steps, memory and time of a run, logged before the first step."""
 
 import math
 import os
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
-from osft_train import learns, weights
-from osft_train.base import Base
+from osft_plan import hours
+from osft_plan.memory import GIB
+from osft_plan.model import Model
+from osft_train import learns, planned
 from osft_train.data import Rows
 from osft_train.devices import Device
-from osft_train.methods import LORA, OSFT, QLORA, SFT
 from osft_train.options import Options
 from osft_workspace import Run
 from osft_workspace.cpus import usable_cpus
@@ -23,9 +25,6 @@ FEW = 8
 """With fewer optimizer steps a training hardly changes a model, however many rows each has."""
 REACHED = 0.4
 """Share of that speed that training reaches, counted in runs on CPUs."""
-FACTORS = {OSFT: 1.3, SFT: 1.0, LORA: 2 / 3, QLORA: 2 / 3}
-"""What a pass costs compared to one of full fine-tuning: decomposed matrices cost more, frozen ones need no
-gradients of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +35,14 @@ class Plan:
     steps: int | None
     """Optimizer steps of the run; None where tokens decide."""
     seconds: float | None
+    tokens_at_a_time: int = 0
+    """Of a process."""
+    memory: dict[str, int] = field(default_factory=dict)
+    """Terms of the peak memory of a process, in bytes."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return it for the record."""
+        return {**asdict(self), "memory_bytes": sum(self.memory.values())}
 
 
 def plan_steps(rows: Rows, options: Options) -> tuple[int, int | None]:
@@ -85,17 +92,22 @@ def measure(device: Device) -> float:
     return rounds * 2 * SIDE**3 / (time.perf_counter() - started)
 
 
-def plan(run: Run, base: Base, device: Device, rows: Rows, options: Options) -> Plan:
-    """Count steps, estimate time, and say both."""
+def plan(run: Run, model: Model, device: Device, rows: Rows, options: Options) -> Plan:
+    """Count steps, estimate memory and time, and say them."""
     each, steps = plan_steps(rows, options)
     learns.check(rows, device, (each, steps), options)
+    wanted = replace(
+        planned.training(
+            options, processes=device.processes, compute=device.compute, attention=device.attention
+        ),
+        liger=device.liger,
+        keep_activations=device.keep_activations,
+    )
+    tokens, terms = planned.terms(model, wanted, Path(rows.path))
     seconds = None
     if steps is not None:
-        parameters = weights.parameters(weights.tensors(base.path))
-        passes = 6 if device.keep_activations else 8  # forward 2, backward 4, and forward again
-        work = rows.tokens * steps / each * parameters * passes * FACTORS[options.method]
-        processes = device.processes if device.name == "cuda" else 1
-        seconds = work / (flops_per_second(device) * REACHED * processes * options.nnodes)
+        reached = flops_per_second(device) * REACHED
+        seconds = hours.seconds(model, wanted, rows.tokens * steps / each, reached)
     run.event(
         "plan",
         steps=steps,
@@ -104,6 +116,8 @@ def plan(run: Run, base: Base, device: Device, rows: Rows, options: Options) -> 
         epochs=options.num_epochs,
         max_steps=options.max_steps or None,
         about_minutes=max(round(seconds / 60, 1), 0.1) if seconds is not None else None,
+        tokens_at_a_time=tokens,
+        memory_gib=round(sum(terms.values()) / GIB, 2),
     )
     if steps is not None and steps < FEW:
         run.event(
@@ -112,4 +126,4 @@ def plan(run: Run, base: Base, device: Device, rows: Rows, options: Options) -> 
             rows_of_a_step=options.effective_batch_size,
             remedy="lower train.effectiveBatchSize, or raise train.epochs",
         )
-    return Plan(each, steps, seconds)
+    return Plan(each, steps, seconds, tokens, terms)

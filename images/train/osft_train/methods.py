@@ -3,12 +3,11 @@
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any
 
+from osft_plan.training import ADAPTERS, BATCHES, LORA, OSFT, QLORA, SFT
 from osft_train.options import Options
 from osft_workspace import UserError
 
-OSFT, SFT, LORA, QLORA = "osft", "sft", "lora", "qlora"
-ADAPTERS = (LORA, QLORA)
-"""They train adapters and leave the base model's own weights as they are."""
+__all__ = ["ADAPTERS", "LORA", "METHODS", "OF_METHODS", "OSFT", "QLORA", "SFT", "of_method", "settled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +19,10 @@ class Defaults:
 
 
 METHODS = {
-    OSFT: Defaults(5e-6, 128),  # training_hub's example of OSFT
-    SFT: Defaults(5e-6, 128),
-    LORA: Defaults(2e-4, 16),  # QLoRA (arXiv 2305.14314), table 9, for 7B and 13B
-    QLORA: Defaults(2e-4, 16),
+    OSFT: Defaults(5e-6, BATCHES[OSFT]),  # training_hub's example of OSFT
+    SFT: Defaults(5e-6, BATCHES[SFT]),
+    LORA: Defaults(2e-4, BATCHES[LORA]),  # QLoRA (arXiv 2305.14314), table 9, for 7B and 13B
+    QLORA: Defaults(2e-4, BATCHES[QLORA]),
 }
 OF_METHODS = {"lora_": ADAPTERS, "quantization_": (QLORA,)}
 """Beginnings of the names of options that only some methods have."""

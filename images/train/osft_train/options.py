@@ -25,6 +25,16 @@ class Often(click.ParamType[str]):
         return str(value)
 
 
+class Tokens(click.ParamType[int]):
+    """`auto`, which is 0, or a number from 1."""
+
+    name = "auto|integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number. Fails for any other text."""
+        return 0 if value in (AUTO, 0) else int(COUNT.convert(value, param, ctx))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """How to tune. An option that does not decide says where and how: other values make the same model."""
@@ -84,7 +94,13 @@ class Options:
         type=click.IntRange(min=0),
     )
     max_tokens_per_gpu: int = option(
-        64000, "Largest number of tokens on a GPU at a time; lower it if memory runs out.", type=COUNT
+        64000,
+        "Largest number of tokens on a GPU at a time; lower it if memory runs out. auto: as many as fit into "
+        "--gpu-memory-gib, and at least those of the longest row.",
+        type=Tokens(),
+    )
+    gpu_memory_gib: float | None = option(
+        None, "Memory of a GPU in GiB, for --max-tokens-per-gpu=auto.", type=POSITIVE
     )
     max_seq_len: int = option(8192, "Rows of this many tokens or more are dropped.", type=COUNT)
     num_epochs: int = option(1, "Number of passes over the rows.", type=COUNT)

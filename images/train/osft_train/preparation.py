@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from osft_train import adapters, boards, data, decompositions, devices, engine
+from osft_plan.model import Model
+from osft_train import adapters, boards, data, decompositions, devices, engine, planned
 from osft_train.adapters import Adapter
 from osft_train.ahead import Ahead
 from osft_train.arguments import Call, collect
@@ -24,6 +25,8 @@ class Setup:
     run: Run
     options: Options
     base: Base
+    model: Model
+    """The base model as the planner sees it."""
     device: Device
     call: Call
     work: Work
@@ -58,7 +61,7 @@ class Setup:
     def ahead(self, rows: data.Rows) -> Ahead:
         """Plan the training of rows."""
         target = self.rows_file.with_name("held-out.jsonl")
-        return Ahead.of(self.run, self.base, self.device, self.options, rows, target)
+        return Ahead.of(self.run, self.model, self.device, self.options, rows, target)
 
     def job(self, ahead: Ahead, done: int) -> engine.Job:
         """Return the call of the backend."""
@@ -96,9 +99,12 @@ def settle(run: Run, options: Options) -> Setup:
         UserError: an argument, pattern or device that cannot be had.
     """
     data.check(run, options)
+    asked = inputs_of(options)
+    options = planned.with_tokens(run, options)
     devices.prepare_process(options)
     base = Base.load(run, trust_remote_code=options.trust_remote_code)
-    device = devices.choose(run, base, options)
+    model = planned.model_of(run)
+    device = devices.choose(run, model, options)
     protects = options.method == OSFT
     patterns = target_patterns(run, base, options.target_patterns) if protects else []
     matrices = target_matrices(run, base, patterns) if protects else []
@@ -106,7 +112,7 @@ def settle(run: Run, options: Options) -> Setup:
     adapter = Adapter.of(options)
     if adapter:
         adapters.check(run, base, adapter)
-    digest = digest_json([inputs_of(options), run.predecessors["download"].digest])
+    digest = digest_json([asked, run.predecessors["download"].digest])
     merged = adapter is None or options.lora_merge
     work = Work(run.home / "checkpoints", digest, MODELS if merged else ADAPTERS)
     own = {
@@ -119,7 +125,7 @@ def settle(run: Run, options: Options) -> Setup:
         "nproc_per_node": device.processes,
     }
     given = replace(options, master_addr="", master_port=None) if options.nnodes == 1 else options
-    setup = Setup(run, options, base, device, Call({}), work, matrices, factors, adapter)
+    setup = Setup(run, options, base, model, device, Call({}), work, matrices, factors, adapter)
     own |= {"data_path": "", "data_output_dir": str(setup.rows_file.parent)}
     call = collect(run, backend_function(), given, own)
     return replace(setup, call=call if protects else call.with_(osft=False))

@@ -1,16 +1,18 @@
 """Fine-tuning by mini-trainer, from the options to a published model, with every method."""
 
 import os
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from typing import Any, cast
 
-from osft_train import boards, chart, data, engine, merge, methods, metrics, nodes, outcome
+from osft_train import boards, chart, data, engine, merge, methods, metrics, nodes, outcome, planned
 from osft_train.ahead import Ahead
 from osft_train.failures import StateLost
 from osft_train.methods import OSFT
 from osft_train.options import Options
 from osft_train.preparation import Setup, settle
 from osft_workspace import Outcome, Run, tree_digest
-from osft_workspace.contents import Adapter, Model, Train
+from osft_workspace.contents import Adapter, Estimate, Model, Train
 from osft_workspace.exits import StageError
 from osft_workspace.text import counted
 
@@ -29,15 +31,16 @@ def train(run: Run, options: Options) -> Outcome:
     rows = data.choose(run, options, setup.rows_file)
     ahead = setup.ahead(rows)
     work.offer()
+    peak = 0
     if not work.finished.exists():
-        run_resumable(setup, ahead, done)
+        peak = run_resumable(setup, ahead, done)
         work.finish(outcome.check_steps(run, work, ahead.plan, options))
     steps = metrics.read_steps(work.dir, 0)
     chosen, facts = outcome.publish(run, work, setup.base)
     metrics.write_clean(steps, run.dir / "metrics.jsonl")
     chart.write(steps, run.dir / "loss.svg")
     boards.complete(run, setup.board, steps)
-    figures = {**metrics.summary(steps), **data.facts(run, rows)}
+    figures = {**metrics.summary(steps), **data.facts(run, rows), **memory_figures(setup, ahead, steps, peak)}
     said = details(setup, ahead, facts)
     base, left = said["base"], said["model"]["path"].removeprefix("train/")
     return Outcome(
@@ -55,6 +58,21 @@ def train(run: Run, options: Options) -> Outcome:
         # Only after the record: a start that is killed before it resumes from these files.
         after=lambda: work.clear(chosen),
     )
+
+
+def memory_figures(
+    setup: Setup, ahead: Ahead, steps: Sequence[Mapping[str, Any]], peak: int
+) -> dict[str, int]:
+    """Return the peak memory of a process as it was planned and as it was.
+
+    Args:
+        peak: resident bytes on a CPU; 0 where the start that trained did not end.
+    """
+    device = setup.device.name
+    if device == "cuda":
+        peak = round(max((step.get("peak_memory_usage_GB", 0.0) for step in steps), default=0.0) * 1e9)
+    planned_bytes = planned.measurable(ahead.plan.memory, device)
+    return {"planned_memory_bytes": planned_bytes, **({"peak_memory_bytes": peak} if peak else {})}
 
 
 def outputs(setup: Setup) -> list[str]:
@@ -85,32 +103,34 @@ def help_train(run: Run, options: Options) -> None:
     run.event("done", node=options.node_rank)
 
 
-def run_backend(setup: Setup, ahead: Ahead, done: int) -> None:
-    """Train from step `done` on.
+def run_backend(setup: Setup, ahead: Ahead, done: int) -> int:
+    """Train from step `done` on; return the peak memory of a process on a CPU, in bytes.
 
     Raises:
         StateLost: the full state of that step cannot be loaded.
     """
     if setup.options.nnodes > 1:
         nodes.wait_for_master(setup.run, setup.options.master_addr)
-    engine.train(setup.job(ahead, done))
+    job = setup.job(ahead, done)
+    engine.train(job)
     if setup.adapter and setup.merged and not setup.options.node_rank:
         merge.merge_all(setup.run, setup.work.dir, setup.base, setup.options.extra.get("save_dtype"))
+    return job.said.peak
 
 
-def run_resumable(setup: Setup, ahead: Ahead, done: int) -> None:
-    """Train from step `done` on; a state that cannot be loaded is given up after one try.
+def run_resumable(setup: Setup, ahead: Ahead, done: int) -> int:
+    """As `run_backend`; a state that cannot be loaded is given up after one try.
 
     Raises:
         StateLost: it was given up, and other nodes must start again too.
     """
     try:
-        run_backend(setup, ahead, done)
+        return run_backend(setup, ahead, done)
     except StateLost as lost:
         setup.work.give_up(setup.run, done, lost.message)
         if setup.options.nnodes > 1:
             raise
-        run_resumable(setup, ahead, setup.work.open(setup.run, resume=True))
+        return run_resumable(setup, ahead, setup.work.open(setup.run, resume=True))
 
 
 def tuned(setup: Setup, facts: Model) -> tuple[Model, Adapter | None]:
@@ -133,7 +153,6 @@ def tuned(setup: Setup, facts: Model) -> tuple[Model, Adapter | None]:
 def details(setup: Setup, ahead: Ahead, facts: Model) -> Train:
     """Return what later stages and people want to know."""
     device, method = setup.device, setup.options.method
-    plan = ahead.plan
     model, adapter = tuned(setup, facts)
     idle = (*PATHS, *(() if method == OSFT else OF_OSFT))
     return {
@@ -155,6 +174,6 @@ def details(setup: Setup, ahead: Ahead, facts: Model) -> Train:
         },
         "held_out": ahead.held_out.facts() if ahead.held_out else None,
         "max_steps": setup.options.max_steps or None,
-        "estimate": {"steps": plan.steps, "steps_per_epoch": plan.steps_per_epoch, "seconds": plan.seconds},
+        "estimate": cast(Estimate, ahead.plan.facts()),
         "work_digest": setup.work.digest,
     }

@@ -25,6 +25,8 @@ MILESTONES = {
 }
 STATE, EVENT = '{"full_state"', '{"event"'
 """Begin the lines that say that a full state was saved, and whatever else is to be logged."""
+PEAK = "peak_memory"
+"""Key of the line that says how much memory a process had at its peak."""
 TAIL_LINES = 200
 
 
@@ -45,6 +47,8 @@ class WorkerLog:
     """Whether it said how many matrices are decomposed."""
     decompositions: dict[str, int] = field(default_factory=lambda: {KEPT: 0, MADE: 0})
     """Matrices of this node: read from the cache, and computed for it; none are counted without a cache."""
+    peak: int = 0
+    """Resident bytes of the largest process of this node at its peak; 0 before it ends, and on a GPU."""
 
     def counts(self) -> dict[str, int]:
         """Return how many matrices came from the cache, and how many were decomposed; nothing without one."""
@@ -63,7 +67,7 @@ class WorkerLog:
         if found := DECOMPOSED.search(line):
             self.counted = True
             self.check_count(int(found[1]))
-        elif line.startswith((MARK, STATE, EVENT)):
+        elif line.startswith((MARK, STATE, EVENT, f'{{"{PEAK}"')):
             with suppress(ValueError):  # cut off: its process was killed
                 self.take(json.loads(line))
 
@@ -81,7 +85,9 @@ class WorkerLog:
     def take(self, told: dict[str, Any]) -> None:
         """Count a matrix, or log what our part of the worker says."""
         how, event = told.pop("decomposition", None), told.pop("event", None)
-        if event is not None:
+        if PEAK in told:
+            self.peak = max(self.peak, int(told[PEAK]))
+        elif event is not None:
             self.run.event(event, **told)
         elif how is None:
             self.run.event("full state saved", step=told["full_state"], seconds=told["seconds"])

@@ -146,6 +146,20 @@ class Adapter(TypedDict, total=False):
     use_dora: bool
 
 
+class Estimate(TypedDict, total=False):
+    """What train planned before its first step."""
+
+    steps: Count | None
+    steps_per_epoch: Count
+    seconds: Any
+    tokens_at_a_time: Count
+    """Of a process, at most."""
+    memory: dict[str, Count]
+    """Terms of the peak memory of a process, in bytes; docs/plan.md explains them."""
+    memory_bytes: Count
+    """Their sum."""
+
+
 class Train(TypedDict, total=False):
     """Details of the train stage."""
 
@@ -167,7 +181,7 @@ class Train(TypedDict, total=False):
     max_steps: Count | None
     held_out: dict[str, Any] | None
     """Rows whose loss was measured during training: `rows`, `tokens`, and `every` so many steps."""
-    estimate: dict[str, Any]
+    estimate: Estimate
     work_digest: str
 
 

@@ -31,6 +31,36 @@ def test_a_preflight_that_failed_ends_the_run_with_all_its_sentences() -> None:
     assert "No stage has started." in what_to_do(run)[0]
 
 
+def unlabelled(cluster: Cluster, *conditions: Json) -> Cluster:
+    """Take away what Kubeflow Trainer 2.1 does not give a Job of an installed runtime: it is not found."""
+    below = {"jobset.sigs.k8s.io/jobset-name": cluster.trainjob_name}
+    for thing in cluster.things:
+        if thing["kind"] == "TrainJob":
+            thing["spec"] |= {"podTemplateOverrides": [{}], "trainer": {"numNodes": 1}}
+            thing["status"] = {"conditions": list(conditions), "jobsStatus": [{"name": "node"}]}
+        if thing["kind"] == "Pod" and "-node-0-" in thing["metadata"]["name"]:
+            thing["metadata"]["labels"] |= below
+    cluster.things = [
+        thing
+        for thing in cluster.things
+        if thing["kind"] != "Job" or not below.items() <= thing["metadata"]["labels"].items()
+    ]
+    return cluster
+
+
+def test_training_on_an_installed_runtime_is_seen_without_its_job() -> None:
+    before = hooks().done("download", 1).trainjob(15)
+    run = unlabelled(before.running("train", 20, "2026-11-21T16:00:30Z train progress step=3")).read()
+    assert (states(run)["train"], run.stages[1].owner) == ("running", f"{run.id}-train-node-0")
+    done = hooks().done("download", 1).trainjob(15).done("train", 20, "tuned in 3 steps")
+    run = unlabelled(done, condition("Complete", 40, "AllJobsCompleted")).read()
+    assert (states(run)["train"], run.stages[1].message) == ("done", "tuned in 3 steps")
+    failed = hooks().done("download", 1).trainjob(15).failed("train", 20, 2, "no row is left")
+    run = unlabelled(failed, condition("Failed", 40, "FailedJobs", "jobset failed")).read()
+    assert (states(run)["train"], run.exit_code) == ("failed", 2)
+    assert run.stages[1].message == "no row is left"
+
+
 NO_TASK = "task 'arc_eazy' is unknown to lm-eval, to this image and to --include-path. Near: arc_easy."
 
 

@@ -22,10 +22,17 @@ def headings(output: str) -> list[str]:
     return re.findall(r"^(\w+)$", output, re.MULTILINE)
 
 
-ORDERINGS = {
+HOOKS = "ordering=hooks,hooks.timeoutMinutes=60"
+OWN = {
     "cluster": [],
-    "hooks": ["--set", "ordering=hooks,hooks.timeoutMinutes=60"],
-    "plain jobs": ["--set", "ordering=hooks,hooks.timeoutMinutes=60,train.runAs=job"],
+    "hooks": ["--set", HOOKS],
+    "plain jobs": ["--set", f"{HOOKS},train.runAs=job"],
+}
+OLD = "train.runtimeRef.name=training-hub,train.runtimeRef.patches=podTemplateOverrides"
+ORDERINGS = {
+    **OWN,
+    "an installed runtime": ["--set", f"{HOOKS},train.runtimeRef.name=torch-distributed"],
+    "an installed runtime of Kubeflow Trainer 2.1": ["--set", f"{HOOKS},{OLD}"],
 }
 
 
@@ -35,7 +42,7 @@ def test_the_order_is_the_same_in_every_ordering(ordering: list[str], tmp_path: 
     assert headings(output) == FIVE
 
 
-@pytest.mark.parametrize("ordering", ORDERINGS.values(), ids=ORDERINGS)
+@pytest.mark.parametrize("ordering", OWN.values(), ids=OWN)
 def test_a_download_inside_the_training_pod_is_a_step_of_its_own(ordering: list[str], tmp_path: Path) -> None:
     values = [*CPU, "--set", "data.uri=hf://a/b,data.runAs=initContainer", *ordering]
     output = dry_run(*values, "--workspace", tmp_path)

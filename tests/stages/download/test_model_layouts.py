@@ -11,7 +11,7 @@ from tests.support.sandbox import ROOT, executable
 COMPARE = """
 import json, sys
 import torch
-from osft_download.base_model.layouts import LAYOUTS, expected
+from osft_plan.layouts import LAYOUTS, expected
 from transformers import AutoConfig, AutoModelForCausalLM
 
 SIZES = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
@@ -37,7 +37,7 @@ json.dump(told, sys.stdout)
 def differences() -> dict[str, list[str]]:
     """Tensors that the table and transformers name differently, by type and settings."""
     python = str(Path(executable("train")).with_name("python"))
-    path = f"{ROOT}/images/download:{ROOT}/images/workspace"
+    path = f"{ROOT}/images/plan:{ROOT}/images/workspace"
     done = subprocess.run(
         [python, "-c", COMPARE],
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": path},

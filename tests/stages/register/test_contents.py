@@ -320,6 +320,8 @@ def test_the_card_can_be_read_by_hubs_and_people(stage: Stage) -> None:
         "dropped: as many tokens as train.maxSequenceLength, or more | 2",
     ):  # fmt: skip
         assert f"| {became} |" in text
+    assert "| Peak memory of a process | planned 1.50 GiB, measured 1.38 GiB |" in text
+    assert "| Training time | planned 4 min, measured 5 min |" in text
     assert r"| hf\://org/chat:en | abc123 | 2000 |" in text
     assert "no token to learn" not in text, "a reason without a row is not said"
     assert "The end-of-turn mark is `<|im_end|>`." in text

@@ -1,5 +1,6 @@
 """What ends before training, or ends it, with a sentence: seen, expected, what to do."""
 
+import json
 import os
 import signal
 import time
@@ -21,6 +22,8 @@ def ready(stage: Stage) -> str:
     [
         (["--unfreeze-rank-ratio=1"], "the backend reads that as 0.5"),
         (["--max-seq-len=2048"], "is 2048 and --max-tokens-per-gpu (train.maxTokensPerGpu) 1024"),
+        (["--max-tokens-per-gpu=auto"], "is auto and preflight.training.gpuMemoryGiB is empty"),
+        (["--max-tokens-per-gpu=many"], "many"),
         (["--no-save-final-checkpoint"], "are both off: training would leave no model"),
         (["--is-pretraining"], "needs --block-size"),
         (["--node-rank=2", "--nnodes=2"], "--node-rank 2 does not exist"),
@@ -36,6 +39,18 @@ def test_values_that_would_be_misread_are_rejected(
     stage: Stage, ready: str, args: list[str], said: str
 ) -> None:
     stage.refuses(ready, *args, says=said)
+
+
+def test_tokens_of_auto_are_settled_before_the_device(stage: Stage, ready: str) -> None:
+    code, printed = stage.run(
+        ready, "--gpus=1", "--max-tokens-per-gpu=auto", "--gpu-memory-gib=8", "--max-seq-len=8192"
+    )
+    assert code == 2 and "torch sees 0 GPUs" in printed, printed
+    (chosen,) = [line for line in printed.splitlines() if "chose max_tokens_per_gpu" in line]
+    longest = stage.workspace / "runs" / ready / "download" / "record.json"
+    sets = json.loads(longest.read_text())["details"]["tokens"]["sets"]["train"]
+    value = int(chosen.partition("value=")[2].split()[0])
+    assert sets["longest"] <= value <= sets["tokens"] and 'reason="the most that fit into 8 GiB"' in chosen
 
 
 def test_all_problems_are_reported_together(stage: Stage, ready: str) -> None:

@@ -68,6 +68,13 @@ def test_steps_and_time_are_reported_before_the_first_step(whole: Done) -> None:
     assert whole.record["details"]["estimate"]["steps"] == 18
 
 
+def test_planned_and_measured_memory_are_in_the_record(whole: Done) -> None:
+    estimate, metrics = whole.record["details"]["estimate"], whole.record["metrics"]
+    assert sum(estimate["memory"].values()) == estimate["memory_bytes"] == metrics["planned_memory_bytes"]
+    assert 0.7 < metrics["planned_memory_bytes"] / metrics["peak_memory_bytes"] < 1.3
+    assert f"memory_gib={estimate['memory_bytes'] / 2**30:.2f}"[:-1] in whole.printed
+
+
 def test_progress_reports_step_loss_speed_and_time_left(whole: Done) -> None:
     line = next(line for line in whole.printed.splitlines() if " training step=18/18 " in line)
     assert all(f" {key}=" in line for key in ("loss", "tokens_per_s", "left"))

@@ -222,6 +222,48 @@ def test_the_waiter_reports_that_a_stage_timed_out(api: tuple[Api, type[Objects]
         wait_trainjob(client, "run1", poll_seconds=0.01, timeout_seconds=0)
 
 
+def test_the_waiter_reports_that_a_trainjob_timed_out(api: tuple[Api, type[Objects]]) -> None:
+    client, handler = api
+    handler.store[TRAINJOB] = trainjob("Failed", reason="DeadlineExceeded", message="too long")
+    with pytest.raises(StageError, match=r"TrainJob run1 exceeded its time limit: train\.pod\.deadline"):
+        wait_trainjob(client, "run1", poll_seconds=0.01, timeout_seconds=0)
+
+
+def restarted_pod(code: int, message: str) -> dict[str, Any]:
+    """A pod whose container an installed runtime has restarted in place."""
+    pod = ended_pod("run1-node-0-0-x", code, message)
+    (status,) = pod["status"]["containerStatuses"]
+    return {
+        **pod,
+        "status": {"containerStatuses": [{"state": {"running": {}}, "lastState": status["state"]}]},
+    }
+
+
+def test_the_waiter_does_not_wait_for_retries_that_cannot_succeed(
+    api: tuple[Api, type[Objects]],
+) -> None:
+    client, handler = api
+    handler.store[TRAINJOB] = {"status": {}}
+    handler.store[PODS] = {"items": [restarted_pod(2, "no row is left to train on")]}
+    with pytest.raises(UserError, match=r"its runtime retries it\. pod .* exit code 2: no row is left"):
+        wait_trainjob(client, "run1", poll_seconds=0.01, timeout_seconds=0, retried_seconds=0.05)
+    handler.store[PODS] = {"items": [restarted_pod(75, "the hub was unavailable")]}
+    with pytest.raises(Transient, match="was not done after"):
+        wait_trainjob(client, "run1", poll_seconds=0.01, timeout_seconds=0.2, retried_seconds=0.05)
+
+
+def test_the_waiter_knows_the_message_of_a_pod_that_was_deleted_with_its_last_retry(
+    api: tuple[Api, type[Objects]],
+) -> None:
+    client, handler = api
+    states = iter([{}, trainjob("Failed", reason="FailedJobs", message="jobset failed")])
+    handler.store[TRAINJOB] = lambda: next(states)
+    pods = iter([{"items": [restarted_pod(1, "KeyError: 'x'")]}])
+    handler.store[PODS] = lambda: next(pods, None)
+    with pytest.raises(StageError, match="exit code 1: KeyError: 'x'"):
+        wait_trainjob(client, "run1", poll_seconds=0.01, timeout_seconds=0)
+
+
 def test_the_waiter_gives_up_at_its_timeout(api: tuple[Api, type[Objects]]) -> None:
     client, handler = api
     handler.store[TRAINJOB] = {"status": {}}

@@ -59,7 +59,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         change: Callable[[Any], object] = lambda value, values=values: value.update(values)  # noqa: E731
         edit(write_llama(base / name) / "config.json", change)
     write_llama(base / "good")
-    paths = ":".join(f"{ROOT}/images/{part}" for part in ("workspace", "rows", "download", "train"))
+    parts = ("workspace", "rows", "plan", "download", "train")
+    paths = ":".join(f"{ROOT}/images/{part}" for part in parts)
     done = subprocess.run(
         [str(Path(executable("train")).with_name("python")), "-c", BUILD, *map(str, base.iterdir())],
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": paths, "HOME": str(base), "HF_HUB_OFFLINE": "1"},

@@ -5,6 +5,27 @@
   (list "timeout-seconds" .Values.data.timeoutSeconds)
   (list "run-overwrite" (ternary true "" .Values.runOverwrite))
 ) }}
+{{- include "osft-pipeline.args.plan" . }}
+{{- end }}
+
+{{- /* The training that is planned at the end of the download, and what it may take. */}}
+{{- define "osft-pipeline.args.plan" -}}
+{{- $limits := dict -}}
+{{- range $key, $limit := .Values.preflight.training -}}
+{{- with include "osft-pipeline.number" $limit }}{{ $_ := set $limits $key (float64 .) }}{{ end -}}
+{{- end -}}
+{{- $keys := list "method" "gpus" "nodes" "processesPerNode" "effectiveBatchSize" "maxTokensPerGpu" "maxSequenceLength" "epochs" "maxSteps" "useLiger" "svdCache" -}}
+{{- $training := dict -}}
+{{- range $keys }}{{ $_ := set $training . (get $.Values.train .) }}{{ end -}}
+{{- with .Values.train -}}
+{{- $_ := set $training "checkpoints" (pick .checkpoints "everyEpoch" "onPreemption") -}}
+{{- if .pretraining.enabled }}{{ $_ := set $training "pretraining" (pick .pretraining "enabled" "blockSize") }}{{ end -}}
+{{- if eq .method "osft" }}{{ $_ := set $training "unfreezeRankRatio" (include "osft-pipeline.number" .unfreezeRankRatio | float64) }}{{ $_ := set $training "targetPatterns" .targetPatterns }}{{ end -}}
+{{- if has .method (list "lora" "qlora") }}{{ $_ := set $training "lora" (pick .lora "r" "targetModules") }}{{ end -}}
+{{- end -}}
+{{- if .Values.train.enabled }}
+{{- include "osft-pipeline.flags" (list (list "training" $training) (list "training-limits" $limits)) }}
+{{- end }}
 {{- end }}
 
 {{- /* What decides the rows, their tokens and the base model, and so the run id. */}}

@@ -27,6 +27,10 @@
   (list "require-file" $files)
   (list "address" (include "osft-pipeline.addresses" . | fromJsonArray))
 ) }}
+{{- if and $workspace .Values.train.enabled (not .Values.data.enabled) }}
+- {{ print "--plan-run=" (include "osft-pipeline.runId" .) | quote }}
+{{- include "osft-pipeline.args.plan" . }}
+{{- end }}
 {{- end }}
 
 {{- /* helm test: every stage of this release is done and its files are complete. */}}

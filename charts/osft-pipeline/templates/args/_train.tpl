@@ -18,6 +18,7 @@
   (list "unfreeze-rank-ratio" (include "osft-pipeline.number" .unfreezeRankRatio))
   (list "effective-batch-size" .effectiveBatchSize)
   (list "max-tokens-per-gpu" .maxTokensPerGpu)
+  (list "gpu-memory-gib" (eq (toString .maxTokensPerGpu) "auto" | ternary (include "osft-pipeline.number" $.Values.preflight.training.gpuMemoryGiB) ""))
   (list "max-seq-len" .maxSequenceLength)
   (list "learning-rate" (include "osft-pipeline.number" .learningRate))
   (list "num-epochs" .epochs)

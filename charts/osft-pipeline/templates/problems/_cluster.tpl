@@ -39,6 +39,10 @@
 {{- $found = append $found "this cluster has no Kubeflow Trainer (no TrainJob in trainer.kubeflow.org/v1alpha1). Install Trainer 2.1 or later, or set ordering: hooks, hooks.timeoutMinutes and train.runAs: job, which do not need it." -}}
 {{- end -}}
 {{- end -}}
+{{- /* Helm stops at a lookup that is denied, so an installer who may not list runtimes turns preflight off. */ -}}
+{{- if and (include "osft-pipeline.installed" .) .Values.preflight.enabled (include "osft-pipeline.looksUp" .) (.Capabilities.APIVersions.Has (print "trainer.kubeflow.org/v1alpha1/" .Values.train.runtimeRef.kind)) -}}
+{{- with include "osft-pipeline.runtimeProblem" . }}{{ $found = append $found . }}{{ end -}}
+{{- end -}}
 {{- if include "osft-pipeline.looksUp" . -}}
 {{- $claims := .Values.data.enabled | ternary (include "osft-pipeline.claims" . | fromJsonArray) list -}}
 {{- range append $claims .Values.workspace.existingClaim | compact -}}

@@ -28,8 +28,18 @@
 {{- if not (or .checkpoints.final .checkpoints.everyEpoch) -}}
 {{- $found = append $found "train.checkpoints.final and train.checkpoints.everyEpoch are both false: training would leave no model. Set one of them to true." -}}
 {{- end -}}
-{{- if gt (int64 .maxSequenceLength) (int64 .maxTokensPerGpu) -}}
+{{- $auto := eq (toString .maxTokensPerGpu) "auto" -}}
+{{- if and (not $auto) (gt (int64 .maxSequenceLength) (int64 .maxTokensPerGpu)) -}}
 {{- $found = append $found (printf "train.maxSequenceLength is %d and train.maxTokensPerGpu is %d: rows with more tokens than train.maxTokensPerGpu would be dropped during training. Lower the first or raise the second." (int64 .maxSequenceLength) (int64 .maxTokensPerGpu)) -}}
+{{- end -}}
+{{- $room := include "osft-pipeline.number" $.Values.preflight.training.gpuMemoryGiB -}}
+{{- if and $auto (eq (int .gpus) 0) -}}
+{{- $found = append $found "train.maxTokensPerGpu is auto and train.gpus is 0: what fits is counted for the memory of a GPU. Give train.maxTokensPerGpu a number, such as 4096." -}}
+{{- else if and $auto (not $room) -}}
+{{- $found = append $found "train.maxTokensPerGpu is auto and preflight.training.gpuMemoryGiB is empty: what fits depends on the memory of a GPU. Set preflight.training.gpuMemoryGiB, or give train.maxTokensPerGpu a number." -}}
+{{- end -}}
+{{- if and $room (eq (int .gpus) 0) -}}
+{{- $found = append $found (printf "preflight.training.gpuMemoryGiB is %s and train.gpus is 0: training on the CPU uses the memory of its pod. Remove preflight.training.gpuMemoryGiB, or set train.gpus." $room) -}}
 {{- end -}}
 {{- $processes := include "osft-pipeline.processes" $ | int -}}
 {{- if and (gt (int .gpus) 0) (gt $processes (int .gpus)) -}}
@@ -57,6 +67,19 @@
 {{- if and .pretraining.enabled .unmaskMessages -}}
 {{- $found = append $found "train.unmaskMessages and train.pretraining.enabled are both true: plain text has no messages. Set one of them to false." -}}
 {{- end -}}
+{{- end -}}
+{{- toJson $found -}}
+{{- end }}
+
+{{- /* Limits of training that nothing would check. */}}
+{{- define "osft-pipeline.problems.limits" -}}
+{{- $found := list -}}
+{{- $limits := list -}}
+{{- range $key, $limit := .Values.preflight.training }}{{ with include "osft-pipeline.number" $limit }}{{ $limits = append $limits (print "preflight.training." $key) }}{{ end }}{{ end -}}
+{{- if and $limits (not .Values.train.enabled) -}}
+{{- $found = append $found (printf "%s is set and train.enabled is false: there is no training to check. Remove it." (join ", " $limits)) -}}
+{{- else if and $limits (not (or .Values.data.enabled .Values.preflight.enabled)) -}}
+{{- $found = append $found (printf "%s is set, and data.enabled and preflight.enabled are both false, so nothing would check it. Set preflight.enabled to true, or remove it." (join ", " $limits)) -}}
 {{- end -}}
 {{- toJson $found -}}
 {{- end }}

@@ -40,4 +40,7 @@ template:
 trainer:
   numNodes: {{ int64 .Values.train.nodes }}
   numProcPerNode: {{ include "osft-pipeline.processes" . | int64 }}
+  {{- if include "osft-pipeline.installed" . }}
+  {{- include "osft-pipeline.installed.container" . | nindent 2 }}
+  {{- end }}
 {{- end }}

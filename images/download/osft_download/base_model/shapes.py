@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from osft_download.base_model.json_files import WHOLE
-from osft_download.base_model.layouts import Shape, expected
+from osft_plan.layouts import Shape, expected
 from osft_workspace import Run, UserError, printable
 
 HEAD = "lm_head.weight"

@@ -7,8 +7,8 @@ a value its own meaning, it is checked only for the architectures of `layouts`.
 from collections.abc import Iterator
 from typing import Any
 
-from osft_download.base_model.layouts import LAYOUTS
 from osft_download.base_model.shapes import text_part
+from osft_plan.layouts import LAYOUTS
 from osft_workspace import Run, UserError, printable
 
 DTYPES = ("float32", "float16", "bfloat16", "float64")

@@ -39,7 +39,7 @@ def main() -> None:
     from mini_trainer import train
 
     from osft_train.base import register_own_classes
-    from osft_train.worker import factors, guarded, packing, state, validation
+    from osft_train.worker import factors, guarded, packing, peak, state, validation
 
     register_own_classes(model_path(sys.argv), trust_remote_code="--trust-remote-code" in sys.argv)
     packing.install()
@@ -66,6 +66,8 @@ def main() -> None:
     except SystemExit as ended:  # with 0 after the full state that was asked for
         if ended.code:
             raise
+    if device == "cpu":
+        peak.tell()
 
 
 if __name__ == "__main__":
