@@ -93,7 +93,7 @@ def install(compute: str, *, keep: bool) -> None:
     put("mini_trainer.train:os", OsInFork("os"))
     put("torch.cuda:reset_peak_memory_stats", lambda *_: None)
     put(SAVE, without_shared_memory(original(SAVE)))
-    projections.install()
+    projections.install(compute)
     decomposed.hold_frozen()
     if compute == "float32":
         put(f"{SETUP}:MixedPrecisionPolicy", lambda **_: MixedPrecisionPolicy())
