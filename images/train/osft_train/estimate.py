@@ -23,9 +23,9 @@ FEW = 8
 """With fewer optimizer steps a training hardly changes a model, however many rows each has."""
 REACHED = 0.4
 """Share of that speed that training reaches, counted in runs on CPUs."""
-FACTORS = {OSFT: 1.3, SFT: 1.0, LORA: 2 / 3, QLORA: 2 / 3}
-"""What a pass costs compared to one of full fine-tuning: decomposed matrices cost more, frozen ones need no
-gradients of their own."""
+FACTORS = {OSFT: 1.2, SFT: 1.0, LORA: 2 / 3, QLORA: 2 / 3}
+"""What a pass costs compared to one of full fine-tuning: decomposed matrices are also projected, frozen ones
+need no gradients of their own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ SETUP = "mini_trainer.setup_model_for_training"
 CLASS, SHARD = f"{SETUP}:create_osft_model_class", f"{SETUP}:fully_shard"
 FROZEN = ("osft_U_high", "osft_S_high", "osft_V_high")
 HELD = "_held"
-"""Attribute of a frozen U: the version of U that the matrix was made from, and the matrix."""
+"""Attribute of a frozen U: what the matrix was made of and in which format, and the matrix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Shape:
         return merged < factored
 
 
-class Decomposed(torch.autograd.Function):
+class Decomposed(torch.autograd.Function):  # type: ignore[misc]
     """The layer, for one token a row, with gradients for the rows and the low factors."""
 
     @staticmethod
@@ -67,7 +67,7 @@ class Decomposed(torch.autograd.Function):
         return of_high.addmm_(inner * s, u.T)
 
     @staticmethod
-    @once_differentiable
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Return the gradients of the rows and of the low U, S and V."""
         x, u, s, v, *high = ctx.saved_tensors
@@ -90,15 +90,16 @@ class Frozen:
 
     @classmethod
     def get(cls, factors: Mapping[str, Any], kind: torch.dtype) -> tuple[torch.Tensor, ...]:
-        """Return it: as the matrix that is held, made when it is first needed, or as FSDP gives its factors."""
+        """Return it: as the matrix that is held, made at its first use, or as FSDP gives its factors."""
         u, s, v = (factors[f"{letter}_high"] for letter in "USV")
         if not cls.held:
             return u, s, v
-        version, matrix = getattr(u, HELD, (None, None))
-        if version != u._version or matrix.dtype != kind:
-            matrix = ((u * s) @ v).to(kind)
-            setattr(u, HELD, (u._version, matrix))
-        return (matrix,)
+        made_of = (u._version, kind)
+        held: tuple[Any, torch.Tensor] | None = getattr(u, HELD, None)
+        if held is None or held[0] != made_of:
+            held = made_of, ((u * s) @ v).to(kind)
+            setattr(u, HELD, held)
+        return (held[1],)
 
 
 def forward(
@@ -116,8 +117,8 @@ def install() -> None:
     """Put it in place."""
     make = original(CLASS)
 
-    def make_class(base: type) -> type:
-        kind: Any = make(base)
+    def make_class(base: type) -> Any:
+        kind = make(base)
         kind._factorized_linear = forward
         return kind
 

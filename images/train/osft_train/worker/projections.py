@@ -26,13 +26,13 @@ LINEAR = "_linear_pointwise"
 def times_transposed(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     """Return `one @ other.T`."""
     if one.dtype == torch.float32 and hasattr(torch.ops.mkldnn, LINEAR):
-        return getattr(torch.ops.mkldnn, LINEAR)(one, other, None, "none", [], "")  # type: ignore[no-any-return]
+        return getattr(torch.ops.mkldnn, LINEAR)(one, other, None, "none", [], "")
     return one @ other.T
 
 
 def local(tensor: Any) -> torch.Tensor:
     """Return this process's part of a sharded matrix."""
-    return tensor.to_local() if hasattr(tensor, "to_local") else tensor  # type: ignore[no-any-return]
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
 
 
 def whole(tensor: Any) -> torch.Tensor:
