@@ -80,6 +80,11 @@ TABLE = {
         Patch("mini_trainer.setup_model_for_training:dcp", "all ranks give up a damaged state together"),
         Patch("torch.distributed.checkpoint.filesystem:pickle", "a full state runs no code"),
         Patch("torch.linalg:svd", "decompositions are kept for the next training on the same base"),
+        Patch(
+            "mini_trainer.setup_model_for_training:create_osft_model_class",
+            "decomposed layers take fewer operations",
+            "25d68ace1a83",
+        ),
         # The worker with adapters
         Patch(
             "mini_trainer.setup_model_for_training:setup_sft_model_distributed", "adapters", "bc422b350b33"
@@ -102,7 +107,18 @@ TABLE = {
         Patch("mini_trainer.setup_model_for_training:init_device_mesh", "a mesh of CPUs"),
         Patch("mini_trainer.setup_model_for_training:MixedPrecisionPolicy", "float32 throughout"),
         Patch("mini_trainer.setup_model_for_training:ptd_checkpoint_wrapper", "keep activations"),
+        Patch("mini_trainer.setup_model_for_training:fully_shard", "frozen factors are held as one matrix"),
         Patch("mini_trainer.osft_utils:torch", "its CUDA devices are the CPU"),
+        Patch(
+            "mini_trainer.osft_utils:project_gradient_to_orthogonal_space",
+            "products by oneDNN",
+            "2bb4803c2116",
+        ),
+        Patch(
+            "mini_trainer.osft_utils:project_parameter_to_orthogonal_space",
+            "products by oneDNN",
+            "b8428ac75c45",
+        ),
         Patch("mini_trainer.train:os", "torchrun, which calls a function, sees the end after a full state"),
         Patch("torch.cuda:reset_peak_memory_stats", "a CPU has no GPU memory to measure"),
         Patch("safetensors.torch:save_file", "tied weights share memory on the CPU"),

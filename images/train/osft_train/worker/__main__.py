@@ -6,8 +6,9 @@ torchrun starts it as a program, or calls it in a fork (`launch`): then it must 
 
 What is put around it, listed in `osft_train.patches`: whole and periodic full-state checkpoints, a resume
 that goes on where it was (`state`) and runs no code of theirs (`guarded`), rows that stay apart in the loss
-(`packing`), decompositions that are kept (`factors`), the loss of held-out rows (`validation`), adapters in
-place of whole models (`adapters`), and, without CUDA, the few spots that name CUDA (`cpu`).
+(`packing`), decompositions that are kept (`factors`), decomposed layers that take fewer operations
+(`decomposed`), the loss of held-out rows (`validation`), adapters in place of whole models (`adapters`), and,
+without CUDA, the few spots that name CUDA (`cpu`) and faster projections (`projections`).
 """
 
 import gc
@@ -39,12 +40,13 @@ def main() -> None:
     from mini_trainer import train
 
     from osft_train.base import register_own_classes
-    from osft_train.worker import factors, guarded, packing, peak, state, validation
+    from osft_train.worker import decomposed, factors, guarded, packing, peak, state, validation
 
     register_own_classes(model_path(sys.argv), trust_remote_code="--trust-remote-code" in sys.argv)
     packing.install()
     guarded.install()
     factors.install(os.environ["OSFT_TRAIN_FACTORS"])
+    decomposed.install()
     validation.install(int(os.environ["OSFT_TRAIN_STEPS"]))
     state.install(float(os.environ["OSFT_TRAIN_CHECKPOINT_SECONDS"]))
     device, compute = os.environ["OSFT_TRAIN_DEVICE"], os.environ["OSFT_TRAIN_COMPUTE"]

@@ -1,6 +1,6 @@
 """mini-trainer without CUDA: the spots of version 0.9.0 that name CUDA, pointed at the CPU.
 
-Everything else (data loading, packing, FSDP2, the SVD, projections, the loop, saving) is mini-trainer's own
+Everything else (data loading, packing, FSDP2, the SVD, the loop, saving) is mini-trainer's own
 code.
 """
 
@@ -17,6 +17,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy
 
 from osft_train.patches import original, put
+from osft_train.worker import decomposed, projections
 
 SETUP = "mini_trainer.setup_model_for_training"
 SAVE = "safetensors.torch:save_file"
@@ -92,6 +93,8 @@ def install(compute: str, *, keep: bool) -> None:
     put("mini_trainer.train:os", OsInFork("os"))
     put("torch.cuda:reset_peak_memory_stats", lambda *_: None)
     put(SAVE, without_shared_memory(original(SAVE)))
+    projections.install(compute)
+    decomposed.hold_frozen()
     if compute == "float32":
         put(f"{SETUP}:MixedPrecisionPolicy", lambda **_: MixedPrecisionPolicy())
     if keep:
