@@ -1,4 +1,4 @@
-"""What the sections share: the sizes of what is measured, the runs in the workspace, and the figures of a run."""
+"""What the sections share: how much is measured, the runs in the workspace, and the figures of a training."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +9,9 @@ from osft_gpu.stages import Stages
 from osft_gpu.trainings import Training, decomposed
 
 METHODS = ("osft", "sft", "lora", "qlora")
-SVD = {"made": "without the cache", "kept": "with the cache"}
+MADE, KEPT = "made", "kept"
+SVD = {MADE: "without the cache", KEPT: "with the cache"}
+"""What a training says of a matrix, and what the figures of such matrices are called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,8 @@ class Bench:
         source = self.work / f"{shape}-{exchanges}"
         if not (source / "model" / "config.json").is_file():
             count = self.size.rows if large else 240
-            words = (shape, str(source), str(count), str(exchanges))
-            self.stages.run("train", "python", "-m", "osft_gpu.models", *words)
+            made = (shape, str(source), str(count), str(exchanges))
+            self.stages.run("train", "python", "-m", "osft_gpu.models", *made)
         words = (f"--uri={source}/rows.jsonl", f"--model-uri={source}/model", "--train-fraction=0.9")
         self.stage("download", run_id, *words)
 
@@ -135,12 +137,12 @@ class Bench:
         if self.gpus:
             self.lines.figure(section, of, "memory of the GPU", found.gpu_memory, "GiB")
 
-    def tell_svd(self, run_id: str) -> None:
-        """Write how long the matrices of the last training took to decompose."""
-        for how, shapes in decomposed(self.folder(run_id, "train")).items():
+    def tell_svd(self, run_id: str, since: float) -> None:
+        """Write how long the matrices of a training that was started then took to decompose."""
+        for how, shapes in decomposed(self.folder(run_id, "train"), since).items():
             of = SVD.get(how, how)
             every = [seconds for each in shapes.values() for seconds in each]
             self.lines.figure("svd", of, "all matrices", sum(every), "s", matrices=len(every))
-            for shape, each in shapes.items():
+            for shape, each in shapes.items() if how == MADE else ():
                 mean = sum(each) / len(each)
                 self.lines.figure("svd", f"{of}, {shape}", "one matrix", mean, "s", matrices=len(each))

@@ -1,11 +1,11 @@
 """The sections that train a model of a usual size."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
-from osft_gpu.bench import Bench, Case
+from osft_gpu.bench import SVD, Bench, Case
 from osft_gpu.lines import Skipped
 from osft_gpu.trainings import Training
 
@@ -31,11 +31,12 @@ def words(bench: Bench, case: Case, steps: int) -> list[str]:
 def train(bench: Bench, case: Case, steps: int, *more: str) -> Training:
     """Train the large model; how its matrices were decomposed is told also if that took too long."""
     bench.downloaded(RUN, large=True)
+    started = time.time()
     try:
         return bench.train(RUN, *words(bench, case, steps), *more)
     finally:
         if case.method == "osft":
-            bench.tell_svd(RUN)
+            bench.tell_svd(RUN, started)
 
 
 def speed(bench: Bench) -> Iterator[Item]:
@@ -67,13 +68,13 @@ def svd(bench: Bench) -> Iterator[Item]:
     """Yield a training whose decompositions are kept already, unless there was one."""
     seen = {line["of"] for line in bench.lines.all if line["section"] == "svd"}
     case = next(case for case in bench.size.cases if case.method == "osft")
-    for of in ("without the cache", "with the cache"):
+
+    def measure() -> None:
+        train(bench, case, 2)
+
+    for of in SVD.values():
         if of not in seen:
-            yield of, lambda: void(train(bench, case, 2))
-
-
-def void(_: object) -> None:
-    """Return nothing of what was made."""
+            yield of, measure
 
 
 def liger(bench: Bench) -> Iterator[Item]:
@@ -90,7 +91,9 @@ def liger(bench: Bench) -> Iterator[Item]:
             raise Skipped("liger-kernel is not installed")
         found = train(bench, case, bench.size.steps, "--no-use-liger")
         bench.tell("liger", f"{case}, without Liger", found)
-        bench.lines.figure("liger", str(case), "step divided by that without", other.seconds / found.seconds, "")
+        bench.lines.figure(
+            "liger", str(case), "step divided by that without", other.seconds / found.seconds, ""
+        )
         ratio = other.gpu_memory / found.gpu_memory
         bench.lines.figure("liger", str(case), "memory divided by that without", ratio, "")
 
@@ -98,7 +101,7 @@ def liger(bench: Bench) -> Iterator[Item]:
 
 
 def plan(bench: Bench) -> Iterator[Item]:
-    """Yield what the stage estimated before each training, beside what it took."""
+    """Yield what the stage planned before each training, beside what it took."""
 
     def tell(case: Case) -> None:
         found = bench.trained.get(case)
@@ -106,19 +109,11 @@ def plan(bench: Bench) -> Iterator[Item]:
             raise Skipped(f"{case} was not measured")
         record = found.record
         planned, took = record["details"]["estimate"]["seconds"], record["metrics"]["training_seconds"]
-        bench.lines.figure("plan", str(case), "steps, estimated", planned, "s")
+        bench.lines.figure("plan", str(case), "steps, planned", planned, "s")
         bench.lines.figure("plan", str(case), "steps, measured", took, "s")
+        for name, figure in (("planned_memory_bytes", "planned"), ("peak_memory_bytes", "measured")):
+            if size := record["metrics"].get(name):
+                bench.lines.figure("plan", str(case), f"memory, {figure}", size / 2**30, "GiB")
 
     for case in bench.size.cases:
         yield str(case), partial(tell, case)
-
-
-def evaluated(folder: Path) -> dict[str, tuple[float, str]]:
-    """Return the figures of an evaluation, with their units."""
-    results = json.loads((folder / "results.json").read_text())
-    record = json.loads((folder / "record.json").read_text())
-    found = {"whole stage": (float(record["timings"]["seconds"]), "s")}
-    for which in ("base", "tuned"):
-        found[f"held-out loss, {which}"] = (results["holdout"]["loss"][which], "")
-        found[f"capitals, {which}"] = (results["tasks"]["osft_capitals"][which], "")
-    return found

@@ -63,7 +63,8 @@ class Lines:
     def table(self) -> str:
         """Return all lines as a table, grouped by section."""
         rows = [("section", "of", "figure", "value")]
-        for line in self.all:
+        sections = list(dict.fromkeys(line["section"] for line in self.all))
+        for line in sorted(self.all, key=lambda line: sections.index(line["section"])):
             if "figure" in line:
                 end = (line["figure"], f"{line['value']:,.6g} {line['unit']}".rstrip())
             else:

@@ -1,11 +1,13 @@
 """The sections, in order of worth. Each is a list of things to measure, which run one after another."""
 
+import json
 import os
 import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 from osft_gpu import large
 from osft_gpu.bench import METHODS, Bench
@@ -29,9 +31,10 @@ def machine(bench: Bench) -> Iterator[Item]:
         bench.lines.figure(
             "machine", found["name"], "bfloat16 product", found["teraflops"], "TFLOP/s", **facts
         )
-        bench.lines.figure("machine", found["name"], "memory", found["gpu_memory"] / 2**30, "GiB")
-        if bench.gpus and found["device"] != "cuda":
-            raise Failed("torch sees no GPU")
+        if found["gpu_memory"]:
+            bench.lines.figure("machine", found["name"], "memory", found["gpu_memory"] / 2**30, "GiB")
+        elif bench.gpus:
+            raise Failed("torch sees no GPU; --gpus 0 uses the CPU")
 
     yield "machine", look
 
@@ -123,7 +126,7 @@ def evaluation(bench: Bench) -> Iterator[Item]:
             raise Skipped("no training of the small model ended")
         words = [f"--gpus={bench.gpus}", f"--backend={backend}", "--holdout-generate=0"]
         bench.stage("eval", bench.runs[0], *words, "--tasks=osft_capitals", f"--limit={bench.size.items}")
-        figures = large.evaluated(bench.folder(bench.runs[0], "eval"))
+        figures = evaluated(bench.folder(bench.runs[0], "eval"))
         for name, (value, unit) in figures.items():
             bench.lines.figure("eval", backend, name, value, unit)
         scores[backend] = figures["held-out loss, tuned"][0]
@@ -133,6 +136,17 @@ def evaluation(bench: Bench) -> Iterator[Item]:
 
     for backend in ("hf", "vllm"):
         yield backend, partial(judge, backend)
+
+
+def evaluated(folder: Path) -> dict[str, tuple[float, str]]:
+    """Return the figures of an evaluation, with their units."""
+    results = json.loads((folder / "results.json").read_text())
+    record = json.loads((folder / "record.json").read_text())
+    found = {"whole stage": (float(record["timings"]["seconds"]), "s")}
+    for which in ("base", "tuned"):
+        found[f"held-out loss, {which}"] = (results["holdout"]["loss"][which], "")
+        found[f"capitals, {which}"] = (results["tasks"]["osft_capitals"][which], "")
+    return found
 
 
 SECTIONS: dict[str, tuple[float, Callable[[Bench], Iterator[Item]]]] = {

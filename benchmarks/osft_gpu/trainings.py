@@ -56,11 +56,15 @@ class Training:
         return {**{name: details[name] for name in names}, "liger": details["arguments"]["use_liger"]}
 
 
-def decomposed(folder: Path) -> dict[str, dict[str, list[float]]]:
-    """Return the seconds of each matrix by how (made, kept) and shape, also of a training that was ended."""
+def decomposed(folder: Path, since: float) -> dict[str, dict[str, list[float]]]:
+    """Return the seconds of each matrix by how (made, kept) and shape, also of a training that was ended.
+
+    Args:
+        since: when the training was started; a log that is older is another one's.
+    """
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for log in (folder / "unfinished" / "train.log", folder / "train.log"):
-        if not log.is_file():
+        if not log.is_file() or log.stat().st_mtime < since:
             continue
         for line in log.read_text().splitlines():
             if line.startswith(MARK) and line.endswith("}") and "seconds" in (said := json.loads(line)):

@@ -15,7 +15,6 @@ from osft_gpu.stages import ROOT
 
 STAGES = ("train", "download", "eval")
 """In this order: of a package that two locks pin, the first one's version is taken."""
-OWN = ("workspace", "rows", *STAGES)
 THERE = (
     "torch|torchvision|triton|nvidia-.*|cuda-.*|sympy|mpmath|networkx|ninja|setuptools|wheel|"  # torch
     "numpy|pandas|pyarrow|numba|llvmlite|scipy|scikit-learn|joblib|threadpoolctl|lxml|"  # numbers
@@ -26,7 +25,7 @@ LEFT_OUT = (
     "wandb|mlflow-skinny|databricks-sdk|opentelemetry-.*|s3fs|aiobotocore|botocore|boto3|s3transfer|"
     "cryptography|hf-xet|timm|pytest|py-cpuinfo|bitsandbytes"
 )
-"""Packages that nothing here needs, or that are too large to carry: 4 bits (qlora) need bitsandbytes there."""
+"""Packages that nothing here needs, or that are too large to carry: qlora needs bitsandbytes there."""
 FROM_SOURCE = ("rouge-score", "sqlitedict", "word2number")
 """Pure Python packages that are published without wheels."""
 PLATFORMS = [f"manylinux_2_{glibc}_x86_64" for glibc in (28, 27, 24, 17, 12, 5)]
@@ -41,9 +40,7 @@ def collect(folder: Path, python: str) -> str:
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     target = ["--python-version", python, "--implementation", "cp", "--only-binary=:all:"]
     platforms = [f"--platform={name}" for name in PLATFORMS]
-    subprocess.run(
-        [*pip, "download", "--no-deps", "--dest", folder, *target, *platforms, *ready], check=True
-    )
+    subprocess.run([*pip, "download", "--no-deps", "--dest", folder, *target, *platforms, *ready], check=True)
     built = [one for name, one in wanted.items() if name in FROM_SOURCE]
     subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", folder, *built], check=True)
     files = list(folder.glob("*.whl"))
@@ -78,10 +75,12 @@ def install(folder: Path, environment: Path) -> Path:
     packages = Path(sysconfig.get_path("purelib", vars=scheme))
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     wheels = sorted(folder.glob("*.whl"))
-    subprocess.run([*pip, "--no-index", "--no-deps", "--no-compile", "--target", packages, *wheels], check=True)
+    subprocess.run(
+        [*pip, "--no-index", "--no-deps", "--no-compile", "--target", packages, *wheels], check=True
+    )
     # What this Python has comes behind: an environment of an environment would not see it.
     there = [f"import site; site.addsitedir({path!r})" for path in site.getsitepackages()]
-    own = [str(ROOT / "images" / name) for name in OWN]
+    own = [str(path.parent) for path in sorted((ROOT / "images").glob("*/pyproject.toml"))]
     (packages / "machine.pth").write_text("\n".join([*own, *there]) + "\n")
     for stage in STAGES:
         script = environment / "bin" / f"osft-{stage}"
