@@ -45,6 +45,8 @@ def arguments() -> argparse.Namespace:
     names = given.sections.split(",") if given.sections else list(SECTIONS)
     if unknown := [name for name in names if name not in SECTIONS]:
         options.error(f"--sections has {', '.join(unknown)}, expected some of {', '.join(SECTIONS)}")
+    if given.wheels and not any(given.wheels.glob("*.whl")):
+        options.error(f"--wheels is {given.wheels}, which holds no wheels; --prepare collects them")
     given.sections = [name for name in SECTIONS if name in names]
     return given
 

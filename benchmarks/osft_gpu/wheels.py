@@ -22,7 +22,7 @@ THERE = (
 )
 """Packages that the machine must have, in any version."""
 LEFT_OUT = (
-    "wandb|mlflow-skinny|databricks-sdk|opentelemetry-.*|s3fs|aiobotocore|botocore|boto3|s3transfer|"
+    "wandb|mlflow-skinny|databricks-sdk|opentelemetry-.*|s3fs|aiobotocore|botocore|s3transfer|"
     "cryptography|hf-xet|timm|pytest|py-cpuinfo|bitsandbytes"
 )
 """Packages that nothing here needs, or that are too large to carry: qlora needs bitsandbytes there."""
