@@ -5,6 +5,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 from osft_gpu import wheels
@@ -45,6 +46,8 @@ def arguments() -> argparse.Namespace:
     names = given.sections.split(",") if given.sections else list(SECTIONS)
     if unknown := [name for name in names if name not in SECTIONS]:
         options.error(f"--sections has {', '.join(unknown)}, expected some of {', '.join(SECTIONS)}")
+    if (given.prepare or given.wheels) and not find_spec("pip"):
+        options.error(f"{sys.executable} has no pip, which --prepare and --wheels need; use another Python")
     if given.wheels and not any(given.wheels.glob("*.whl")):
         options.error(f"--wheels is {given.wheels}, which holds no wheels; --prepare collects them")
     given.sections = [name for name in SECTIONS if name in names]

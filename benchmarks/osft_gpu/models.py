@@ -52,7 +52,7 @@ def make_large(folder: Path, tokenizer: Any, shape: dict[str, Any]) -> None:
 def main() -> None:
     """Make what the command line asks for."""
     shape, folder, count, exchanges = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     chats = rows(count, exchanges)
     write_jsonl(folder / "rows.jsonl", chats)
     tokenizer = make_tokenizer(folder / "model", chats)

@@ -9,11 +9,13 @@ import site
 import subprocess
 import sys
 import sysconfig
+import zipfile
+from fnmatch import fnmatch
 from pathlib import Path
 
 from osft_gpu.stages import ROOT
 
-STAGES = ("train", "download", "eval")
+STAGES = ("download", "train", "eval")
 """In this order: of a package that two locks pin, the first one's version is taken."""
 THERE = (
     "torch|torchvision|triton|nvidia-.*|cuda-.*|sympy|mpmath|networkx|ninja|setuptools|wheel|"  # torch
@@ -22,10 +24,10 @@ THERE = (
 )
 """Packages that the machine must have, in any version."""
 LEFT_OUT = (
-    "wandb|mlflow-skinny|databricks-sdk|opentelemetry-.*|s3fs|aiobotocore|botocore|s3transfer|"
-    "cryptography|hf-xet|timm|pytest|py-cpuinfo|bitsandbytes"
+    "wandb|mlflow-skinny|databricks-sdk|opentelemetry-.*|s3fs|aiobotocore|cryptography|hf-xet|timm|pytest|"
+    "py-cpuinfo"
 )
-"""Packages that nothing here needs, or that are too large to carry: qlora needs bitsandbytes there."""
+"""Packages that nothing here needs."""
 FROM_SOURCE = ("rouge-score", "sqlitedict", "word2number")
 """Pure Python packages that are published without wheels."""
 PLATFORMS = [f"manylinux_2_{glibc}_x86_64" for glibc in (28, 27, 24, 17, 12, 5)]
@@ -44,6 +46,8 @@ def collect(folder: Path, python: str) -> str:
     built = [one for name, one in wanted.items() if name in FROM_SOURCE]
     subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", folder, *built], check=True)
     files = list(folder.glob("*.whl"))
+    for path in files:
+        trim(path)
     size = sum(path.stat().st_size for path in files) / 2**20
     return f"{len(files)} wheels, {size:.0f} MiB, for Python {python} in {folder}"
 
@@ -65,6 +69,33 @@ def pinned(python: str) -> dict[str, str]:
             one = Requirement(line.rstrip("\\ "))
             if not left.fullmatch(one.name) and (one.marker is None or one.marker.evaluate(machine)):
                 found.setdefault(one.name, f"{one.name}{one.specifier}")
+    return found
+
+
+def trim(wheel: Path) -> None:
+    """Leave out of a wheel what the images leave out of its package (images/trim.txt)."""
+    with zipfile.ZipFile(wheel) as given:
+        doomed = {name for name in given.namelist() if is_trimmed(name)}
+        if not doomed:
+            return
+        with zipfile.ZipFile(f"{wheel}.part", "w", zipfile.ZIP_DEFLATED) as kept:
+            for name in given.namelist():
+                content = given.read(name)
+                if name.endswith(".dist-info/RECORD"):
+                    lines = content.decode().splitlines(keepends=True)
+                    content = "".join(line for line in lines if line.split(",")[0] not in doomed).encode()
+                if name not in doomed:
+                    kept.writestr(name, content)
+    Path(f"{wheel}.part").rename(wheel)
+
+
+def is_trimmed(name: str) -> bool:
+    """Return whether the images leave out a file below site-packages."""
+    found, own = False, name.split("/")
+    for line in (ROOT / "images" / "trim.txt").read_text().splitlines():
+        parts = line.lstrip("!").strip("/").split("/")
+        if line and not line.startswith("#") and len(own) >= len(parts) and all(map(fnmatch, own, parts)):
+            found = not line.startswith("!")
     return found
 
 

@@ -63,9 +63,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Measured:
 
 def test_every_section_gives_figures_or_says_why_not(whole: Measured) -> None:
     assert whole.code == 0, whole.table
-    unmeasured = {
-        (line["section"], line["of"]): line["skipped"] for line in whole.lines if "skipped" in line
-    }
+    unmeasured = {(line["section"], line["of"]): line["skipped"] for line in whole.lines if "skipped" in line}
     assert unmeasured == UNMEASURED
     measured = {line["section"] for line in whole.lines if "figure" in line}
     assert measured == set(SECTIONS) - {"liger"}
@@ -186,6 +184,6 @@ def test_an_environment_is_made_of_wheels_and_what_the_machine_has(tmp_path: Pat
 
 
 def test_a_folder_without_wheels_is_refused(tmp_path: Path) -> None:
-    done = subprocess.run([*COMMAND, f"--wheels={tmp_path}"], capture_output=True, text=True)
+    done = subprocess.run([WITH_PIP, *COMMAND, f"--wheels={tmp_path}"], capture_output=True, text=True)
     assert done.returncode == 2
     assert f"--wheels is {tmp_path}, which holds no wheels" in done.stderr
