@@ -9,6 +9,7 @@ import site
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from fnmatch import fnmatch
 from pathlib import Path
@@ -100,7 +101,10 @@ def is_trimmed(name: str) -> bool:
 
 
 def install(folder: Path, environment: Path) -> Path:
-    """Make an environment of the wheels and what this Python has; return its folder."""
+    """Make an environment of the wheels and what this Python has, unless it is there; return its folder."""
+    scripts = {stage: environment / "bin" / f"osft-{stage}" for stage in STAGES}
+    if all(script.exists() for script in scripts.values()):
+        return environment
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     scheme = {"base": str(environment), "platbase": str(environment)}
     packages = Path(sysconfig.get_path("purelib", vars=scheme))
@@ -111,10 +115,21 @@ def install(folder: Path, environment: Path) -> Path:
     )
     # What this Python has comes behind: an environment of an environment would not see it.
     there = [f"import site; site.addsitedir({path!r})" for path in site.getsitepackages()]
-    own = [str(path.parent) for path in sorted((ROOT / "images").glob("*/pyproject.toml"))]
-    (packages / "machine.pth").write_text("\n".join([*own, *there]) + "\n")
-    for stage in STAGES:
-        script = environment / "bin" / f"osft-{stage}"
+    (packages / "machine.pth").write_text("\n".join([*own_packages(packages), *there]) + "\n")
+    for stage, script in scripts.items():
         script.write_text(SCRIPT.format(python=environment / "bin" / "python", stage=stage))
         script.chmod(0o755)
     return environment
+
+
+def own_packages(packages: Path) -> list[str]:
+    """Return the folders of the stages' own packages, whose names and versions are made known."""
+    found = []
+    for path in sorted((ROOT / "images").glob("*/pyproject.toml")):
+        project = tomllib.loads(path.read_text())["project"]
+        facts = packages / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+        facts.mkdir()
+        names = f"Name: {project['name']}\nVersion: {project['version']}\n"
+        (facts / "METADATA").write_text(f"Metadata-Version: 2.1\n{names}")
+        found.append(str(path.parent))
+    return found

@@ -180,7 +180,8 @@ def test_an_environment_is_made_of_wheels_and_what_the_machine_has(tmp_path: Pat
     assert done.returncode == 1 and "No module named 'torch'" in done.stdout, done.stderr
     python = tmp_path / "work/environment/bin/python"
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    subprocess.run([python, "-c", "import carried, osft_train, pip"], env=env, check=True)
+    look = "import carried, osft_train, pip; from importlib.metadata import version; version('osft-train')"
+    subprocess.run([python, "-c", look], env=env, check=True)
 
 
 def test_a_folder_without_wheels_is_refused(tmp_path: Path) -> None:
