@@ -84,7 +84,8 @@ def wrong(
     """Yield keys, their values, whether they can be used, and what is expected."""
     for part in (config, text):
         dtype = getattr(part, "dtype", None) or getattr(part, "torch_dtype", None)
-        yield "dtype", dtype, dtype is None or dtype in DTYPES, f"one of {', '.join(DTYPES)}"
+        name = str(dtype).removeprefix("torch.")  # where torch is installed, transformers has its object here
+        yield "dtype", dtype, dtype is None or name in DTYPES, f"one of {', '.join(DTYPES)}"
     layers = getattr(text, "num_hidden_layers", None)
     yield "num_hidden_layers", layers, type(layers) is not int or layers >= 1, "a whole number from 1 on"
     rows = getattr(text, "vocab_size", None)
