@@ -180,7 +180,7 @@ def check(row: Row, base: Path) -> None:
         extra = {**SECRETS, "OSFT_TERMINATION_LOG": str(log), "OSFT_DATA_MIN_TOKENS": "0", **bench.env}
         bound = row.megabytes or MEMORY.get(Path(command[0]).name.removeprefix("osft-"))
         env = stage_env(bench.workspace, base / "scratch", extra)
-        if row.megabytes is None and warm.knows(command) and warm.may_fork(extra):
+        if row.megabytes is None and warm.knows(command) and warm.may_fork(extra, command):
             end = run_warm(command, env, row.seconds)
         else:
             end = run(command, env, row.seconds, watched=bound is not None)

@@ -14,6 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.support import own_port
+
 GOOD_TOKEN = "hf_good_0123456789"
 STRANGER_TOKEN = "hf_stranger_0123456789"
 BRANCHES = ("main", "second")
@@ -45,7 +47,10 @@ class Hub:
         class Handler(HubHandler):
             server_hub = hub
 
-        self.server = ThreadingHTTPServer((host, 0), Handler)
+        class Server(ThreadingHTTPServer):
+            allow_reuse_port = True
+
+        self.server = Server((host, own_port.take() if host == own_port.HOST else 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     @property
@@ -59,6 +64,7 @@ class Hub:
     def close(self) -> None:
         self.server.shutdown()
         self.server.server_close()
+        own_port.leave(self.server.server_port)
 
 
 class HubHandler(BaseHTTPRequestHandler):

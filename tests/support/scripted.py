@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from tests.support import own_port
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -85,13 +87,14 @@ class Scripted:
             scripted = outer
 
         class Server(ThreadingHTTPServer):
+            allow_reuse_port = True
             daemon_threads = True
             request_queue_size = 64
 
             def handle_error(self, request: Any, client_address: Any) -> None:
                 return  # a client that hangs up is what these tests are about
 
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = Server((own_port.HOST, 0 if certificate else own_port.take()), Handler)
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate)
@@ -116,6 +119,7 @@ class Scripted:
     def close(self) -> None:
         self.server.shutdown()
         self.server.server_close()
+        own_port.leave(self.port)
 
 
 class ScriptedHandler(BaseHTTPRequestHandler):

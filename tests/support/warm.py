@@ -17,12 +17,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from tests.support import own_port
 from tests.support.sandbox import executable, stage_env
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 """As the chart sets for eval."""
 READY = {
-    "download": "import osft_download.stage, transformers.models.auto.tokenization_auto",
+    "download": (
+        "from osft_download import hub, options\n"
+        "hub.set_defaults(options.Options().timeout_seconds)\n"
+        "import osft_download.stage, datasets, huggingface_hub, transformers.models.auto.tokenization_auto"
+    ),
     "train": (
         "from osft_train import devices, options\n"
         "devices.prepare_process(options.Options(gpus=0))\n"
@@ -49,9 +54,12 @@ def knows(command: Sequence[str]) -> bool:
     return any(command[0] == executable(stage) for stage in READY)
 
 
-def may_fork(env: Mapping[str, str]) -> bool:
+def may_fork(env: Mapping[str, str], command: Sequence[str] = ()) -> bool:
     """Return whether a start with these variables, beside those of every start, may be a fork."""
-    return all(name.startswith(READ_WHEN_NEEDED) for name in env)
+    hub = {"HF_ENDPOINT": own_port.url()}
+    if env.get("HF_ENDPOINT") and any(word.startswith("--timeout-seconds") for word in command):
+        return False  # the hub's library takes it when it is imported
+    return all(name.startswith(READ_WHEN_NEEDED) or hub.get(name) == env[name] for name in env)
 
 
 class Start:
@@ -64,7 +72,8 @@ class Start:
         self.printed = tempfile.TemporaryFile()  # noqa: SIM115  # read when it has ended
         self.connection = socket.socket(socket.AF_UNIX)
         message = json.dumps({"command": self.args, "env": dict(env)}).encode() + b"\n"
-        self.connection.connect(server(Path(command[0]).name.removeprefix("osft-")))
+        hub = {name: value for name, value in env.items() if name == "HF_ENDPOINT"}
+        self.connection.connect(server(Path(command[0]).name.removeprefix("osft-"), **hub))
         sent = socket.send_fds(self.connection, [message], [self.printed.fileno()])
         self.connection.sendall(message[sent:])
         self.answers = self.connection.makefile("r")
@@ -138,13 +147,14 @@ def output(stage: str, code: str, *args: str | Path) -> str:
 
 
 @functools.cache
-def server(stage: str) -> str:
-    """Return the socket of the process that forks, which all processes of a test run share.
+def server(stage: str, **hub: str) -> str:
+    """Return the socket of the process that forks.
 
-    The first that asks starts it; it ends with the test run.
+    All processes of a test run share it, except that each has its own for its hub. The first that asks starts
+    it; it ends with the test run.
     """
-    owner = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
-    folder = Path(tempfile.gettempdir()) / f"osft-warm-{owner}-{stage}"
+    owner = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ and not hub else os.getpid()
+    folder = Path(tempfile.gettempdir()) / f"osft-warm-{owner}-{stage}{'-hub' if hub else ''}"
     path = folder / "socket"
     try:
         folder.mkdir()
@@ -160,7 +170,7 @@ def server(stage: str) -> str:
             READY[stage],
             str(owner),
         ],
-        env=stage_env(folder / "workspace", folder, OFFLINE if stage == "eval" else {}),
+        env=stage_env(folder / "workspace", folder, (OFFLINE if stage == "eval" else {}) | hub),
         stdin=subprocess.DEVNULL,
         start_new_session=True,
     )

@@ -93,7 +93,7 @@ class Stage:
         command = self.command(*args, run=run, model=model)
         folder = self.workspace / "runs" / run / "download"
         whole = stage_env(self.workspace, self.base / "scratch", SHORT_ROWS | env)
-        if self.forks and warm.may_fork(env):
+        if self.forks and warm.may_fork(env, command):
             return End(*warm.run(command, whole, seconds=200), folder)
         # A shell between: the kernel counts the caller's peak memory to a program that it starts itself.
         done = subprocess.run(
