@@ -12,9 +12,10 @@ from typing import Any
 
 import yaml
 
-from osft_pipeline.chart import Object, render_here
+from osft_pipeline.chart import Object
 from osft_pipeline.check.hub import ENDPOINT, SECONDS, Stay
 from osft_pipeline.local.plan import RUN_ID, labels
+from osft_pipeline.rendering import render_here
 from osft_plan.check import model_of
 from osft_plan.files import read_given_config
 from osft_plan.model import Model

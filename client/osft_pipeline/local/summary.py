@@ -227,5 +227,3 @@ def places(run_dir: Path, records: dict[str, Json], results: Json, shown: Callab
         details = register.get("details") or {}
         rows.append(("version", str(details.get("url") or register.get("message") or register["status"])))
     return f"{bold('Files and version')}\n{table(rows, '<<')}"
-
-

@@ -10,7 +10,7 @@ from osft_plan.memory import GIB
 from osft_plan.model import Model
 from osft_plan.training import LORA, OSFT, QLORA, SFT, Training
 
-FACTORS = {OSFT: 1.5, SFT: 1.0, LORA: 0.7, QLORA: 0.9}
+FACTORS = {OSFT: 1.2, SFT: 1.0, LORA: 0.7, QLORA: 0.9}
 """What a pass costs compared to one of full fine-tuning: decomposed matrices cost more (1.49 in
 `benchmarks/train`, 1.55 on H100 by mini-trainer's own figures), frozen ones need no gradients of their own;
 numbers of 4 bits are unpacked for each pass."""

@@ -26,10 +26,7 @@ def loading(evidence: Evidence, uri: str) -> str:
     python = "\n".join([*lines(evidence, ", trust_remote_code=True" if trusted else ""), USE])
     here = claims.folder_of(evidence.claim)
     mounted = "" if here else " Below, `WORKSPACE` is where that volume is mounted."
-    return (
-        f"{place}{warning}{mounted}{belongs}\n\n"
-        f"```python\n{python}\n```\n\n{served(evidence, trusted)}"
-    )
+    return f"{place}{warning}{mounted}{belongs}\n\n```python\n{python}\n```\n\n{served(evidence, trusted)}"
 
 
 def where(evidence: Evidence, uri: str) -> tuple[str, str]:

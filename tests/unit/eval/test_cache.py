@@ -10,8 +10,8 @@ import pytest
 
 from osft_eval import stage
 from osft_eval.cache import Cache, own_code
-from osft_eval.options import Options
 from osft_eval.models import Models
+from osft_eval.options import Options
 from osft_eval.weights import Weights
 from osft_workspace import Run, UserError, Workspace
 from osft_workspace.shapes import NUMBER
