@@ -37,11 +37,18 @@ def check(
         say: takes what happened, and facts of it.
 
     Raises:
-        UserError: it does not fit; with the smallest change after which it does.
+        UserError: it does not fit, with the smallest change after which it does; or there are limits and
+            nothing can be planned.
     """
-    model, rows = model_of(download, root), Rows.of_record(download, root)
-    allowed = Limits.of_values(dict(limits))
-    made = plan.make(model, Training.of_values(training), rows, allowed)
+    allowed, wanted = Limits.of_values(dict(limits)), Training.of_values(training)
+    try:
+        model, rows = model_of(download, root), Rows.of_record(download, root)
+        made = plan.make(model, wanted, rows, allowed)
+    except UserError as error:
+        if allowed != Limits() or not wanted.tokens:
+            raise
+        say("the training cannot be planned", seen=error.message)
+        return
     log(made, say)
     found = change.misfits(made, allowed)
     if found:

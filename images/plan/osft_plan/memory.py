@@ -61,7 +61,7 @@ def numbers(model: Model, training: Training) -> Numbers:
         dense += rows * columns
         high += kept * (rows + columns + 1)
         low += (rank - kept) * (rows + columns + 1)
-    layer = (model.inside - dense + low + high) // max(model.layers, 1)
+    layer = (model.inside - dense + low + high) // model.layers
     return Numbers(model.parameters - dense + low, high, layer, model.outside)
 
 
@@ -146,7 +146,7 @@ def inputs_of_layer(model: Model, training: Training) -> float:
     its input, before and after it is multiplied by the singular values. An adapter keeps a copy of the input
     of its layer, which otherwise keeps none.
     """
-    layers = max(model.layers, 1)
+    layers = model.layers
     if training.method in ADAPTERS:
         return sum(columns for _, columns in model.adapted(training.adapted)) / layers
     own = 4 * model.hidden + model.queries + model.inner
@@ -177,8 +177,9 @@ def activations(model: Model, training: Training, tokens: int) -> float:
 def logits(model: Model, training: Training, tokens: int) -> float:
     """Bytes of the loss: the logits in the pass's number format, and twice in float32.
 
-    Liger's kernel makes them in portions of hidden / vocabulary of the tokens, and keeps the gradient of the
-    output layer instead.
+    The logits of the part of a batch before are still there: the loop holds its output until the next one is
+    made. Liger's kernel makes them in portions of hidden / vocabulary of the tokens, and keeps the gradient
+    of the output layer instead.
     """
     vocabulary = model.vocabulary
     if training.gpus and training.liger:
@@ -186,8 +187,7 @@ def logits(model: Model, training: Training, tokens: int) -> float:
         return (training.compute + FULL) * portion * vocabulary + training.compute * model.hidden * (
             tokens + vocabulary
         )
-    extra = training.compute if training.compute != FULL else FULL
-    return (extra + 2 * FULL) * tokens * vocabulary
+    return (2 * training.compute + 2 * FULL) * tokens * vocabulary
 
 
 def host(model: Model, training: Training) -> int:

@@ -1,6 +1,7 @@
 """The base model as a plan sees it: names and shapes of its weights, and the few sizes behind its passes."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from osft_workspace import UserError, printable
 from osft_workspace.model_sizes import read_config, sizes_in_bounds
 
 HEAD = "lm_head.weight"
+LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
 EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight")
 TIED = ("gemma", "gemma2", "gemma3_text", "cohere2", "smollm3", "starcoder2")
 """Types that tie the output layer to the embeddings where config.json does not say it."""
@@ -76,7 +78,7 @@ class Model:
             shapes.pop(HEAD, None)
         formats = [str(entry.get("dtype")) for entry in tensors.values()]
         stored = STORED.get(max(set(formats), key=formats.count), 2)
-        return cls.of_shapes(config, shapes, stored, where)
+        return cls.of_shapes(config, shapes, stored)
 
     @classmethod
     def of_config(cls, config: Mapping[str, Any], where: str) -> Self:
@@ -106,38 +108,27 @@ class Model:
         if not tied(config, given=False):
             shapes[HEAD] = shapes["model.embed_tokens.weight"]
         named = text.get("dtype") or text.get("torch_dtype") or config.get("dtype") or "bfloat16"
-        return cls.of_shapes(config, shapes, NAMES.get(str(named), 2), where)
+        return cls.of_shapes(config, shapes, NAMES.get(str(named), 2))
 
     @classmethod
-    def of_shapes(
-        cls, config: Mapping[str, Any], shapes: Mapping[str, Shape], stored: int, where: str
-    ) -> Self:
-        """Return the model of these weights.
-
-        Raises:
-            UserError: config.json lacks a size.
-        """
+    def of_shapes(cls, config: Mapping[str, Any], shapes: Mapping[str, Shape], stored: int) -> Self:
+        """Return the model of these weights; sizes that config.json does not have are taken from them."""
         text = text_part(config)
-        try:
-            hidden = first(text, "hidden_size", "n_embd", "d_model")
-            heads = first(text, "num_attention_heads", "n_head", "num_heads")
-            layers = first(text, "num_hidden_layers", "n_layer", "num_layers")
-        except KeyError as error:
-            raise UserError(
-                f"config.json of {where} lacks {error.args[0]}, expected the file that belongs to the model. "
-                "Use a model whose config.json is complete."
-            ) from None
-        head = text.get("head_dim") or hidden // max(heads, 1)
-        found = [shape[0] for name, shape in shapes.items() if name.endswith(EMBEDDINGS)]
+        found = [shape for name, shape in shapes.items() if name.endswith(EMBEDDINGS) and len(shape) == 2]
+        rows, width = max(found, default=(1, 1))
+        hidden = size(text, "hidden_size", "n_embd", "d_model") or width
+        heads = size(text, "num_attention_heads", "n_head", "num_heads") or max(hidden // 64, 1)
+        head = size(text, "head_dim") or hidden // heads
+        numbers = {found[1] for found in map(LAYER.search, shapes) if found}
         return cls(
             kind=str(text.get("model_type", "")),
             shapes=shapes,
-            layers=layers,
+            layers=size(text, "num_hidden_layers", "n_layer", "num_layers") or max(len(numbers), 1),
             hidden=hidden,
-            inner=int(text.get("intermediate_size") or text.get("n_inner") or 4 * hidden),
+            inner=size(text, "intermediate_size", "n_inner") or 4 * hidden,
             queries=heads * head,
-            keys=(text.get("num_key_value_heads") or heads) * head,
-            vocabulary=max(found, default=int(text.get("vocab_size") or 0)),
+            keys=(size(text, "num_key_value_heads") or heads) * head,
+            vocabulary=rows if found else size(text, "vocab_size") or 1,
             stored=stored,
         )
 
@@ -159,7 +150,7 @@ class Model:
     @property
     def layer(self) -> int:
         """Numbers in a decoder layer."""
-        return self.inside // max(self.layers, 1)
+        return self.inside // self.layers
 
     def targets(self, patterns: tuple[str, ...] = ()) -> list[tuple[int, int]]:
         """Return the shapes of the matrices that OSFT decomposes.
@@ -192,12 +183,13 @@ class Model:
 
 def is_layer(name: str) -> bool:
     """Return whether a weight is in a decoder layer."""
-    return any(part in f".{name}" for part in (".layers.", ".h.", ".blocks."))
+    return LAYER.search(name) is not None
 
 
 def text_part(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration of the language model's part."""
-    return dict(config.get("text_config") or config)
+    text = config.get("text_config")
+    return dict(text) if isinstance(text, dict) and text else dict(config)
 
 
 def tied(config: Mapping[str, Any], *, given: bool) -> bool:
@@ -211,9 +203,7 @@ def tied(config: Mapping[str, Any], *, given: bool) -> bool:
     return bool(str(text.get("model_type")) in TIED and not given if said is None else said)
 
 
-def first(text: Mapping[str, Any], *names: str) -> int:
-    """Return the first size that is there. Raises KeyError with the first name."""
-    found = next((text[name] for name in names if type(text.get(name)) is int and text[name] > 0), None)
-    if found is None:
-        raise KeyError(names[0])
-    return int(found)
+def size(text: Mapping[str, Any], *names: str) -> int:
+    """Return the first of these sizes that is a whole number; 0 without one."""
+    given = (text.get(name) for name in names)
+    return next((value for value in given if type(value) is int and value > 0), 0)

@@ -122,3 +122,14 @@ def test_rows_beyond_the_length_limit_are_dropped() -> None:
 def test_plain_text_is_planned_in_blocks() -> None:
     made = plan.make(MODEL, Training(block=512, batch=10), ROWS, Limits())
     assert made.longest == 512 and made.rows == -(-ROWS.tokens // 512) and made.dropped == 0
+
+
+@pytest.mark.parametrize("more", [{}, {"intermediate_size": [64, 96], "num_attention_heads": "many"}])
+def test_weights_say_what_an_odd_config_does_not(more: dict[str, object]) -> None:
+    shapes = {f"model.layers.{number}.mlp.up_proj.weight": (64, 32) for number in range(3)}
+    model = Model.of_shapes(
+        {"model_type": "enigma", **more}, {**shapes, "model.embed_tokens.weight": (100, 32)}, 2
+    )
+    assert (model.layers, model.hidden, model.vocabulary) == (3, 32, 100)
+    for method in (OSFT, SFT, LORA, QLORA):
+        assert plan.make(model, Training(method=method), ROWS, Limits()).memory > 0
