@@ -44,7 +44,6 @@ def on(name: str, **train: Any) -> Values:
     return {**HOOKS, "train": {"runtimeRef": {"name": name}, **train}}
 
 
-@pytest.mark.core
 def test_a_run_on_an_installed_runtime_is_registered(
     space: Space, registry: Registry, installed: str
 ) -> None:
