@@ -182,7 +182,7 @@ def test_report_and_log_say_which_model_goes_on_and_why(
     assert f"chose mix share value={share:g}" in printed
     assert 'loading model="mix of 50 %"' in printed
     sentence = results["summary"]["mix"]
-    assert sentence.startswith(f"The model that goes on is a mix: {100 * share:.1f} % of the tuned weights")
+    assert sentence.startswith(f"The model that goes on is a mix: {100 * share:.4g} % of the tuned weights")
     assert f"On {ITEMS // 2} items and 20 rows that do not judge it" in sentence
     for name in ("report.html", "report.md"):
         assert "Which model goes on" in (trained.stage.dir("mixed") / name).read_text()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from osft_eval.report.words import percent, signed
+from osft_eval.report.words import signed
 from osft_workspace.text import counted
 
 Figures = Mapping[str, Any]
@@ -21,8 +21,8 @@ def in_words(found: Figures | None) -> str:
     goes_on = (
         "The tuned model goes on as it is"
         if share == 1
-        else f"The model that goes on is a mix: {percent(share)} of the tuned weights and "
-        f"{percent(1 - share)} of the base model's"
+        else f"The model that goes on is a mix: {part(share)} of the tuned weights and "
+        f"{part(1 - share)} of the base model's"
     )
     if found["mode"] == "fixed":
         return f"{goes_on}, as eval.mix.share says."
@@ -36,6 +36,16 @@ def in_words(found: Figures | None) -> str:
         )
     why = f"On {asked}, it learned most among the shares that fell by at most {found['tolerance']:g} points"
     return f"{goes_on}. {why}: {change(best)}{'' if share == 1 else f'; the tuned model: {change(tuned)}'}."
+
+
+def part(share: float) -> str:
+    """Return a share in percent, without digits that say nothing."""
+    return f"{100 * share:.4g} %"
+
+
+def name(share: float) -> str:
+    """Return what the picture calls a share."""
+    return {0.0: "base", 1.0: "tuned"}.get(share) or part(share)
 
 
 def change(one: Figures) -> str:
@@ -60,8 +70,8 @@ def picture(found: Figures | None) -> dict[str, Any] | None:
         {
             "x": LEFT + (RIGHT - LEFT) * (one["gain"] - least) / (most - least),
             "y": BOTTOM - (BOTTOM - TOP) * (-one["fall"] - low) / (high - low),
-            "name": {0.0: "base", 1.0: "tuned"}.get(one["share"], f"{100 * one['share']:.3g} %"),
-            "label": f"{percent(one['share'])} of the tuned weights: {change(one)}",
+            "name": name(one["share"]) if one["share"] in (0, 1, found["share"]) else "",
+            "label": f"{part(one['share'])} of the tuned weights: {change(one)}",
             "chosen": one["share"] == found["share"],
         }
         for one in shares
@@ -73,8 +83,6 @@ def picture(found: Figures | None) -> dict[str, Any] | None:
         "zero": zero,
         "limit": limit if limit <= BOTTOM else None,
         "tolerance": f"{found['tolerance']:g}",
-        "low": signed(low),
-        "high": signed(high),
         "most": signed(-most, 2),
         "left": LEFT,
         "right": RIGHT,
