@@ -3,10 +3,13 @@
 import argparse
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 from osft_gpu import wheels
 from osft_gpu.bench import FULL, TINY, Bench
@@ -15,6 +18,7 @@ from osft_gpu.lines import Failed, Lines, Skipped
 from osft_gpu.sections import SECTIONS
 from osft_gpu.stages import ROOT, Stages
 
+T = TypeVar("T")
 TEXT = """Show what only a machine with a GPU can show, by the stages' own commands.
 
     benchmarks/gpu --prepare FOLDER                 where there is a network: collects wheels
@@ -54,6 +58,15 @@ def arguments() -> argparse.Namespace:
     return given
 
 
+def guarded(work: Callable[[], T]) -> T:
+    """Return what it returns; exits with a sentence where pip or venv fails."""
+    try:
+        return work()
+    except subprocess.CalledProcessError as error:
+        name = " ".join(map(str, error.cmd[1:4]))
+        sys.exit(f"benchmarks/gpu: {name} ended with exit code {error.returncode}; its message is above.")
+
+
 def measure(bench: Bench, names: list[str]) -> None:
     """Run the sections within the time."""
     for number, name in enumerate(names):
@@ -67,7 +80,7 @@ def measure(bench: Bench, names: list[str]) -> None:
                 item()
             except Skipped as why:
                 bench.lines.skipped(name, of, why)
-            except (Failed, OSError, KeyError, ValueError) as error:
+            except Exception as error:  # one failure must not cost the figures after it
                 bench.lines.failed(name, of, error if isinstance(error, Failed) else repr(error))
 
 
@@ -75,14 +88,15 @@ def main() -> None:
     """Collect wheels, or measure and print the table."""
     given = arguments()
     if given.prepare:
-        print(wheels.collect(given.prepare, given.python))
+        print(guarded(lambda: wheels.collect(given.prepare, given.python)))
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("benchmarks/gpu: SIGTERM received."))
     work = given.work or Path(tempfile.mkdtemp(prefix="osft-gpu-"))
     try:
         work.mkdir(parents=True, exist_ok=True)
         lines, clock = Lines(given.out, sys.stdout), Clock(60 * given.minutes)
-        folder = wheels.install(given.wheels, work / "environment") if given.wheels else None
+        environment = work / "environment"
+        folder = guarded(lambda: wheels.install(given.wheels, environment)) if given.wheels else None
         stages = Stages(folder, given.out.with_suffix(".log"), clock)
         measure(Bench(TINY if given.tiny else FULL, given.gpus, work, lines, clock, stages), given.sections)
         print(lines.table(), file=sys.stderr)

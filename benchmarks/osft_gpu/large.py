@@ -12,6 +12,8 @@ from osft_gpu.trainings import Training
 RUN = "large"
 BASE = "sft"
 """Method that the others are compared with."""
+FILLED = 0.9
+"""Share of the tokens at a time that a step has on average, so that it rarely needs two passes."""
 Item = tuple[str, Callable[[], None]]
 
 
@@ -19,10 +21,10 @@ def words(bench: Bench, case: Case, steps: int) -> list[str]:
     """Return how a case is trained: rows of a step by the tokens that the device may hold."""
     record = json.loads((bench.folder(RUN, "download") / "record.json").read_text())
     rows = record["details"]["tokens"]["sets"]["train"]
-    each = rows["tokens"] / rows["rows"]
+    batch = max(int(FILLED * case.tokens * rows["rows"] / rows["tokens"]), 1)
     return [
         *(f"--method={case.method}", f"--gpus={bench.gpus}", f"--max-steps={steps}", "--num-epochs=99"),
-        *(f"--effective-batch-size={max(int(case.tokens / each), 1)}", f"--unfreeze-rank-ratio={case.ratio}"),
+        *(f"--effective-batch-size={batch}", f"--unfreeze-rank-ratio={case.ratio}"),
         *(f"--max-tokens-per-gpu={case.tokens}", f"--max-seq-len={min(case.tokens, 8192)}"),
         *("--learning-rate=1e-4", "--eval-every=0", "--checkpoint-minutes=0"),
     ]

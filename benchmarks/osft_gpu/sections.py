@@ -150,13 +150,13 @@ def evaluated(folder: Path) -> dict[str, tuple[float, str]]:
 
 
 SECTIONS: dict[str, tuple[float, Callable[[Bench], Iterator[Item]]]] = {
-    "machine": (0.5, machine),
-    "methods": (2.0, methods),
-    "resume": (1.0, resume),
-    "speed": (4.5, large.speed),
+    "machine": (0.4, machine),
+    "methods": (3.0, methods),
+    "resume": (1.3, resume),
+    "speed": (3.5, large.speed),
     "svd": (0.5, large.svd),
-    "liger": (0.7, large.liger),
+    "liger": (0.6, large.liger),
     "plan": (0.1, large.plan),
-    "eval": (0.7, evaluation),
+    "eval": (0.6, evaluation),
 }
 """With the minutes of ten that each may take."""

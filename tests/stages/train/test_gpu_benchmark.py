@@ -17,6 +17,7 @@ import pytest
 from osft_gpu.sections import SECTIONS
 from tests.support.sandbox import ROOT
 
+pytestmark = pytest.mark.timeout(1800)  # eleven starts of stages, on a machine that other tests use too
 COMMAND = [str(ROOT / "benchmarks/gpu"), "--tiny"]
 WITH_PIP = ROOT / ".cache/uv/bin/python"
 """A Python that has pip, as those of machines do."""
