@@ -45,6 +45,9 @@ class Numbers:
     """Of one layer, trained and frozen."""
     outside: int
     """Of embeddings and output layer."""
+    held: int = 0
+    """Of the matrices that a process alone on a CPU makes of the protected directions, which then no pass
+    copies."""
 
 
 def numbers(model: Model, training: Training) -> Numbers:
@@ -61,8 +64,9 @@ def numbers(model: Model, training: Training) -> Numbers:
         dense += rows * columns
         high += kept * (rows + columns + 1)
         low += (rank - kept) * (rows + columns + 1)
-    layer = (model.inside - dense + low + high) // model.layers
-    return Numbers(model.parameters - dense + low, high, layer, model.outside)
+    alone = not training.gpus and training.world == 1
+    layer = (model.inside - dense + low + (0 if alone else high)) // model.layers
+    return Numbers(model.parameters - dense + low, high, layer, model.outside, dense if alone else 0)
 
 
 def terms(model: Model, training: Training, tokens: int) -> dict[str, int]:
@@ -106,11 +110,14 @@ def keeps(model: Model, training: Training, tokens: int) -> bool:
 
 
 def frozen(model: Model, training: Training, count: Numbers) -> float:
-    """Bytes of numbers that are not trained: directions in float32, or the base model in 16 or 4 bits."""
+    """Bytes of numbers that are not trained: directions in float32, and matrices made of them in the pass's
+    format, or the base model in 16 or 4 bits."""
     if training.method == QLORA:
         inside = sum(rows * columns for rows, columns in model.adapted())
         return NF4 * inside + training.compute * (count.frozen - inside)
-    return (training.compute if training.method == LORA else FULL) * count.frozen
+    return (
+        training.compute if training.method == LORA else FULL
+    ) * count.frozen + training.compute * count.held
 
 
 def gathered(training: Training, count: Numbers) -> float:
@@ -143,8 +150,7 @@ def inputs_of_layer(model: Model, training: Training) -> float:
 
     Where they are trained, these are the results of both norms, before and after their weights, the result
     of the attention, and what the MLP narrows. OSFT adds what the trained directions of each matrix make of
-    its input, before and after it is multiplied by the singular values. An adapter keeps a copy of the input
-    of its layer, which otherwise keeps none.
+    its input. An adapter keeps a copy of the input of its layer, which otherwise keeps none.
     """
     layers = model.layers
     if training.method in ADAPTERS:
@@ -153,7 +159,7 @@ def inputs_of_layer(model: Model, training: Training) -> float:
     if training.method != OSFT:
         return own
     ranks = (min(each) for each in model.targets(training.patterns))
-    return own + 2 * sum(rank - protected(rank, training.ratio) for rank in ranks) / layers
+    return own + sum(rank - protected(rank, training.ratio) for rank in ranks) / layers
 
 
 def protected(rank: int, ratio: float) -> int:
