@@ -22,9 +22,8 @@ def read(path: Path) -> tuple[str, dict[str, Any]]:
         content = read_regular(path, "the file of train.configMap", LARGEST)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(
-            f"{what} does not exist, expected YAML with {TOP}. Create the ConfigMap "
-            "train.configMap.name with "
-            "the key train.configMap.key, or correct them."
+            f"{what} does not exist, expected YAML with {TOP}. Create the ConfigMap train.configMap.name "
+            "with the key train.configMap.key, or correct them."
         ) from error
     document = parsed(what, content)
     sections = document.get(TOP, document) if isinstance(document, dict) else None
@@ -39,8 +38,7 @@ def read(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def parsed(what: str, content: bytes) -> Any:
-    """Return what YAML says. Raises UserError for other text, for aliases, and for a key that "
-    "stands twice."""
+    """Return what YAML says. Raises UserError for other text, aliases, and a key that stands twice."""
     import yaml  # register, which reads no such file, does without
 
     try:
