@@ -8,6 +8,8 @@ from osft_gpu.lines import Failed, Lines
 from osft_gpu.stages import Stages
 from osft_gpu.trainings import Training, decomposed
 
+WORKSPACE, TUNED = "workspace", "tuned"
+"""In the working folder: the stages' workspace, and the models of the methods."""
 METHODS = ("osft", "sft", "lora", "qlora")
 MADE, KEPT = "made", "kept"
 SVD = {MADE: "without the cache", KEPT: "with the cache"}
@@ -78,7 +80,7 @@ class Bench:
     @property
     def workspace(self) -> Path:
         """Return the stages' workspace."""
-        return self.work / "workspace"
+        return self.work / WORKSPACE
 
     def folder(self, run_id: str, stage: str) -> Path:
         """Return the folder of a stage."""

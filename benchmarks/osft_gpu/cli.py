@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from osft_gpu import wheels
-from osft_gpu.bench import FULL, TINY, Bench
+from osft_gpu.bench import FULL, TINY, TUNED, WORKSPACE, Bench
 from osft_gpu.clock import Clock
 from osft_gpu.lines import Failed, Lines, Skipped
 from osft_gpu.sections import SECTIONS
@@ -41,7 +41,9 @@ def arguments() -> argparse.Namespace:
     options.add_argument("--gpus", type=int, help="0: the CPU (default: 1, with --tiny 0)")
     options.add_argument("--sections", help=f"some of {','.join(SECTIONS)}; the order stays")
     options.add_argument("--out", type=Path, default=ROOT / ".cache/gpu/figures.jsonl", help="file of lines")
-    options.add_argument("--work", type=Path, help="folder for models and runs, kept (default: temporary)")
+    options.add_argument(
+        "--work", type=Path, help="folder that keeps base models and the environment of wheels"
+    )
     options.add_argument("--wheels", type=Path, help="make one environment for all stages from these wheels")
     options.add_argument("--prepare", type=Path, help="collect wheels in a folder, and end")
     options.add_argument("--python", default="3.12", help="Python of the machine, for --prepare")
@@ -94,6 +96,8 @@ def main() -> None:
     work = given.work or Path(tempfile.mkdtemp(prefix="osft-gpu-"))
     try:
         work.mkdir(parents=True, exist_ok=True)
+        for name in (WORKSPACE, TUNED):  # of an earlier run, whose caches would change the figures
+            shutil.rmtree(work / name, ignore_errors=True)
         lines, clock = Lines(given.out, sys.stdout), Clock(60 * given.minutes)
         environment = work / "environment"
         folder = guarded(lambda: wheels.install(given.wheels, environment)) if given.wheels else None

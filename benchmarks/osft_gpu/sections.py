@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from osft_gpu import large
-from osft_gpu.bench import METHODS, Bench
+from osft_gpu.bench import METHODS, TUNED, Bench
 from osft_gpu.lines import Failed, Skipped
 from osft_gpu.stages import wait_for_lines
 from osft_gpu.trainings import Training
@@ -41,7 +41,7 @@ def machine(bench: Bench) -> Iterator[Item]:
 
 def methods(bench: Bench) -> Iterator[Item]:
     """Yield a training by each method, then loading of their models."""
-    models = bench.work / "models"
+    models = bench.work / TUNED
 
     def train(method: str) -> None:
         if method == "qlora" and not bench.stages.has("train", "bitsandbytes"):
