@@ -106,8 +106,9 @@ def test_decompositions_are_timed_with_and_without_the_cache(whole: Measured) ->
 
 def test_the_plan_stands_beside_what_was_measured(whole: Measured) -> None:
     for of in ("osft ratio 0.25, 512 tokens", "sft, 512 tokens"):
-        assert whole.value("plan", of, "steps, planned") > 0
-        assert whole.value("plan", of, "steps, measured") > 0
+        for what in ("steps", "memory"):
+            assert whole.value("plan", of, f"{what}, planned") > 0
+            assert whole.value("plan", of, f"{what}, measured") > 0
 
 
 def test_the_table_has_every_line(whole: Measured) -> None:
