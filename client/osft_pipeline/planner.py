@@ -69,7 +69,11 @@ def read_values(name: str, flags: Sequence[str]) -> Asked:
     words = [word.replace("$$", "$") for word in texts(objects)]
     planned = next((word.partition("=")[2] for word in words if word.startswith("--training=")), None)
     if planned is None:
-        raise UserError("train.enabled is false, so there is no training to plan. Set it to true.")
+        raise UserError(
+            "there is no training that can be planned: train.enabled is false, or train.configMap changes it "
+            "where only the pods can read it. Set train.enabled to true, and what the ConfigMap sets as values "
+            "(osft migrate)."
+        )
     limits = next((word.partition("=")[2] for word in words if word.startswith("--training-limits=")), "{}")
     runs = {str(labels(each).get(RUN_ID, "")) for each in templates(objects)} - {""}
     return Asked(

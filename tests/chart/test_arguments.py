@@ -119,8 +119,9 @@ def test_the_two_files_set_every_value_to_something_of_its_own() -> None:
         given = [found for file in files if (found := value(file, path)) not in (None, "")]
         if not [found for found in given if json.dumps(found) != json.dumps(value(VALUES, path))]:
             same.append(path)
-    # The other one of two ways to name a CA; test_secrets.py looks at both.
-    assert same == ["register.tls.caConfigMap"]
+    # The other one of two ways, to which test_config_map.py, test_runtime_ref.py and test_secrets.py look.
+    installed = [f"train.runtimeRef.{key}" for key in ("name", "kind", "patches")]
+    assert same == ["train.configMap.content", *installed, "register.tls.caConfigMap"]
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,10 @@ OTHER: dict[str, tuple[Object, Object]] = {
         f"train.runtimeRef.{key}": (INSTALLED, {"train": {"runtimeRef": {key: other}}})
         for key, other in (("kind", "TrainingRuntime"), ("patches", "podTemplateOverrides"))
     },
+    "train.configMap.content": (
+        {"train": {"configMap": {"content": "LoraConfig: {r: 6}"}}},
+        {"train": {"configMap": {"content": "LoraConfig: {r: 7}"}}},
+    ),
     "train.gpus": ({}, {"train": {"gpus": 2}}),
     "train.pretraining.enabled": ({}, PLAIN_TEXT),
     "train.pretraining.blockSize": (PLAIN_TEXT, {"train": {"pretraining": {"blockSize": 9}}}),

@@ -82,7 +82,8 @@ def figures(found: Mapping[str, Any] | None, missing: str) -> str:
     columns = found["columns"]
     lines = [[cell(line[key]) for key in columns] for line in found["rows"]]
     for line, shown in zip(found["rows"], lines, strict=True):
-        shown[0] = f"**{shown[0]}**" if line.get("group") else shown[0]
+        if shown and line.get("group"):
+            shown[0] = f"**{shown[0]}**"
     parts = [words(found["note"]), drawn(columns.values(), lines), words(found["sentence"], LONGEST_SENTENCE)]
     return "\n\n".join(part for part in parts if part)
 

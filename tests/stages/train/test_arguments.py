@@ -31,7 +31,7 @@ def other(option):
 class Run:
     def event(self, *_, **__): ...
 
-skipped = {"help", "workspace", "run_id", "check", "run_overwrite"}
+skipped = {"help", "workspace", "run_id", "check", "run_overwrite", "training_config"}
 options = {option.name: other(option) for option in cli.main.params if option.name not in skipped}
 options["extra"] = {"validation_split": 0.25, "validate_at_epoch": True}
 with contextlib.redirect_stdout(sys.stderr):

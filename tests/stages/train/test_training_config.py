@@ -84,7 +84,8 @@ def test_a_changed_comment_is_already_done_and_a_changed_setting_is_not(stage: S
     [
         ({"LoraConfig": {"r": 5}}, ["--method=sft"], "sft", "lora_r"),
         (
-            {"QuantizationConfig": {"load_in_4bit": False, "bnb_4bit_quant_type": "fp4"}, "LoraConfig": {}},
+            {"QuantizationConfig": {"load_in_4bit": False, "bnb_4bit_quant_type": "fp4"},
+             "LoraConfig": {"r": 8}},
             [], "lora", "quantization_type",
         ),
         ({"TrainingArguments": {"seed": 3}, "LoraConfig": None}, [], "osft", ""),

@@ -8,7 +8,10 @@
 {{- include "osft-pipeline.args.plan" . }}
 {{- end }}
 
-{{- /* The training that is planned at the end of the download, and what it may take. */}}
+{{- /*
+The training that is planned at the end of the download, and what it may take. None with train.configMap: what that sets
+is known in the pods only.
+*/}}
 {{- define "osft-pipeline.args.plan" -}}
 {{- $limits := dict -}}
 {{- range $key, $limit := .Values.preflight.training -}}
@@ -23,7 +26,7 @@
 {{- if eq .method "osft" }}{{ $_ := set $training "unfreezeRankRatio" (include "osft-pipeline.number" .unfreezeRankRatio | float64) }}{{ $_ := set $training "targetPatterns" .targetPatterns }}{{ end -}}
 {{- if has .method (list "lora" "qlora") }}{{ $_ := set $training "lora" (pick .lora "r" "targetModules") }}{{ end -}}
 {{- end -}}
-{{- if .Values.train.enabled }}
+{{- if and .Values.train.enabled (not (or .Values.train.configMap.name .Values.train.configMap.content)) }}
 {{- include "osft-pipeline.flags" (list (list "training" $training) (list "training-limits" $limits)) }}
 {{- end }}
 {{- end }}

@@ -76,6 +76,13 @@
 {{- $found := list -}}
 {{- $limits := list -}}
 {{- range $key, $limit := .Values.preflight.training }}{{ with include "osft-pipeline.number" $limit }}{{ $limits = append $limits (print "preflight.training." $key) }}{{ end }}{{ end -}}
+{{- with .Values.train -}}
+{{- $unplanned := $limits -}}
+{{- if eq (toString .maxTokensPerGpu) "auto" }}{{ $unplanned = without $limits "preflight.training.gpuMemoryGiB" }}{{ end -}}
+{{- if and $unplanned (or .configMap.name .configMap.content) -}}
+{{- $found = append $found (printf "%s is set, and train.configMap changes the training in ways that the plan cannot see. Set what it sets as values instead (osft migrate), or remove the limits." (join ", " $unplanned)) -}}
+{{- end -}}
+{{- end -}}
 {{- if and $limits (not .Values.train.enabled) -}}
 {{- $found = append $found (printf "%s is set and train.enabled is false: there is no training to check. Remove it." (join ", " $limits)) -}}
 {{- else if and $limits (not (or .Values.data.enabled .Values.preflight.enabled)) -}}
