@@ -71,8 +71,8 @@ def read_values(name: str, flags: Sequence[str]) -> Asked:
     if planned is None:
         raise UserError(
             "there is no training that can be planned: train.enabled is false, or train.configMap changes it "
-            "where only the pods can read it. Set train.enabled to true, and what the ConfigMap sets as values "
-            "(osft migrate)."
+            "where only the pods can read it. Set train.enabled to true, and what the ConfigMap sets as "
+            "values (osft migrate)."
         )
     limits = next((word.partition("=")[2] for word in words if word.startswith("--training-limits=")), "{}")
     runs = {str(labels(each).get(RUN_ID, "")) for each in templates(objects)} - {""}

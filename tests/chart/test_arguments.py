@@ -121,7 +121,7 @@ def test_the_two_files_set_every_value_to_something_of_its_own() -> None:
             same.append(path)
     # The other one of two ways, to which test_config_map.py, test_runtime_ref.py and test_secrets.py look.
     installed = [f"train.runtimeRef.{key}" for key in ("name", "kind", "patches")]
-    assert same == ["train.configMap.content", *installed, "register.tls.caConfigMap"]
+    assert same == [*installed, "train.configMap.content", "register.tls.caConfigMap"]
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ NEUTRAL: Object = {
     "workspace": {"existingClaim": "", "keep": False},
     "register": {"tls": None, "pod": {}},
     "eval": {"pod": {}},
-    "preflight": {"pod": {}, "addresses": False},
+    "preflight": {"pod": {}, "addresses": False, "training": None},
     "queue": {"suspend": False},
     # How many rules there are depends on the addresses; tests/chart/test_network.py looks at them.
     "networkPolicy": {"enabled": False},
