@@ -23,11 +23,7 @@ from tests.support.sandbox import executable, stage_env
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 """As the chart sets for eval."""
 READY = {
-    "download": (
-        "from osft_download import hub, options\n"
-        "hub.set_defaults(options.Options().timeout_seconds)\n"
-        "import osft_download.stage, datasets, huggingface_hub, transformers.models.auto.tokenization_auto"
-    ),
+    "download": "import osft_download.stage, transformers.models.auto.tokenization_auto",
     "train": (
         "from osft_train import devices, options\n"
         "devices.prepare_process(options.Options(gpus=0))\n"
@@ -45,6 +41,12 @@ READY = {
     ),
 }
 """What a stage imports, and sets before it does."""
+FOR_A_HUB = (
+    "from osft_download import hub, options\n"
+    "hub.set_defaults(options.Options().timeout_seconds)\n"
+    "import datasets, huggingface_hub\n"
+)
+"""What download imports besides, where it asks a hub; the memory of other starts must not have it."""
 READ_WHEN_NEEDED = ("OSFT_", "AWS_", "HF_TOKEN", "PET_", "WANDB_API_KEY", "KUBEFLOW_", "ONEDNN_")
 """What other variables may begin with, beside those of every start."""
 
@@ -167,7 +169,7 @@ def server(stage: str, **hub: str) -> str:
             Path(executable(stage)).with_name("python"),
             Path(__file__).with_name("fork_server.py"),
             path,
-            READY[stage],
+            FOR_A_HUB + READY[stage] if hub else READY[stage],
             str(owner),
         ],
         env=stage_env(folder / "workspace", folder, (OFFLINE if stage == "eval" else {}) | hub),
