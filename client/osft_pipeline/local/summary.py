@@ -143,8 +143,9 @@ def headline(run_id: str, records: dict[str, Json], summary: Json, failure: Fail
     if not summary:
         return f"{first}\n{OLDER}" if "eval" in records else first
     good = {"worse": False}.get(summary["verdict"], summary["learned"] == "learned" or None)
-    gates = filled(summary["gates"]["sentence"], "")
-    return f"{first}\n{tint(summary['headline'], good)}\n{gates}"
+    sentences = [summary["gates"]["sentence"], summary.get("mix") or ""]
+    told = [filled(sentence, "") for sentence in sentences if sentence]
+    return "\n".join([first, tint(summary["headline"], good), *told])
 
 
 def learned(summary: Json) -> str:

@@ -68,6 +68,15 @@ def test_a_fall_that_the_gate_allowed_stands_beside_passed(workspace: Path) -> N
     )
 
 
+def test_a_mix_that_goes_on_is_told_below_the_gates(workspace: Path) -> None:
+    path = workspace / "runs" / RUN / "eval" / "results.json"
+    found = results()
+    found["summary"]["mix"] = "The model that goes on is a mix: 40 % of the tuned weights."
+    path.write_text(json.dumps(found))
+    lines = shown(workspace).splitlines()
+    assert lines[lines.index("") - 1] == found["summary"]["mix"]
+
+
 def test_results_of_an_older_version_are_named_and_the_rest_is_shown(workspace: Path) -> None:
     path = workspace / "runs" / RUN / "eval" / "results.json"
     found = results()
