@@ -5,6 +5,7 @@ It is started with the Python of the scripts, and knows nothing else of this pro
 """
 
 import atexit
+import contextlib
 import gc
 import json
 import os
@@ -61,7 +62,7 @@ def answer(descriptor: int, pid: int, connection: socket.socket) -> None:
     """Send how a fork ended."""
     os.close(descriptor)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    with connection:
+    with connection, contextlib.suppress(BrokenPipeError):  # who asked may have given up
         connection.sendall(f"{code}\n".encode())
 
 

@@ -74,8 +74,9 @@ class Start:
         self.printed = tempfile.TemporaryFile()  # noqa: SIM115  # read when it has ended
         self.connection = socket.socket(socket.AF_UNIX)
         message = json.dumps({"command": self.args, "env": dict(env)}).encode() + b"\n"
-        hub = {name: value for name, value in env.items() if name == "HF_ENDPOINT"}
-        self.connection.connect(server(Path(command[0]).name.removeprefix("osft-"), **hub))
+        stage = Path(command[0]).name.removeprefix("osft-")
+        asks = stage == "download" and "HF_ENDPOINT" in env
+        self.connection.connect(server(stage, **({"HF_ENDPOINT": env["HF_ENDPOINT"]} if asks else {})))
         sent = socket.send_fds(self.connection, [message], [self.printed.fileno()])
         self.connection.sendall(message[sent:])
         self.answers = self.connection.makefile("r")
