@@ -31,7 +31,7 @@ def words(bench: Bench, case: Case, steps: int) -> list[str]:
 
 
 def train(bench: Bench, case: Case, steps: int, *more: str) -> Training:
-    """Train the large model; how its matrices were decomposed is told also if that took too long."""
+    """Train the large model. Report its decomposition even if the training took too long."""
     bench.downloaded(RUN, large=True)
     started = time.time()
     try:

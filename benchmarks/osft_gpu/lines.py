@@ -8,11 +8,11 @@ from typing import Any, TextIO
 
 
 class Skipped(Exception):
-    """There is no figure, for a reason that is not a fault."""
+    """A figure was not measured, for a reason that is not a fault."""
 
 
 class Failed(Exception):
-    """There is no figure, because something did not work."""
+    """A figure was not measured, because something did not work."""
 
 
 class Lines:

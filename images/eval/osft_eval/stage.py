@@ -11,7 +11,7 @@ from osft_eval.cache import Cache, own_code
 from osft_eval.catalogue import Catalogue, load_catalogue
 from osft_eval.causes import named
 from osft_eval.holdout import Holdout
-from osft_eval.mix.search import settle
+from osft_eval.mix.search import Chosen, settle
 from osft_eval.models import Models, find_models
 from osft_eval.options import Options
 from osft_eval.parts import Part, measure, parts_of
@@ -52,28 +52,37 @@ def evaluate(run: Run, options: Options) -> Outcome:
     engine = engine_of(options, backends.choose_dtype(run, options))
     measure_on = partial(measure_one, run, options, engine)
     chosen = settle(run, options, models, catalogue, rows, measure_on)
-    models, rows = chosen.models, chosen.rows
     skipped += [{"what": "the mix", "reason": chosen.why_not}] if chosen.why_not else []
-    parts = parts_of(options, catalogue, rows, chosen.half)
-    base, tuned = (measure_on(models, which, parts) for which in ("base", "tuned"))
+    parts = parts_of(options, catalogue, chosen.rows, chosen.half)
+    base, tuned = (measure_on(chosen.models, which, parts) for which in ("base", "tuned"))
     results = {
-        "schema": RESULTS_SCHEMA,
         "run_id": run.run_id,
-        "base": {key: models.base_details.get(key) for key in ("uri", "revision", "digest")},
-        "tuned": models.goes_on,
-        "mix": chosen.facts,
-        **figures.of_tasks(catalogue, base, tuned),
-        "holdout": figures.of_holdout(rows, base, tuned) if rows else None,
+        **compared(chosen, catalogue, base, tuned),
         "primary_metric": primary,
         "skipped": skipped,
         "engine": engine,
     }
     judge(run, rules, results)
-    left = outputs.leave(run, options, catalogue, rows, results, base, tuned)
-    found = outputs.outcome(models, results, left)
+    left = outputs.leave(run, options, catalogue, chosen.rows, results, base, tuned)
+    found = outputs.outcome(chosen.models, results, left)
     # Only after the record: a start that is killed before it resumes from these files.
     found.after = lambda: shutil.rmtree(run.home / WORK, ignore_errors=True)
     return found
+
+
+def compared(
+    chosen: Chosen, catalogue: Catalogue, base: Mapping[str, Any], tuned: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what results.json says of both models and of their answers."""
+    models, rows = chosen.models, chosen.rows
+    return {
+        "schema": RESULTS_SCHEMA,
+        "base": {key: models.base_details.get(key) for key in ("uri", "revision", "digest")},
+        "tuned": models.goes_on,
+        "mix": chosen.facts,
+        **figures.of_tasks(catalogue, base, tuned),
+        "holdout": figures.of_holdout(rows, base, tuned) if rows else None,
+    }
 
 
 def measure_one(

@@ -35,7 +35,7 @@ class Chosen:
     facts: dict[str, Any] | None
     """`mix` of results.json; None where none was asked for."""
     why_not: str = ""
-    """Why there is no mix although one was asked for."""
+    """Why no mix was made although the options ask for one."""
 
 
 def settle(
@@ -54,20 +54,20 @@ def settle(
             share = float(options.mix_share or 0)
             facts = {"mode": "fixed", "share": share}
             return Chosen(written(run, models, share), rows, None, facts)
-        if why := unable(options, models, catalogue, rows):
+        if why := unable(options, catalogue, rows):
             raise Unmixable(why)
         assert rows is not None
         return Search(run, options, models, catalogue, rows, measure).run_all()
     except Unmixable as error:
         if fixed:
             raise UserError(
-                f"eval.mix.mode is fixed, and there is no mix: {error}. Set it to off."
+                f"eval.mix.mode is fixed, and these models cannot be mixed: {error}. Set it to off."
             ) from error
         run.event("left out", part="the mix", reason=str(error))
         return Chosen(models, rows, None, None, str(error))
 
 
-def unable(options: Options, models: Models, catalogue: Catalogue, rows: Holdout | None) -> str:
+def unable(options: Options, catalogue: Catalogue, rows: Holdout | None) -> str:
     """Return why no share can be chosen; empty where one can."""
     if options.backend == "openai":
         return "eval.backend is openai, which serves models as they are"
