@@ -17,6 +17,7 @@ from osft_workspace import Outcome, Run, digest_json, run_stage, tree_digest, wr
 from tests.support.sandbox import ROOT
 
 CACHE = ROOT / ".cache" / "tests"
+CURVE = '<svg xmlns="http://www.w3.org/2000/svg" width="540" height="252"><path d="M0 0L540 252" stroke="red"/></svg>'
 
 
 def tiny_model() -> Path:
@@ -118,13 +119,17 @@ def make_trained_run(
 
     def train(run: Run) -> Outcome:
         shutil.copytree(tuned, run.dir / "model")
+        write_atomic(run.dir / "loss.svg", CURVE)
         details = {
+            "method": "osft",
+            "hardware": "2 CPU cores (Test)",
             "model": {"path": "train/model", "digest": tree_digest(run.dir / "model")},
             "base": run.predecessors["download"].details["model"],
             "arguments": {"unfreeze_rank_ratio": 0.25, "learning_rate": 5e-5, "num_epochs": 1},
             "device": "cpu",
         }
-        return Outcome(outputs=["model"], metrics={"steps": 20, "training_seconds": 12.5}, details=details)
+        metrics = {"steps": 20, "training_seconds": 12.5}
+        return Outcome(outputs=["model", "loss.svg"], metrics=metrics, details=details)
 
     run_stage("download", workspace, run_id, inputs={"rows": list(rows)}, needs=(), body=download)
     run_stage("train", workspace, run_id, inputs={}, needs=("download",), body=train)

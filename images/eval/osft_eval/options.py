@@ -75,6 +75,7 @@ class Options:
         "points}, holdoutMustImprove, significance.",
         type=Json(dict, '{"maxTaskDrop": 3}'),
     )
+    author: str = option("", "Author of the run, for the report.", decides=False)
     primary_metric: str = option(
         "",
         "holdout_loss, a task, a group or holdout_exact_match. Empty: held-out loss, otherwise the first "

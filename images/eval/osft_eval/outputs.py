@@ -11,10 +11,10 @@ from osft_eval.models import Models
 from osft_eval.options import Options
 from osft_workspace import Outcome, Run, write_atomic
 from osft_workspace.contents import Eval
-from osft_workspace.planned import planned_and_measured
 from osft_workspace.text import json_text
 
 UNSAFE = re.compile(r"[^\w.-]+")
+CURVE = "loss.svg"
 
 
 def leave(
@@ -31,10 +31,12 @@ def leave(
     if rows:
         kept["holdout"] = list(samples.holdout_samples(rows, base, tuned))
     write_atomic(run.dir / "results.json", json_text(results, indent=1) + "\n")
-    data = report.data_view(run.predecessors["download"].details, run.predecessors["train"].metrics)
+    download, train = (run.predecessors[stage] for stage in ("download", "train"))
+    data = report.data_view(download.details, train.metrics)
     if not options.log_samples:
         kept, data = {}, {**data, "rows": []}
-    view = report.make_view(results, kept, training_facts(run), data)
+    about = report.at_the_top(download, train, results["base"], options.author)
+    view = report.make_view(results, kept, (about, report.at_the_end(train)), data, loss_curve(run))
     write_atomic(run.dir / "report.html", report.render_html(view))
     write_atomic(run.dir / "report.md", report.render_markdown(view))
     outputs = ["results.json", "report.html", "report.md"]
@@ -45,27 +47,11 @@ def leave(
     return outputs
 
 
-def training_facts(run: Run) -> dict[str, str]:
-    """Return what the report says of data and training, in a line each."""
-    data, train = run.predecessors["download"].details, run.predecessors["train"]
-    arguments = train.details.get("arguments", {})
-    shown = (
-        *("unfreeze_rank_ratio", "lora_r", "lora_alpha", "quantization_type"),
-        *("learning_rate", "num_epochs", "effective_batch_size", "seed"),
-    )
-    said = {
-        "Data": ", ".join(str(source["uri"]) for source in data.get("sources", [])),
-        "Training": ", ".join(
-            f"{name} {arguments[name]}" for name in shown if arguments.get(name) is not None
-        ),
-        "Steps": ", ".join(
-            f"{name} {train.metrics[name]:,.6g}"
-            for name in ("steps", "tokens", "final_loss")
-            if name in train.metrics
-        ),
-        **planned_and_measured(train),
-    }
-    return {label: text for label, text in said.items() if text}
+def loss_curve(run: Run) -> bytes | None:
+    """Return the picture that training drew, an SVG file; None where a run has none."""
+    train = run.predecessors["train"]
+    there = any(output["path"] == CURVE for output in train.outputs)
+    return train.path(CURVE).read_bytes() if there else None
 
 
 def outcome(models: Models, results: dict[str, Any], outputs: list[str]) -> Outcome:

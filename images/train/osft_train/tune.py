@@ -8,6 +8,7 @@ from typing import Any, cast
 from osft_train import boards, chart, data, engine, merge, methods, metrics, nodes, outcome, planned
 from osft_train.ahead import Ahead
 from osft_train.failures import StateLost
+from osft_train.hardware import hardware
 from osft_train.methods import OSFT
 from osft_train.options import Options
 from osft_train.preparation import Setup, settle
@@ -167,6 +168,7 @@ def details(setup: Setup, ahead: Ahead, facts: Model) -> Train:
         "processes": device.processes,
         "nodes": setup.options.nnodes,
         "cpus": os.cpu_count(),
+        "hardware": hardware(setup.options.gpus),
         "matrices": len(setup.matrices),
         "arguments": {
             **setup.call.with_(**ahead.arguments(setup.options)).without(*idle),

@@ -174,6 +174,8 @@ class Train(TypedDict, total=False):
     processes: Count
     nodes: Count
     cpus: Count | None
+    hardware: str
+    """Of this node: GPUs or processor, by name."""
     matrices: Count
     """Matrices that were decomposed."""
     arguments: dict[str, Any]

@@ -112,9 +112,11 @@ TASK: Shape = {
 }  # fmt: skip
 TABLE: Shape = {
     "columns": {"*": TEXT}, "rows": [{"*": ANY}], "note": TEXT, "generated": TEXT, "sentence": TEXT,
+    "wording": Maybe(TEXT),
 }  # fmt: skip
 SUMMARY: Shape = {
-    "headline": TEXT, "verdict": TEXT, "learned": TEXT, "mix": TEXT, "left_out": [TEXT],
+    "headline": TEXT, "decision": Maybe(TEXT), "verdict": TEXT, "learned": TEXT, "mix": TEXT,
+    "left_out": [TEXT],
     "tables": {"learned": Maybe(TABLE), "kept": Maybe(TABLE)},
     "gates": {
         "state": TEXT, "word": TEXT, "why": TEXT, "room": TEXT, "sentence": TEXT,

@@ -159,7 +159,7 @@ def measured(
     )
     return stage.run(
         "a", f"--include-path={tasks}", "--tasks=planted", "--tasks=told", "--tasks=osft_retention",
-        "--limit=24", "--holdout-generate=3", "--holdout-max-new-tokens=4", fork=False,
+        "--limit=24", "--holdout-generate=3", "--holdout-max-new-tokens=4", "--author=Ada", fork=False,
     )  # fmt: skip
 
 

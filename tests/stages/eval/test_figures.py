@@ -133,9 +133,10 @@ def test_the_libraries_stay_quiet(measured: tuple[int, str]) -> None:
 
 def test_every_place_says_the_same_headline(stage: Stage, measured: tuple[int, str]) -> None:
     summary = stage.results("a")["summary"]
-    headline = summary["headline"]
-    assert (stage.dir("a") / "report.md").read_text().startswith(f"# {headline}\n")
-    assert f"<h1>{headline}</h1>" in (stage.dir("a") / "report.html").read_text()
+    headline, decision = summary["headline"], summary["decision"]
+    assert decision.lower().endswith(f": {headline.lower()}")
+    assert (stage.dir("a") / "report.md").read_text().startswith(f"# {decision}\n")
+    assert f"<h1>{decision}</h1>" in (stage.dir("a") / "report.html").read_text()
     assert stage.record("a")["message"].startswith(f"{headline.rstrip('.')}; held-out loss ")
     assert stage.record("a")["message"] in measured[1]
 

@@ -16,10 +16,10 @@ def row(number: int, was: float | None, now: float | None) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "titles"),
     [
-        ([-1, -2, -3, -4, 1], ["Where it learned most", "Where it learned least"]),
+        ([-1, -2, -3, -4, 1], ["Where it learned least", "Where it learned most"]),
         ([-1, -2], ["Where it learned most"]),
-        ([1, 2, 3, 4], ["Where the loss changed best", "Where the loss changed worst"]),
-        ([-1, 2, 3, 4], ["Where the loss changed best", "Where the loss changed worst"]),
+        ([1, 2, 3, 4], ["Where the loss changed worst", "Where the loss changed best"]),
+        ([-1, 2, 3, 4], ["Where the loss changed worst", "Where the loss changed best"]),
         ([None, None], ["Some answers"]),
         ([], []),
     ],

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from osft_eval.report.decision import decision
 from osft_eval.report.page import typeset
-from osft_eval.report.summary import gates_in_words, headline
+from osft_eval.report.summary import gates_in_words, headline, wording
 from osft_eval.report.words import p_text, percent, signed, signed_plain
 from tests.support.eval_results import Task, eval_results
 
@@ -47,6 +48,34 @@ def test_a_page_sets_figures_with_real_signs_and_leaves_words_alone() -> None:
 )
 def test_the_headline_says_what_was_found(learned: str, kept: str, sentence: str) -> None:
     assert headline(learned, kept) == sentence
+
+
+@pytest.mark.parametrize(
+    ("learned", "kept", "failures", "word"),
+    [
+        ("learned", "unchanged", [], "Ship it"),
+        ("learned", "better", [], "Ship it"),
+        ("learned", "unchanged", ["a fell"], "Do not ship"),
+        ("learned", "worse", [], "Look before you ship"),
+        ("learned", "untested", [], "Look before you ship"),
+        ("untested", "unchanged", [], "Look before you ship"),
+        ("unclear", "unchanged", [], "Do not ship"),
+        ("worse", "better", [], "Do not ship"),
+    ],
+)
+def test_the_first_sentence_says_what_to_do(learned: str, kept: str, failures: list[str], word: str) -> None:
+    assert decision("It did so.", learned, kept, {"failures": failures}) == f"{word}: it did so."
+
+
+def held_out(was: float, now: float) -> dict[str, Any]:
+    return {"exact_match": {"base": 0.1, "tuned": 0.1}, "contains": {"base": was, "tuned": now}}
+
+
+def test_a_lower_loss_alone_is_called_what_it_is() -> None:
+    sentence = "The answers are closer in wording to the references; not more of them are right."
+    assert wording(held_out(0.2, 0.2), "learned") == sentence
+    assert wording(held_out(0.2, 0.3), "learned") == wording(held_out(0.2, 0.2), "unclear") == ""
+    assert wording({}, "learned") == ""
 
 
 FELL = {"a": Task("capitals", 200, 180, 0, 20)}

@@ -2,6 +2,7 @@
 {{- define "osft-pipeline.args.eval" -}}
 {{- $model := .Values.model }}
 {{- $overwrite := .Values.runOverwrite }}
+{{- $author := .Values.register.author }}
 {{- $gates := include "osft-pipeline.gates" .Values.eval.gates | fromJson }}
 {{- with .Values.eval }}
 {{- include "osft-pipeline.flags" (list
@@ -28,6 +29,7 @@
   (list "mix-tolerance" (include "osft-pipeline.number" .mix.tolerance))
   (list "mix-candidates" .mix.candidates)
   (list "gates" $gates)
+  (list "author" $author)
   (list "primary-metric" .primaryMetric)
   (list "verbosity" .verbosity)
   (list "trust-remote-code" (ternary true "" $model.trustRemoteCode))

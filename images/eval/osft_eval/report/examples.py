@@ -39,7 +39,7 @@ def of_tasks(
 
 
 def of_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Answered rows under a title each: whose loss fell most, then those whose loss fell least or rose."""
+    """Answered rows under a title each: whose loss fell least or rose, then those whose loss fell most."""
     answered = [row for row in rows if row["tuned"]["answer"] is not None]
     if any(change(row) is None for row in answered):
         return sections(("Some answers", answered[: BEST + WORST]))
@@ -47,8 +47,8 @@ def of_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     best = order[:BEST]
     worst = [row for row in order[::-1][:WORST] if row not in best]
     if all(change(row) < 0 for row in best):
-        return sections(("Where it learned most", best), ("Where it learned least", worst))
-    return sections(("Where the loss changed best", best), ("Where the loss changed worst", worst))
+        return sections(("Where it learned least", worst), ("Where it learned most", best))
+    return sections(("Where the loss changed worst", worst), ("Where the loss changed best", best))
 
 
 def change(row: Mapping[str, Any]) -> Any:

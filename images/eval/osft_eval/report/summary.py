@@ -9,6 +9,7 @@ from typing import Any
 
 from osft_eval.compare import is_share
 from osft_eval.report import mix
+from osft_eval.report.decision import decision
 from osft_eval.report.words import NONE, capital, equals, listed, p_text, percent, signed, signed_plain
 from osft_workspace.text import counted
 
@@ -50,8 +51,10 @@ def summarize(results: Figures) -> dict[str, Any]:
     """
     compared, holdout = {**results["groups"], **results["tasks"]}, results["holdout"]
     learned, kept = learned_verdict(holdout), kept_verdict(compared.values())
+    sentence = headline(learned, kept)
     return {
-        "headline": headline(learned, kept),
+        "headline": sentence,
+        "decision": decision(sentence, learned, kept, results["gates"]),
         "verdict": kept,
         "learned": learned,
         "tables": {
@@ -117,7 +120,16 @@ def learned_table(holdout: Figures, learned: str) -> dict[str, Any]:
         "note": f"{counted(holdout['n'], 'held-out row')}, {counted(holdout['tokens'], 'token')} of answers",
         "generated": counted(holdout["generated"], "row") if holdout["generated"] else "",
         "sentence": sentence,
+        "wording": wording(holdout, learned),
     }
+
+
+def wording(holdout: Figures, learned: str) -> str:
+    """Return what a lower loss alone means; empty where more answers became right, or none was generated."""
+    right = [holdout[name] for name in ("exact_match", "contains") if name in holdout]
+    if learned != "learned" or not right or any(score["tuned"] > score["base"] for score in right):
+        return ""
+    return "The answers are closer in wording to the references; not more of them are right."
 
 
 def kept_table(compared: Mapping[str, Figures], groups: Iterable[str]) -> dict[str, Any]:

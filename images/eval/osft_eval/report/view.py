@@ -3,6 +3,7 @@
 Figures and sentences on the results come from `summary` of results.json; here they get charts and examples.
 """
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,24 +19,28 @@ LEAST_SCALE = 0.05
 def make_view(
     results: Mapping[str, Any],
     samples: Mapping[str, Sequence[Mapping[str, Any]]],
-    training: Mapping[str, Any],
+    about: tuple[Mapping[str, str], Mapping[str, str]],
     data: Mapping[str, Any],
+    curve: bytes | None = None,
 ) -> dict[str, Any]:
     """Everything on the page.
 
     Args:
         results: as in results.json.
         samples: as in samples/*.jsonl by task, `holdout` for the rows; empty when they are not kept.
-        training: facts of the run that the record of training holds, label -> text.
+        about: facts of the run, label -> text: those at the top, and those at the end.
         data: `counts`, sentences on the rows that trained and those that did not; `rows`, the first ones as
             pieces of `text` that are `learned` or not.
+        curve: picture of the losses during training, an SVG file.
     """
     summary, tables = results["summary"], results["summary"]["tables"]
     groups, tasks, holdout = results["groups"], results["tasks"], results["holdout"]
     learned = tables["learned"]
     return {
         "run_id": results["run_id"],
-        "headline": summary["headline"],
+        "decision": summary["decision"],
+        "about": [*about[0].items()],
+        "curve": base64.b64encode(curve).decode() if curve else "",
         "base": name_of(str(results["base"].get("uri") or "")),
         "asked": asked(tasks, holdout),
         "gate": summary["gates"],
@@ -45,7 +50,7 @@ def make_view(
         "kept": tables["kept"] and kept_view(tables["kept"], groups, tasks, samples),
         "data": data,
         "skipped": summary["left_out"],
-        "facts": facts(results, training),
+        "facts": facts(results, about[1]),
     }
 
 
@@ -121,7 +126,6 @@ def row(line: Mapping[str, Any], task: Mapping[str, Any], scale: float) -> dict[
 def facts(results: Mapping[str, Any], training: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return where everything came from."""
     base, tuned, engine = results["base"], results["tuned"], results["engine"]
-    origin = " ".join(str(base[key]) for key in ("uri", "revision") if base.get(key))
     versions = ", ".join(
         f"{name} {engine[name]}"
         for name in ("osft_eval", "lm_eval", "transformers", "torch")
@@ -129,7 +133,6 @@ def facts(results: Mapping[str, Any], training: Mapping[str, Any]) -> list[tuple
     )
     found = [
         ("Run", results["run_id"]),
-        ("Base", origin),
         ("Base digest", base.get("digest") or ""),
         ("Tuned digest", tuned.get("digest") or ""),
         *training.items(),
