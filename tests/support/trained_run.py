@@ -17,7 +17,10 @@ from osft_workspace import Outcome, Run, digest_json, run_stage, tree_digest, wr
 from tests.support.sandbox import ROOT
 
 CACHE = ROOT / ".cache" / "tests"
-CURVE = '<svg xmlns="http://www.w3.org/2000/svg" width="540" height="252"><path d="M0 0L540 252" stroke="red"/></svg>'
+CURVE = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="540" height="252">'
+    '<path d="M0 0L540 252" stroke="red"/></svg>'
+)
 
 
 def tiny_model() -> Path:

@@ -1,4 +1,4 @@
-"""What a run is about, from the records of the stages before: lines at the top and at the end of the report."""
+"""What a run is about, from the records of the earlier stages: the top and the end of the report."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -9,9 +9,9 @@ SHIP, LOOK, KEEP_BACK = "Ship it", "Look before you ship", "Do not ship"
 def decision(headline: str, learned: str, kept: str, gates: Mapping[str, Any]) -> str:
     """Return what to do, and the headline as the reason.
 
-    The model is to be shipped if it learned, no gate failed, and nothing fell by more than expected by chance.
-    It is not to be shipped if a gate failed or nothing was learned. A person has to look at what the gates
-    allowed, and at what was not tested.
+    Ship the model if it learned, no gate failed, and nothing fell by more than expected by chance. Do not
+    if a gate failed or nothing was learned. A person has to look at what the gates allowed, and at what was
+    not tested.
 
     Args:
         learned: verdict on the held-out loss: learned, worse, unclear or untested.
