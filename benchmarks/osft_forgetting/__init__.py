@@ -1,0 +1,1 @@
+"""Which method and which setting forget least of what the base model knew, for the same learning."""
