@@ -3,18 +3,25 @@ All names. Objects of a run have the run id in their name, so that changed value
 immutable fields of old ones. Helpers take the root context, or (dict "root" $ "stage" "eval") where a stage is named.
 */}}
 
-{{- /* Folder of the run. It depends only on what decides the tuned model: see runId in values.yaml. */}}
+{{- /* Folder of the run. It depends only on what decides the tuned model: see runId in values.yaml.
+       Every label has it, so it is computed once. */}}
 {{- define "osft-pipeline.runId" -}}
+{{- if not (hasKey . "RunId") -}}
 {{- $inputs := print (include "osft-pipeline.args.data" .) (include "osft-pipeline.args.training" .) (include "osft-pipeline.secretUri" .) (include "osft-pipeline.configSource" .) -}}
-{{- .Values.runId | default (printf "%s-%s" .Release.Name (sha256sum $inputs | trunc 8)) -}}
+{{- $_ := set . "RunId" (.Values.runId | default (printf "%s-%s" .Release.Name (sha256sum $inputs | trunc 8))) -}}
+{{- end -}}
+{{- .RunId -}}
 {{- end }}
 
 {{- /* TrainingRuntime, and the TrainJob of ordering cluster. The last part changes with every change of the pods: with
        more memory after an out-of-memory kill, a new TrainJob continues the same run. */}}
 {{- define "osft-pipeline.runtimeName" -}}
 {{- /* The hash of the parsed spec: a changed comment or line break in the templates restarts nothing. */ -}}
+{{- if not (hasKey . "RuntimeName") -}}
 {{- $spec := print (include "osft-pipeline.runtimeSpec" . | fromYaml | toJson) (include "osft-pipeline.queueLabels" .) -}}
-{{- printf "%s-%s" (include "osft-pipeline.runId" .) (sha256sum $spec | trunc 4) -}}
+{{- $_ := set . "RuntimeName" (printf "%s-%s" (include "osft-pipeline.runId" .) (sha256sum $spec | trunc 4)) -}}
+{{- end -}}
+{{- .RuntimeName -}}
 {{- end }}
 
 {{- /* As a hook, the TrainJob is created again by every upgrade, so it needs no such part. */}}
