@@ -44,6 +44,14 @@ CASES: list[tuple[Object, str, str]] = [
         "Set model.fromRun to the run id of an earlier run, such as run1-3fa9c1d2",
     ),
     (
+        {
+            "model": {"fromRun": "task1"},
+            "eval": {"holdout": {"enabled": False}, "gates": {"maxEarlierRise": 0.1}},
+        },
+        "eval.gates.maxEarlierRise is set and eval.holdout.enabled is false",
+        "or remove eval.gates.maxEarlierRise",
+    ),
+    (
         {"model": {"fromRun": "task1"}, "runId": "task1"},
         "model.fromRun and runId are both task1: a run cannot continue itself",
         "Set model.fromRun to an earlier run",

@@ -187,7 +187,7 @@ def link_of(run: str, records: Mapping[str, Record]) -> Link:
     results = [out["sha256"] for out in judged.outputs if out["path"] == "results.json"] if judged else []
     return {
         "run": run,
-        "base": {key: base.get(key) for key in ("uri", "revision", "digest")},  # type: ignore[typeddict-item]
+        "base": {key: base.get(key) for key in ("uri", "revision", "digest", "license")},  # type: ignore[typeddict-item]
         "model": {key: model[key] for key in ("path", "digest", "share") if key in model},  # type: ignore[typeddict-item]
         "records": {stage: record.digest for stage, record in records.items()},
         "results": "".join(results),

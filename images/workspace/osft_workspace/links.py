@@ -19,6 +19,7 @@ class ChainModel(TypedDict, total=False):
     """Below its run."""
     uri: str
     revision: str | None
+    license: str | None
     digest: str
     share: float
 

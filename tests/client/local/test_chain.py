@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from tests.client.local.support import OSFT, call
-from tests.support.trained_run import tiny_model
 from tests.support.tiny_values import TINY
+from tests.support.trained_run import tiny_model
 
 VALUES = {
     "data": {"trainFraction": 0.8},
@@ -68,6 +68,22 @@ def test_each_task_tunes_the_model_of_the_one_before(chain: Chain) -> None:
         assert chain.record(after, "download")["details"]["model"]["uri"].endswith(
             f"{link['run']}/train/model"
         )
+
+
+def test_the_screen_report_and_card_show_what_became_of_the_earlier_tasks(chain: Chain) -> None:
+    run = chain.record("task3", "train")["run_id"]
+    screen = call(OSFT, "report", run, "--workspace", chain.workspace).stdout
+    assert "Task 3 of a chain." in screen and "Earlier tasks" in screen and "Backward transfer" in screen
+    first = chain.record("task1", "train")["run_id"]
+    assert f"Task 1 ({first})" in screen
+    folder = chain.workspace / "runs" / run
+    results = json.loads((folder / "eval" / "results.json").read_text())
+    assert [task["run"].partition("-")[0] for task in results["chain"]["tasks"]] == ["task1", "task2"]
+    known = [[value is not None for value in row] for row in results["chain"]["matrix"]]
+    assert known == [[True, True, False], [True, True, False], [True] * 3, [True] * 3]
+    card = (folder / "register" / "model-card.md").read_text()
+    assert f"It continues run `{chain.record('task2', 'train')['run_id']}`." in card
+    assert "## Earlier tasks" in card
 
 
 def test_the_same_command_again_repeats_nothing(chain: Chain) -> None:

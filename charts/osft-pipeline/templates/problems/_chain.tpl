@@ -18,5 +18,10 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- with .Values.eval -}}
+{{- if and .enabled $.Values.model.fromRun (not .holdout.enabled) (not (kindIs "invalid" .gates.maxEarlierRise)) -}}
+{{- $found = append $found "eval.gates.maxEarlierRise is set and eval.holdout.enabled is false: the held-out rows of earlier tasks are not measured. Set eval.holdout.enabled to true, or remove eval.gates.maxEarlierRise." -}}
+{{- end -}}
+{{- end -}}
 {{- toJson $found -}}
 {{- end }}
