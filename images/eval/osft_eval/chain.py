@@ -213,14 +213,14 @@ def against_first(catalogue: Catalogue, first: First, tuned: Mapping[str, Any]) 
 
 
 def gate(rules: Gates, results: dict[str, Any]) -> None:
-    """Judge the rise of each earlier task's loss: add to `gates`, and to `skipped` what cannot be judged."""
+    """Judge the rise of each earlier task's loss: add to `gates`, and to `skipped` what was not measured."""
     most, judged = rules.max_earlier_rise, results["gates"]
-    if most is None or "chain" not in results:
-        return
-    for task in results["chain"]["tasks"]:
+    for task in results.get("chain", {}).get("tasks", ()):
         if task["reason"]:
-            entry = {"what": f"{task['title']} is not gated by {GATE}", "reason": task["reason"]}
+            so = "" if most is None else f", so {GATE} does not judge them"
+            entry = {"what": f"held-out rows of {task['title']}", "reason": f"{task['reason']}{so}"}
             results["skipped"] = [*results["skipped"], entry]
+        if most is None or task["reason"]:
             continue
         counts = rules.significance is None or task["p_adjusted"] < rules.significance
         rise = round(max(0.0, task["delta"]), compare.DECIMALS) if counts else 0.0

@@ -17,7 +17,7 @@ from osft_workspace.links import Chain, ChainRows, Link
 from osft_workspace.lock import is_held
 from osft_workspace.paths import RUN_ID, STAGES, Workspace
 from osft_workspace.predecessors import open_record
-from osft_workspace.record import Record
+from osft_workspace.record import Record, is_below
 from osft_workspace.text import excerpt, printable
 from osft_workspace.tuned import Tuned
 
@@ -152,17 +152,14 @@ def parent_of(workspace: Workspace, run: str, records: Mapping[str, Record], ask
             "is false), expected a whole model, which training needs. Run it again with train.lora.merge: "
             "true, or continue another run."
         )
-    folder = workspace.run_dir(run) / tuned.path
+    folder, of = workspace.run_dir(run) / tuned.path, f"the model of run {run} (model.fromRun)"
+    remedy = "Start that run again, or continue another one."
     if not is_folder(folder):
-        raise UserError(
-            f"the model of run {run} (model.fromRun) is gone: there is no {folder}. Start that run again, "
-            "or continue another one."
-        )
+        raise UserError(f"{of} is gone: there is no {folder}. {remedy}")
     if tree_digest(folder) != model["digest"]:
         raise UserError(
-            f"the model of run {run} (model.fromRun) is not the one in its record: the files in {folder} "
-            f"have another digest than {excerpt(model['digest'])}. Start that run again, or "
-            "continue another one."
+            f"{of} is not the one in its record: the files in {folder} have another digest than "
+            f"{excerpt(model['digest'])}. {remedy}"
         )
     links = [*earlier_links(records["download"]), link_of(run, records)]
     return Parent(run, folder, {"asked": asked, "links": links})
@@ -171,7 +168,7 @@ def parent_of(workspace: Workspace, run: str, records: Mapping[str, Record], ask
 def earlier_links(download: Record) -> list[Link]:
     """Return the links of a run's own chain."""
     chain = download.details.get("chain")
-    return [cast(Link, dict(link)) for link in chain["links"]] if chain else []
+    return cast("list[Link]", list(chain["links"])) if chain else []
 
 
 def link_of(run: str, records: Mapping[str, Record]) -> Link:
@@ -240,7 +237,9 @@ def rows_in(workspace: Workspace, links: Iterable[Link]) -> Iterator[tuple[Link,
     for link in links:
         rows = link["rows"]
         folder = workspace.root / rows["path"]
-        if not rows["rows"]:
+        if not is_below(rows["path"]):
+            yield link, "its record names no folder of the workspace"
+        elif not rows["rows"]:
             yield link, "no rows were held out"
         elif not rows["digest"] or not is_folder(folder):
             yield link, f"{rows['path']} is gone"

@@ -3,6 +3,9 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +15,7 @@ from osft_workspace.links import Link
 from tests.stages.download.support import Stage, chat, lines
 
 FIRST = "task1-00000001"
+OPS = Path(sys.executable).with_name("osft-ops")
 
 
 def rows_of(stage: Stage, task: str) -> str:
@@ -261,3 +265,16 @@ def test_a_run_cannot_continue_itself_nor_one_that_came_after_it(chained: Stage)
     error = chained.run("--uri", rows_of(chained, "one"), "--from-run=task2", run=FIRST)
     assert error.code == 2 and "continues this run itself" in error.error
     assert (chained.workspace / "runs" / FIRST / "download" / "record.json").is_file()
+
+
+def test_verify_says_which_links_of_the_chain_are_as_recorded(chained: Stage) -> None:
+    finish(chained, "task2", f"--from-run={FIRST}", task="two")
+    words = ["verify", f"--workspace={chained.workspace}", "--run-id=task2", "--stage=download"]
+
+    def said() -> str:
+        done = subprocess.run([OPS, *words], capture_output=True, text=True, check=True)
+        return done.stdout + done.stderr
+
+    assert f"continues run={FIRST} records=verified" in said()
+    judge(chained, FIRST, mix=True, gates="other")
+    assert 'records="its record of eval is another one: the run was made again"' in said()
