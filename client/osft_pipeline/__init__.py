@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from osft_pipeline.api import (
+        EarlierRun,
         HuggingFaceDataset,
         HuggingFaceModel,
         S3Dataset,
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "ClusterRun",
+    "EarlierRun",
     "HuggingFaceDataset",
     "HuggingFaceModel",
     "LocalRun",

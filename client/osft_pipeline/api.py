@@ -50,6 +50,17 @@ class HuggingFaceModel:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierRun:
+    """The model of an earlier run, by its run id or release. On a cluster `values` name its claim."""
+
+    run: str
+
+    def values(self) -> Json:
+        """Return the section `model` of the values."""
+        return {"model": {"fromRun": self.run}}
+
+
+@dataclass(frozen=True, slots=True)
 class HuggingFaceDataset:
     """Rows on the hub."""
 
@@ -105,7 +116,7 @@ def required_parameters(method: str = "osft") -> list[str]:
 def train(
     name: str,
     *,
-    model: HuggingFaceModel | str | Path,
+    model: HuggingFaceModel | EarlierRun | str | Path,
     dataset: HuggingFaceDataset | S3Dataset | str | Path,
     method: str = "osft",
     num_workers: int = 1,
@@ -124,7 +135,8 @@ def train(
     """Start a run on the cluster of the kubeconfig, or on this machine; the same values continue it.
 
     Args:
-        model: base model: an address (hf://..., pvc://...) as a string, or a folder here as a Path.
+        model: base model: an address (hf://..., pvc://...) as a string, a folder here as a Path, or an
+            EarlierRun.
         dataset: rows: an address as a string, or with `local` a file or folder here as a Path.
         num_workers: nodes, each with `resources_per_worker` ("gpu", "cpu", "memory") and
             `num_procs_per_worker` processes, one for each GPU if left out.
@@ -190,7 +202,7 @@ def source_values(model: Any, dataset: Any) -> tuple[Json, dict[str, Path]]:
     folders: dict[str, Path] = {}
     found: Json = {}
     for key, source in (("data.uri", dataset), ("model.uri", model)):
-        if isinstance(source, (HuggingFaceModel, HuggingFaceDataset, S3Dataset)):
+        if isinstance(source, (HuggingFaceModel, EarlierRun, HuggingFaceDataset, S3Dataset)):
             lay(found, source.values())
         else:
             place(found, key, inputs.address(key, str(source), folders))

@@ -23,6 +23,7 @@ from osft_plan.plan import Limits
 from osft_plan.rows import Rows
 from osft_plan.training import Training
 from osft_workspace import Record, UserError, Workspace, printable
+from osft_workspace.chain import find_parent
 from osft_workspace.model_sizes import LARGEST
 from osft_workspace.predecessors import open_record
 
@@ -43,7 +44,9 @@ class Asked:
     uris: tuple[str, ...]
     """Of the rows."""
     model: str
-    """Address of the base model."""
+    """Address of the base model; empty where it is that of an earlier run."""
+    earlier: str
+    """The run that is continued, as in model.fromRun."""
 
 
 @dataclass(slots=True)
@@ -82,6 +85,7 @@ def read_values(name: str, flags: Sequence[str]) -> Asked:
         run_id=min(runs, default=""),
         uris=tuple(word.partition("=")[2] for word in words if word.startswith("--uri=")),
         model=next((word.partition("=")[2] for word in words if word.startswith("--model-uri=")), ""),
+        earlier=next((word.partition("=")[2] for word in words if word.startswith("--from-run=")), ""),
     )
 
 
@@ -135,8 +139,13 @@ def find(
     assumed: list[str] = []
     if model is not None:
         found = of_path(model)
+    elif record:
+        found = model_of(record, workspace.resolve())
+    elif asked.earlier:
+        place = Workspace(workspace.resolve())
+        found = of_path(find_parent(place, asked.run_id, asked.earlier).model)
     else:
-        found = model_of(record, workspace.resolve()) if record else of_address(asked.model, assumed)
+        found = of_address(asked.model, assumed)
     if counts:
         rows = Rows.alike(*counts)
     else:

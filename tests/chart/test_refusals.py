@@ -29,6 +29,34 @@ def test_missing_rows_are_named_with_the_forms_they_may_have() -> None:
 
 CASES: list[tuple[Object, str, str]] = [
     (
+        {"model": {"fromRun": "task1", "uri": "hf://org/base"}},
+        "model.fromRun is task1 and model.uri is hf://org/base: both name the base model",
+        "Remove one of them",
+    ),
+    (
+        {"model": {"fromRun": "task1", "revision": "main"}},
+        "model.fromRun is task1 and model.revision is main",
+        "Remove model.revision",
+    ),
+    (
+        {"model": {"fromRun": "run1"}},
+        "model.fromRun is run1, the name of this release",
+        "Set model.fromRun to the run id of an earlier run, such as run1-3fa9c1d2",
+    ),
+    (
+        {
+            "model": {"fromRun": "task1"},
+            "eval": {"holdout": {"enabled": False}, "gates": {"maxEarlierRise": 0.1}},
+        },
+        "eval.gates.maxEarlierRise is set and eval.holdout.enabled is false",
+        "or remove eval.gates.maxEarlierRise",
+    ),
+    (
+        {"model": {"fromRun": "task1"}, "runId": "task1"},
+        "model.fromRun and runId are both task1: a run cannot continue itself",
+        "Set model.fromRun to an earlier run",
+    ),
+    (
         {"data": {"runAs": "initContainer"}, "train": {"enabled": False}, "runId": "run1-1"},
         "data.runAs is initContainer and train.enabled is false",
         "Set data.runAs to job",

@@ -37,6 +37,7 @@ def test_a_finished_run_is_listed_with_what_it_learned_and_what_it_kept(workspac
     assert run == {
         "run": RUN,
         "where": "local",
+        "parent": None,
         "state": "done",
         "stage": "register",
         "finished": None,

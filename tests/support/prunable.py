@@ -8,8 +8,10 @@ from pathlib import Path
 OLD = time.time() - 40 * 86400
 
 
-def make_run(workspace: Path, name: str, *, registered: bool = False, old: bool = True) -> Path:
-    """A run that was prepared from model `model-<name>` and the shared one."""
+def make_run(
+    workspace: Path, name: str, *, registered: bool = False, old: bool = True, chain: tuple[str, ...] = ()
+) -> Path:
+    """A run that was prepared from model `model-<name>` and the shared one, after the runs of `chain`."""
     for stage in ("download", "register"):
         folder = workspace / "runs" / name / stage
         folder.mkdir(parents=True)
@@ -20,6 +22,8 @@ def make_run(workspace: Path, name: str, *, registered: bool = False, old: bool 
         }  # fmt: skip
         if stage == "download":
             record["shared"] = {"cache/models/shared": "d", f"cache/models/{name}": "d"}
+            if chain:
+                record["details"] = {"chain": {"asked": chain[-1], "links": [{"run": run} for run in chain]}}
         if stage == "register" and registered:
             record["details"] = {"version": "v1", "url": "http://registry/model_versions/1"}
         (folder / "record.json").write_text(json.dumps(record))

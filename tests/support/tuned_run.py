@@ -85,6 +85,7 @@ def make_tuned_run(
     tasks: Mapping[str, Task] = TASKS,
     schema: str = RESULTS_SCHEMA,
     adapter: Mapping[str, Any] | None = None,
+    chain: Mapping[str, Any] | None = None,
 ) -> Path:
     """Leave finished predecessors of register in `workspace`; returns the run's folder.
 
@@ -97,6 +98,7 @@ def make_tuned_run(
         tasks: what both models answered.
         schema: of results.json; those of an older one have no summary.
         adapter: settings of the adapter that is the result in place of a model.
+        chain: the runs before this one.
     """
     workspace.mkdir(parents=True, exist_ok=True)
 
@@ -123,6 +125,7 @@ def make_tuned_run(
             "sources": [source],
             "model": model,
             "seed": 42,
+            **({"chain": chain} if chain else {}),
         }  # fmt: skip
         return Outcome(outputs=["train.jsonl", "eval.jsonl", "rejected.jsonl"], details=details)
 

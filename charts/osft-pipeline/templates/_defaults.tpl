@@ -6,7 +6,10 @@ includes this first; it changes `.Values` in place for all others. defaults.yaml
 */}}
 {{- define "osft-pipeline.defaults" -}}
 {{- if not (hasKey . "Defaulted") -}}
-{{- include "osft-pipeline.fill" (dict "values" .Values "defaults" (.Files.Get "defaults.yaml" | fromYaml)) -}}
+{{- $defaults := .Files.Get "defaults.yaml" | fromYaml -}}
+{{- include "osft-pipeline.fill" (dict "values" .Values "defaults" $defaults) -}}
+{{- /* A run that continues an earlier one has no address of a model; one that the user gave stays, and is a problem. */ -}}
+{{- if and .Values.model.fromRun (eq .Values.model.uri $defaults.model.uri) }}{{ $_ := set .Values.model "uri" "" }}{{ end -}}
 {{- $_ := set . "Defaulted" true -}}
 {{- include "osft-pipeline.validate" . -}}
 {{- end -}}

@@ -7,6 +7,7 @@ import click
 from osft_pipeline.chart import flag_list, value_flags
 from osft_pipeline.check import check
 from osft_pipeline.commands import SETTINGS
+from osft_pipeline.continued import continue_flags
 from osft_pipeline.kubectl import Kubectl, cluster_options
 from osft_pipeline.local import inputs
 from osft_pipeline.local.options import local_options, source_options
@@ -25,6 +26,7 @@ from osft_pipeline.terminal import Problems, plain
 def main(
     name: str,
     sources: Callable[[Local], list[str]],
+    earlier: str | None,
     autoscaler: bool,
     local: bool,
     kubectl: Kubectl,
@@ -46,6 +48,7 @@ def main(
     GPUs.
     """
     given = [*flag_list(flags), *sources(here)]
+    given += continue_flags(name, given, earlier, None if local else kubectl)
     if local:
         findings = here.examine(name, given)
     else:

@@ -48,8 +48,8 @@ def main(
     """Remove RUNS, or old ones, and the cached models and tokens that no remaining run needs.
 
     RUNS are run ids, or names of releases, which stand for all their runs. What would be removed is shown
-    first, with its size. A run that is running, or to whose model a registered version points, is never
-    removed.
+    first, with its size. A run that is running, to whose model a registered version points, or that a run
+    which stays continues, is never removed.
 
     With --release, -n, --context or --kubeconfig the claim of a release on the cluster is meant; without them
     a workspace of this machine. In a claim a pod lists the folders, and another one, which alone mounts the

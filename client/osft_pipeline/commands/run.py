@@ -7,6 +7,7 @@ import click
 
 from osft_pipeline.chart import flag_list, value_flags
 from osft_pipeline.commands import SETTINGS
+from osft_pipeline.continued import continue_flags
 from osft_pipeline.install import install, refuse_problems
 from osft_pipeline.kubectl import Kubectl, cluster_options
 from osft_pipeline.local import inputs
@@ -32,6 +33,7 @@ def main(
     name: str,
     helm: Sequence[str],
     sources: Callable[[Local], list[str]],
+    earlier: str | None,
     local: bool,
     no_check: bool,
     autoscaler: bool,
@@ -55,9 +57,11 @@ def main(
     \b
     osft run mine --data hf://org/dataset -f my-values.yaml -n team
     osft run mine --local --data ./chat.jsonl --model ./base-model --set train.gpus=0,eval.gpus=0
+    osft run next --local --data ./more.jsonl --continue mine
     osft run mine --local --engine podman --data ./chat.jsonl --set images.registry=registry.example.com
     """
     given = [*flag_list(flags), *sources(here)]
+    given += continue_flags(name, given, earlier, None if local else kubectl)
     if local:
         refuse_options(helm)
         raise SystemExit(here.run(name, given, dry_run=dry_run))

@@ -21,9 +21,20 @@ from osft_pipeline.local.workspaces import called, workspace_option
 from osft_pipeline.terminal import plain, plain_json
 from osft_workspace import Transient, UserError
 
-COLUMNS = ("run", "where", "state", "stage", "held-out loss", "retention", "verdict", "size", "version")
+COLUMNS = (
+    "run",
+    "where",
+    "state",
+    "stage",
+    "held-out loss",
+    "retention",
+    "verdict",
+    "continues",
+    "size",
+    "version",
+)
 RIGHT = ("held-out loss", "retention", "size")
-LEFT_OUT = ("version", "size", "verdict", "stage", "where", "retention", "held-out loss")
+LEFT_OUT = ("version", "size", "continues", "verdict", "stage", "where", "retention", "held-out loss")
 """Columns that a narrow terminal does not show, the first of them first."""
 GAP = 2
 INDENT = "  "
@@ -54,11 +65,11 @@ def main(kubectl: Kubectl, workspace: Path, only_local: bool, as_json: bool) -> 
     If the cluster cannot be read, the reason goes to stderr and only the runs of this machine are listed.
 
     \b
-    Keys of --json, null if not known (losses, retention and size of a run on the cluster are in its
-    workspace: osft report):
-      run, where (local, or the namespace), state, stage, finished, changed (when anything was
-      written, or the run started or ended), reason (why it failed), baseLoss, tunedLoss,
-      retentionPoints, verdict, version, bytes
+    Keys of --json, null if not known (parent, losses, retention and size of a run on the cluster are in
+    its workspace: osft report):
+      run, where (local, or the namespace), parent (the run that it continues), state, stage,
+      finished, changed (when anything was written, or the run started or ended), reason (why it
+      failed), baseLoss, tunedLoss, retentionPoints, verdict, version, bytes
     """
     rows = listing.runs(workspace)
     if not only_local:
@@ -88,7 +99,7 @@ def row_of(run: Json) -> Json:
     """Return a run of the cluster with the keys of --json."""
     current = [stage for stage in run["stages"] if stage["state"] not in ("waiting", "not started")]
     unknown: dict[str, Any] = dict.fromkeys(
-        ("baseLoss", "tunedLoss", "retentionPoints", "verdict", "version", "bytes")
+        ("parent", "baseLoss", "tunedLoss", "retentionPoints", "verdict", "version", "bytes")
     )
     return {
         "run": run["run"],
@@ -111,6 +122,8 @@ def show(rows: Sequence[Json]) -> None:
         for column in COLUMNS
     }
     columns = fitting(widths, console.width)
+    if not any(row["parent"] for row in rows) and "continues" in columns:
+        columns.remove("continues")
     head = [aligned(column, column, widths, "bold") for column in columns]
     console.print(line(head), soft_wrap=True)
     for row, text in zip(rows, texts, strict=True):
@@ -167,6 +180,7 @@ def cells(row: Json) -> list[str]:
         " to ".join(f"{loss:.3f}" for loss in losses) if None not in losses else "-",
         f"{points:+.1f} points" if points is not None else "-",
         row["verdict"] or "-",
+        row["parent"] or "-",
         size(row["bytes"]) if row["bytes"] is not None else "-",
         row["version"] or "-",
     ]

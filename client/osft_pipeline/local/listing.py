@@ -28,6 +28,7 @@ def run(folder: Path) -> Json | None:
     return {
         "run": folder.name,
         "where": "local",
+        "parent": parent(records.get("download") or {}),
         "state": now,
         "stage": failure.stage if failure and now == "failed" else begun[-1] if begun else None,
         "finished": last_end(records),
@@ -37,6 +38,12 @@ def run(folder: Path) -> Json | None:
         "version": ((records.get("register") or {}).get("details") or {}).get("url"),
         "bytes": sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file()),
     }
+
+
+def parent(download: Json) -> str | None:
+    """Return the run whose model a run tuned; None for one that continues no other."""
+    links = ((download.get("details") or {}).get("chain") or {}).get("links") or []
+    return str(links[-1]["run"]) if links else None
 
 
 def state(folder: Path, records: Json, failure: Failure | None) -> str:

@@ -89,6 +89,7 @@ def screen(
         failed(run_dir, shown, failure) if failure else "",
         learned(summary),
         kept(summary),
+        earlier_tasks(summary),
         left_out(summary),
         costs(found, summary),
         places(run_dir, found, results, shown),
@@ -143,7 +144,8 @@ def headline(run_id: str, records: dict[str, Json], summary: Json, failure: Fail
     if not summary:
         return f"{first}\n{OLDER}" if "eval" in records else first
     good = {"worse": False}.get(summary["verdict"], summary["learned"] == "learned" or None)
-    sentences = [summary["gates"]["sentence"], summary.get("mix") or ""]
+    chain = (summary.get("chain") or {}).get("line") or ""
+    sentences = [chain, summary["gates"]["sentence"], summary.get("mix") or ""]
     told = [filled(sentence, "") for sentence in sentences if sentence]
     return "\n".join([first, tint(summary["headline"], good), *told])
 
@@ -164,6 +166,15 @@ def kept(summary: Json) -> str:
         return ""
     columns = {key: title for key, title in found["columns"].items() if key != "reading"}
     return section("What was kept", found, found["rows"], {**columns, "name": ""})
+
+
+def earlier_tasks(summary: Json) -> str:
+    """Return a line for each earlier task of a chain: its held-out loss before and after this run."""
+    found = summary.get("chain")
+    if not found:
+        return ""
+    columns = {key: title for key, title in found["columns"].items() if key != "reading"}
+    return section("Earlier tasks", found, found["rows"], {**columns, "name": ""})
 
 
 def section(title: str, found: Json, lines: Sequence[Json], columns: dict[str, str]) -> str:

@@ -36,6 +36,7 @@ def main(workspace: Path, run_id: str, check: bool, run_overwrite: bool, options
     HF_TOKEN, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN. HF_ENDPOINT
     sets another hub.
     """
+    from osft_download import parent
     from osft_download.published import shown
     from osft_download.seen import contents
     from osft_download.stage import Addresses, download
@@ -48,19 +49,21 @@ def main(workspace: Path, run_id: str, check: bool, run_overwrite: bool, options
             "hf://<org>/<dataset>, s3://<bucket>/<key>, https://<address>, pvc://<claim>/<path> or an "
             "absolute path."
         )
-    addresses = Addresses.of(options)
     if check:
+        Addresses.of(options)
         say_checked("download")
         return
+    options, chain = parent.continued(Workspace(workspace.resolve()), run_id, options)
+    addresses = Addresses.of(options)
     idle = unused(options, addresses)
-    inputs = inputs_of(options)
+    inputs = parent.inputs_of(inputs_of(options), chain)
     inputs["contents"] = contents(Workspace(workspace.resolve()), run_id, inputs, addresses)
 
     def body(run: Run) -> Outcome:
         note(run)
         for sentence in idle:
             run.event("an option has no effect", seen=sentence)
-        return download(run, options, addresses)
+        return download(run, options, addresses, chain)
 
     record = run_stage(
         "download", workspace, run_id, inputs=inputs, needs=(), body=body, overwrite=run_overwrite

@@ -132,6 +132,12 @@ class Options:
         "Base model: hf://org/name[@revision], pvc://claim/path or an absolute path.",
         env="OSFT_MODEL_URI",
     )
+    from_run: str = option(
+        "",
+        "Earlier run of this workspace whose model is the base model, in place of --model-uri: a run id, or "
+        "the name of a release, which means its newest finished run.",
+        env="OSFT_MODEL_FROM_RUN",
+    )
     model_revision: str = option("", "Branch, tag or commit of a hub model.", env="OSFT_MODEL_REVISION")
     trust_remote_code: bool = option(
         False,

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self, cast
 
-from osft_download import published, sources, split
+from osft_download import parent, published, sources, split
 from osft_download.base_model import small_files, staging
 from osft_download.formats import all_columns
 from osft_download.options import Options
@@ -18,6 +18,7 @@ from osft_download.spool import Spool
 from osft_rows.settings import Settings
 from osft_workspace import Outcome, Run, UserError, digest_json, sha256_file
 from osft_workspace.contents import Download, Source, Tokens
+from osft_workspace.links import Chain
 
 LIBRARIES = ("huggingface_hub", "datasets", "pyarrow", "boto3", "httpx", "transformers", "tokenizers")
 
@@ -66,8 +67,9 @@ def encoding(options: Options, folder: Path) -> Settings:
     )
 
 
-def download(run: Run, options: Options, addresses: Addresses) -> Outcome:
+def download(run: Run, options: Options, addresses: Addresses, chain: Chain | None) -> Outcome:
     """Check and stage everything; the work folder goes whatever happens, `rejected.jsonl` stays."""
+    before = parent.shared(run, chain)
     work = run.dir / "work"
     work.mkdir()
     try:
@@ -96,7 +98,10 @@ def download(run: Run, options: Options, addresses: Addresses) -> Outcome:
         base = staging.stage(run, plan)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return outcome(run, options, intake, rows, train_told + eval_told, base)
+    found = outcome(run, options, intake, rows, train_told + eval_told, base)
+    if chain:
+        found.details, found.shared = {**found.details, "chain": chain}, {**before, **found.shared}
+    return found
 
 
 def sets_of(run: Run, options: Options, train: Spool, held_out: Spool | None) -> Sets:

@@ -20,6 +20,8 @@ class Gates:
     tasks: Mapping[str, float] = field(default_factory=dict)
     """Points for single tasks or groups, instead of `max_task_drop`."""
     holdout_must_improve: bool = False
+    max_earlier_rise: float | None = None
+    """What the held-out loss of an earlier task of a chain may rise, in nats per token: `chain.gate`."""
     significance: float | None = None
     """With it, a fall counts only when the paired test over all gated tasks finds it at this level."""
 
@@ -30,6 +32,7 @@ class Gates:
             "maxTaskDrop": self.max_task_drop,
             "tasks": dict(self.tasks),
             "holdoutMustImprove": self.holdout_must_improve,
+            "maxEarlierRise": self.max_earlier_rise,
             "significance": self.significance,
         }
 
@@ -41,6 +44,7 @@ def read_gates(rules: Mapping[str, Any]) -> Gates:
         max_task_drop=rules.get("maxTaskDrop"),
         tasks={name: points for name, points in tasks.items() if points is not None},
         holdout_must_improve=bool(rules.get("holdoutMustImprove")),
+        max_earlier_rise=rules.get("maxEarlierRise"),
         significance=rules.get("significance"),
     )
 

@@ -72,7 +72,7 @@ class Options:
     gates: dict[str, Any] = option(
         {},
         "Gates that must pass before registration, a JSON object: maxTaskDrop (points), tasks {name: "
-        "points}, holdoutMustImprove, significance.",
+        "points}, holdoutMustImprove, maxEarlierRise (nats per token), significance.",
         type=Json(dict, '{"maxTaskDrop": 3}'),
     )
     author: str = option("", "Author of the run, for the report.", decides=False)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from osft_eval import figures, report, samples
+from osft_eval import chain, figures, report, samples
 from osft_eval.catalogue import Catalogue
 from osft_eval.holdout import Holdout
 from osft_eval.models import Models
@@ -61,7 +61,7 @@ def outcome(models: Models, results: dict[str, Any], outputs: list[str]) -> Outc
     stage, _, folder = models.goes_on["path"].partition("/")
     return Outcome(
         outputs=[*outputs, folder] if stage == "eval" else outputs,
-        metrics=figures.flat(results),
+        metrics=figures.flat(results) | chain.flat(results),
         details=details,
         versions={
             name: results["engine"][name] for name in ("osft_eval", "lm_eval", "transformers", "torch")

@@ -6,7 +6,7 @@ from typing import Any
 from osft_eval.options import Options
 from osft_workspace import UserError, excerpt
 
-GATE_KEYS = ("maxTaskDrop", "tasks", "holdoutMustImprove", "significance")
+GATE_KEYS = ("maxTaskDrop", "tasks", "holdoutMustImprove", "maxEarlierRise", "significance")
 
 
 def refuse(problems: Sequence[str]) -> None:
@@ -60,6 +60,9 @@ def gate_problems(rules: Mapping[str, Any]) -> Iterator[str]:
     for name, value in (("maxTaskDrop", rules.get("maxTaskDrop")), *tasks.items()):
         if value is not None and (not is_number(value) or not 0 <= value <= 100):
             yield f"the gate for {name} is {value!r}, expected points between 0 and 100."
+    rise = rules.get("maxEarlierRise")
+    if rise is not None and (not is_number(rise) or rise < 0):
+        yield f"--gates maxEarlierRise is {rise!r}, expected a rise of the loss from 0 on, such as 0.1."
     level = rules.get("significance")
     if level is not None and (not is_number(level) or not 0 < level < 1):
         yield f"--gates significance is {level!r}, expected a number between 0 and 1 such as 0.05."

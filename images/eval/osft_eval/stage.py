@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from osft_eval import backends, figures, gates, holdout, outputs
+from osft_eval import backends, chain, figures, gates, holdout, outputs
 from osft_eval.cache import Cache, own_code
 from osft_eval.catalogue import Catalogue, load_catalogue
 from osft_eval.causes import named
@@ -14,7 +14,7 @@ from osft_eval.holdout import Holdout
 from osft_eval.mix.search import Chosen, settle
 from osft_eval.models import Models, find_models
 from osft_eval.options import Options
-from osft_eval.parts import Part, measure, parts_of
+from osft_eval.parts import ANSWERS, LOSS, Part, measure, parts_of
 from osft_eval.report.summary import summarize
 from osft_eval.wanted import measured, need_scores, primary_metric
 from osft_eval.watched import NO_TEMPLATE
@@ -46,6 +46,7 @@ def evaluate(run: Run, options: Options) -> Outcome:
     rules = gates.read_gates(options.gates)
     gates.check_names(rules, names)
     rows, skipped = find_rows(run, options, models)
+    earlier = chain.find(run, options, models)
     loss, answers = bool(rows and options.can_score), bool(rows and rows.generated)
     primary = primary_metric(options, measured(names, loss=loss, answers=answers))
     check_tasks(options, catalogue, models)
@@ -53,21 +54,25 @@ def evaluate(run: Run, options: Options) -> Outcome:
     measure_on = partial(measure_one, run, options, engine)
     chosen = settle(run, options, models, catalogue, rows, measure_on)
     skipped += [{"what": "the mix", "reason": chosen.why_not}] if chosen.why_not else []
-    parts = parts_of(options, catalogue, chosen.rows, chosen.half)
+    parts = [*parts_of(options, catalogue, chosen.rows, chosen.half), *chain.parts(earlier)]
     base, tuned = (measure_on(chosen.models, which, parts) for which in ("base", "tuned"))
+    first = measure_first(run, options, engine, chosen.models, parts) if earlier else None
+    found = compared(chosen, catalogue, base, tuned)
+    if earlier:
+        found["chain"] = chain.compared(run, catalogue, earlier, (base, tuned), first, found["holdout"])
     results = {
         "run_id": run.run_id,
-        **compared(chosen, catalogue, base, tuned),
+        **found,
         "primary_metric": primary,
         "skipped": skipped,
         "engine": engine,
     }
     judge(run, rules, results)
     left = outputs.leave(run, options, catalogue, chosen.rows, results, base, tuned)
-    found = outputs.outcome(chosen.models, results, left)
+    ended = outputs.outcome(chosen.models, results, left)
     # Only after the record: a start that is killed before it resumes from these files.
-    found.after = lambda: shutil.rmtree(run.home / WORK, ignore_errors=True)
-    return found
+    ended.after = lambda: shutil.rmtree(run.home / WORK, ignore_errors=True)
+    return ended
 
 
 def compared(
@@ -94,11 +99,21 @@ def measure_one(
     return measure(run, options, which, weights, engine["dtype"], parts, cache)
 
 
+def measure_first(
+    run: Run, options: Options, engine: Mapping[str, Any], models: Models, parts: Sequence[Part]
+) -> chain.First | None:
+    """Return what the first base model of a chain answers, without this run's own rows."""
+    asked = [part for part in parts if part.name not in (LOSS, ANSWERS)]
+    cache = cache_of(run, options, models, engine, "base")
+    return chain.measure_first(run, options, models, engine["dtype"], asked, cache)
+
+
 def judge(run: Run, rules: gates.Gates, results: dict[str, Any]) -> None:
     """Add `gates`, to `skipped` what they cannot judge, and `summary`."""
     why = "; ".join(entry["reason"] for entry in results["skipped"])
     compared = {**results["groups"], **results["tasks"]}
     results["gates"] = gates.apply(rules, compared, results["holdout"], why)
+    chain.gate(rules, results)
     ungated = gates.ungated(rules, compared)
     for entry in ungated:
         run.event("left out", part=entry["what"], reason=entry["reason"])

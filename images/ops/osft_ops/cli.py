@@ -13,6 +13,7 @@ from osft_ops import pruning
 from osft_ops.kube import Api
 from osft_ops.preflight import preflight_problems, training_problems
 from osft_ops.wait import wait_trainjob
+from osft_workspace import Record, chain
 from osft_workspace.command import StageCommand, StageGroup
 from osft_workspace.exits import UserError
 from osft_workspace.log import event
@@ -97,9 +98,16 @@ def verify(workspace: Path, run_id: str, stages: tuple[str, ...]) -> None:
             problems.append(f"{stage} {unnamed}, which its record does not name")
         else:
             event("verify", f"{stage} {record.status}", files=len(record.outputs), message=record.message)
+            say_chain(space, record)
     if problems:
         raise UserError(f"run {run_id} is not complete: " + "; ".join(problems) + ".")
     say_end(f"run {run_id} is complete")
+
+
+def say_chain(space: Workspace, record: Record) -> None:
+    """Report the earlier runs of a chain: whether their records are those that the record names."""
+    for link in chain.earlier_links(record) if record.stage == "download" else ():
+        event("verify", "continues", run=link["run"], records=chain.check_link(space, link) or "verified")
 
 
 @main.command(cls=StageCommand, name="wait-trainjob")

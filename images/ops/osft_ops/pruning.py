@@ -1,6 +1,5 @@
 """What can be removed from a workspace: runs that no registered version points to, and unneeded caches."""
 
-import re
 import shutil
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -9,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from osft_workspace import Record, UserError
+from osft_workspace.chain import meant, names_of
 from osft_workspace.lock import is_held
 from osft_workspace.paths import STAGES
 
@@ -19,8 +19,6 @@ CACHES = ("cache/models", "cache/tokens")
 """Of folders on which records rely."""
 FACTORS = "cache/osft"
 """Of decompositions, which a training makes again where they are not there."""
-HASH = "[0-9a-f]{8}"
-"""What the chart puts behind the name of a release to make a run id."""
 REMOVED = ".removed-"
 """Begins the name of a folder that is being removed: a killed prune leaves none that looks complete."""
 
@@ -56,19 +54,19 @@ def plan(workspace: Path, names: Iterable[str], older: timedelta, active: Collec
     if missing := sorted(name for name, found in asked.items() if not found):
         raise UserError(f"{workspace} has no run {', '.join(missing)}. It has: {', '.join(runs) or 'none'}.")
     wanted = {run for found in asked.values() for run in found}
-    going, kept = [], []
+    reasons = {}
     for name, folder in runs.items():
         if wanted and name not in wanted:
             continue
         reason = reason_to_keep(folder, active)
-        if reason and name in asked:
-            raise UserError(f"run {name} {reason}, so it is not removed.")
         if not reason and not wanted and datetime.now(UTC) - newest(folder) < older:
             reason = "is younger than the limit"
-        if reason:
-            kept.append(f"{name} {reason}")
-        else:
-            going.append(item_of(workspace, folder, RUN))
+        reasons[name] = reason
+    reasons |= continued(runs, [name for name, reason in reasons.items() if not reason])
+    if refused := [name for name, reason in reasons.items() if reason and name in asked]:
+        raise UserError(f"run {refused[0]} {reasons[refused[0]]}, so it is not removed.")
+    kept = [f"{name} {reason}" for name, reason in reasons.items() if reason]
+    going = [item_of(workspace, runs[name], RUN) for name, reason in reasons.items() if not reason]
     left = left_of(runs, going)
     if any(is_running(folder, active) for folder in left):
         kept.append("caches are kept while a run is running")
@@ -91,6 +89,8 @@ def remove(
         if f"runs/{name}" in asked and not reason_to_keep(folder, active)
         if (item := item_of(workspace, folder, RUN)) in shown
     ]
+    needed = continued(runs, [Path(item.path).name for item in going])
+    going = [item for item in going if Path(item.path).name not in needed]
     now = [*going, *halves(workspace), *unneeded(workspace, left_of(runs, going), active, timedelta())]
     gone = [item for item in shown if item in now]
     for item in gone:
@@ -104,9 +104,19 @@ def runs_of(workspace: Path) -> dict[str, Path]:
     return {folder.name: folder for folder in folders if folder.is_dir()}
 
 
-def meant(name: str, runs: Collection[str]) -> list[str]:
-    """Return the runs that a name means: the run of that id, otherwise all runs of the release."""
-    return [name] if name in runs else [run for run in runs if re.fullmatch(f"{re.escape(name)}-{HASH}", run)]
+def continued(runs: Mapping[str, Path], going: Collection[str]) -> dict[str, str]:
+    """Return why runs that would go must stay: a run that stays continues them, and its record names theirs.
+
+    Raises UserError for a bad record.
+    """
+    before = {name: names_of(Record.load(folder / "download")) for name, folder in runs.items()}
+    found: dict[str, str] = {}
+    # A chain names all its runs, so that those of a run that stays are known at once.
+    for name in runs:
+        for needed in before[name] if name not in going else ():
+            if needed in going:
+                found.setdefault(needed, f"is continued by run {name}")
+    return found
 
 
 def item_of(workspace: Path, folder: Path, what: str) -> Item:

@@ -32,10 +32,11 @@ def hub_id(uri: str) -> str:
 
 def front_matter(evidence: Evidence) -> str:
     """YAML for model hubs; every value is written as JSON, which is YAML with safe quotes."""
-    base, sources = evidence.base, evidence.data.get("sources", [])
+    # Of a chain the first one: a hub knows no folder of a workspace.
+    origin, sources = evidence.first_base or evidence.base, evidence.data.get("sources", [])
     fields: dict[str, Any] = {
-        "license": base.get("license"),
-        "base_model": hub_id(base.get("uri", "")) or base.get("uri"),
+        "license": evidence.license,
+        "base_model": hub_id(origin.get("uri", "")) or origin.get("uri"),
         "base_model_relation": "adapter" if evidence.tuned.base else "finetune",
         "datasets": sorted({hub_id(source["uri"]) for source in sources} - {""}),
         "library_name": "peft" if evidence.tuned.base else "transformers",
@@ -99,6 +100,7 @@ def evaluation(results: Mapping[str, Any] | None) -> list[str]:
         *(["## Which model goes on", words(summary["mix"], LONGEST_SENTENCE)] if summary.get("mix") else []),
         "## What was kept",
         figures(summary["tables"]["kept"], "Not measured: no tasks."),
+        *(["## Earlier tasks", earlier(summary["chain"])] if summary.get("chain") else []),
         "## What was learned",
         figures(summary["tables"]["learned"], "Not measured: no held-out rows."),
         "## Gates",
@@ -106,6 +108,31 @@ def evaluation(results: Mapping[str, Any] | None) -> list[str]:
         *(["\n".join(rules)] if rules else []),
         *([words(gates["room"])] if gates["room"] not in ("", gates["why"]) else []),
         *(["Left out, or not judged:\n\n" + "\n".join(left_out)] if left_out else []),
+    ]
+
+
+def earlier(chain: Mapping[str, Any]) -> str:
+    """Return what became of the earlier tasks of a chain."""
+    matrix = chain["matrix"]
+    parts = [
+        words(chain["line"], LONGEST_SENTENCE),
+        figures(chain, ""),
+        table(matrix["columns"], matrix["rows"]),
+    ]
+    first = "\n".join(f"- {words(entry, LONGEST_SENTENCE)}" for entry in chain["first"])
+    return "\n\n".join([*parts, *([first] if first else [])])
+
+
+def chain(evidence: Evidence) -> list[str]:
+    """Return which run the model continues, and where the chain began, if it continues one."""
+    if not evidence.chain:
+        return []
+    parent, first = evidence.chain[-1], evidence.first_base
+    version = f", version {code(evidence.parent_version)}" if evidence.parent_version else ""
+    runs = ", ".join(f"`{link['run']}`" for link in evidence.chain)
+    return [
+        f"It continues run `{parent['run']}`{version}. Its chain is {runs}, and began with "
+        f"{code(str(first.get('uri')))} (`{first.get('digest')}`)."
     ]
 
 
@@ -159,6 +186,7 @@ def model_card(evidence: Evidence, *, name: str, description: str, uri: str) -> 
             *([words(description, LONGEST_SENTENCE)] if description else []),
             f"{code(str(base.get('uri')))}{revision}, fine-tuned by {method(evidence)} in run "
             f"`{evidence.run_id}` of osft-pipeline.",
+            *chain(evidence),
             *evaluation(evidence.results),
             "## How it was trained",
             training(evidence),

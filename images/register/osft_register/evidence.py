@@ -31,6 +31,8 @@ class Evidence:
     eval: Record | None
     results: dict[str, Any] | None
     """results.json of eval."""
+    parent_version: str = ""
+    """Of the run that this one continues, as it was registered; empty where it was not."""
 
     @cached_property
     def digest(self) -> str:
@@ -42,6 +44,22 @@ class Evidence:
         """The base model: `uri`, `revision`, `digest`, perhaps `license`."""
         model: dict[str, Any] = self.download.details.get("model") or {}
         return model
+
+    @property
+    def chain(self) -> list[dict[str, Any]]:
+        """The runs before this one, the first one first; none for a run that continues no other."""
+        found = self.download.details.get("chain")
+        return list(found["links"]) if found else []
+
+    @property
+    def first_base(self) -> dict[str, Any]:
+        """The base model of the first run of the chain; empty for a run that continues no other."""
+        return dict(self.chain[0]["base"]) if self.chain else {}
+
+    @property
+    def license(self) -> str | None:
+        """License of the base model: that of the first one of a chain, whose card it came from."""
+        return self.base.get("license") or self.first_base.get("license")
 
     @property
     def data(self) -> dict[str, Any]:
@@ -172,6 +190,7 @@ def gather(run: Run, *, release: str, namespace: str, claim: str) -> Evidence:
         train=train,
         eval=judged,
         results=read_results(judged) if judged else None,
+        parent_version=version_of_parent(run, download),
     )
     said = (judged or train).details["model"].get("digest")
     if not evidence.model_files or said != evidence.model_digest:
@@ -180,6 +199,15 @@ def gather(run: Run, *, release: str, namespace: str, claim: str) -> Evidence:
             f"there give {evidence.model_digest if evidence.model_files else 'nothing'}. Run it again."
         )
     return evidence
+
+
+def version_of_parent(run: Run, download: Record) -> str:
+    """Return the name under which the run that is continued was registered; empty where it was not."""
+    chain = download.details.get("chain")
+    if not chain:
+        return ""
+    record = open_record(run.workspace, chain["links"][-1]["run"], "register")
+    return str(record.details.get("version") or "") if record and record.status == "done" else ""
 
 
 def read_results(judged: Record) -> dict[str, Any]:

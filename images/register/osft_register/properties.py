@@ -86,7 +86,7 @@ def version_properties(evidence: Evidence, metadata: Mapping[str, Any]) -> dict[
         "base_model_revision": base.get("revision"),
         "base_model_digest": base.get("digest"),
         "base_model_pvc_uri": evidence.base_uri,
-        "base_model_license": base.get("license"),
+        "base_model_license": evidence.license,
         "base_model_trust_remote_code": base.get("trust_remote_code") or None,
         "data_uri": " ".join(source["uri"] for source in data.get("sources", [])),
         "data_revision": " ".join(
@@ -97,6 +97,7 @@ def version_properties(evidence: Evidence, metadata: Mapping[str, Any]) -> dict[
         **{f"data_{name.removesuffix('.jsonl')}_sha256": sha for name, sha in evidence.data_files.items()},
         **prefixed("training", {key: evidence.arguments.get(key) for key in ARGUMENTS}),
         "osft_mix_share": evidence.mix_share,
+        **chain_properties(evidence),
         "training_method": evidence.train.details.get("method"),
         **{f"training_adapter_{key}": evidence.adapter.get(key) for key in ("path", "digest")},
         **prefixed("training", evidence.training_metrics),
@@ -104,6 +105,21 @@ def version_properties(evidence: Evidence, metadata: Mapping[str, Any]) -> dict[
     }
     written = {field(key): typed(value) for key, value in ours.items() if value not in (None, "")}
     return written | {field(key): typed(value) for key, value in metadata.items() if value is not None}
+
+
+def chain_properties(evidence: Evidence) -> dict[str, Any]:
+    """What a version says of the run that it continues, and of the first base model of the chain."""
+    if not evidence.chain:
+        return {}
+    parent, first = evidence.chain[-1], evidence.first_base
+    return {
+        "osft_parent_run": parent["run"],
+        "osft_parent_version": evidence.parent_version,
+        "osft_parent_digest": parent["model"]["digest"],
+        "osft_chain": ",".join(link["run"] for link in evidence.chain),
+        "osft_first_base_model": first.get("uri"),
+        "osft_first_base_model_digest": first.get("digest"),
+    }
 
 
 def marks(evidence: Evidence) -> dict[str, str]:
@@ -130,6 +146,9 @@ def eval_properties(evidence: Evidence) -> dict[str, Any]:
         "eval_groups": ",".join(sorted(results["groups"])),
         "eval_tasks": ",".join(sorted(results["tasks"])),
     }
+    chain = results.get("chain") or {}
+    found["eval_chain"] = (summary.get("chain") or {}).get("line")
+    found |= {f"eval_chain_{key}": chain.get(key) for key in ("average_loss", "backward_transfer")}
     for part in ("groups", "tasks"):
         for name, task in sorted(results[part].items()):
             found |= {f"eval_{name}_{key}": task.get(key) for key in COMPARED}

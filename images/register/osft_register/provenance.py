@@ -39,6 +39,7 @@ def provenance(evidence: Evidence, uri: str) -> str:
             "files": evidence.model_files,
         },
         "base": evidence.base,
+        **({"chain": evidence.chain} if evidence.chain else {}),
         "data": {"sources": evidence.data.get("sources"), "files": evidence.data_files},
         "evaluation": evidence.results,
         "stages": {record.stage: stage(record) for record in records},

@@ -6,6 +6,7 @@ in no type are kept, and no stage reads them.
 
 from typing import Annotated, Any, TypedDict
 
+from osft_workspace.links import Chain
 from osft_workspace.shapes import COUNT_AND_ROW, shapes_of
 
 RESULTS_SCHEMA = "osft-pipeline/eval-results/v2"
@@ -116,6 +117,8 @@ class Download(TypedDict, total=False):
     tokens: Tokens
     no_held_out: str
     model: BaseModel
+    chain: Chain
+    """Only where the base model is that of an earlier run (`osft_workspace/chain.py`)."""
     seed: Any
     train_fraction: float
 

@@ -110,13 +110,16 @@ TASK: Shape = {
     "title": Maybe(TEXT), "metric": Maybe(TEXT), "n": COUNT, "base": Maybe(NUMBER), "tuned": Maybe(NUMBER),
     "delta": Maybe(NUMBER), "gained": Maybe(COUNT), "lost": Maybe(COUNT), "p_value": Maybe(NUMBER), "*": ANY,
 }  # fmt: skip
-TABLE: Shape = {
+TABLE: dict[str, Shape] = {
     "columns": {"*": TEXT}, "rows": [{"*": ANY}], "note": TEXT, "generated": TEXT, "sentence": TEXT,
     "wording": Maybe(TEXT),
 }  # fmt: skip
 SUMMARY: Shape = {
     "headline": TEXT, "decision": Maybe(TEXT), "verdict": TEXT, "learned": TEXT, "mix": TEXT,
     "left_out": [TEXT],
+    "chain": Maybe(
+        {**TABLE, "line": TEXT, "first": [TEXT], "matrix": {"columns": [TEXT], "rows": [[TEXT]]}}
+    ),
     "tables": {"learned": Maybe(TABLE), "kept": Maybe(TABLE)},
     "gates": {
         "state": TEXT, "word": TEXT, "why": TEXT, "room": TEXT, "sentence": TEXT,
@@ -139,6 +142,7 @@ RESULTS: Shape = {
         "limits": {"*": {"allowed": NUMBER, "used": NUMBER, "counts": FLAG}},
     },
     "skipped": [{"what": TEXT, "reason": TEXT}],
+    "chain": {"average_loss": Maybe(NUMBER), "backward_transfer": Maybe(NUMBER), "runs": [TEXT], "*": ANY},
     "*": ANY,
 }
 """What registration reads of results.json."""

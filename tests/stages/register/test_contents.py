@@ -442,3 +442,33 @@ def test_the_card_says_which_adapters_vllm_cannot_load(fresh_stage: Callable[...
     card = (stage.workspace / "runs" / RUN / "register" / "model-card.md").read_text()
     assert "vLLM cannot load this adapter (`train.lora.useDora is true, train.lora.bias is all`)" in card
     assert "vllm serve" not in card
+
+
+def test_a_version_and_its_card_name_the_run_that_it_continues_and_the_first_base_model(
+    fresh_stage: Callable[..., Stage], registry: Registry
+) -> None:
+    parent = "task1-00000001"
+    link = {
+        "run": parent,
+        "base": {"uri": "hf://org/first", "digest": "sha256:f", "license": "mit"},
+        "model": {"path": "train/model", "digest": "sha256:p"},
+    }
+    stage = fresh_stage(chain={"asked": "task1", "links": [link]})
+    make_tuned_run(stage.workspace, parent)
+    stage.done("--version=first", run_id=parent)
+    stage.done("--version=second")
+    properties = witness(registry.address, stage.name, "second")["properties"]
+    wanted = {
+        "osft_parent_run": parent,
+        "osft_parent_version": "first",
+        "osft_parent_digest": "sha256:p",
+        "osft_chain": parent,
+        "osft_first_base_model": "hf://org/first",
+        "osft_first_base_model_digest": "sha256:f",
+    }
+    assert wanted.items() <= properties.items()
+    folder = stage.workspace / "runs" / RUN / "register"
+    card = (folder / "model-card.md").read_text()
+    assert yaml.safe_load(card.split("---")[1])["base_model"] == "org/first"
+    assert f"It continues run `{parent}`, version `first`." in card and "`hf://org/first`" in card
+    assert json.loads((folder / "provenance.json").read_text())["chain"][0]["run"] == parent

@@ -61,6 +61,27 @@ def test_what_was_listed_is_removed_and_no_more(workspace: Path) -> None:
     assert removed(workspace, items) == ([], ["runs/old-1", "cache/models/old-1"])
 
 
+def test_runs_that_a_run_which_stays_continues_are_kept(workspace: Path) -> None:
+    make_run(workspace, "task-1")
+    make_run(workspace, "task-2", chain=("task-1",))
+    make_run(workspace, "task-3", chain=("task-1", "task-2"), registered=True)
+    kept = listed(workspace)["kept"]
+    assert {"task-1 is continued by run task-3", "task-2 is continued by run task-3"} <= set(kept)
+    done = prune(workspace, "task-1")
+    assert done.returncode == 2
+    assert "run task-1 is continued by run task-2, so it is not removed." in done.stderr
+
+
+def test_a_whole_chain_is_removed_together(workspace: Path) -> None:
+    make_run(workspace, "task-1")
+    make_run(workspace, "task-2", chain=("task-1",))
+    items = listed(workspace, "task-1", "task-2")["items"]
+    make_run(workspace, "task-3", chain=("task-1", "task-2"))
+    assert removed(workspace, items)[0] == []
+    shown = listed(workspace, "task-1", "task-2", "task-3")["items"]
+    assert {"runs/task-1", "runs/task-2", "runs/task-3"} <= set(removed(workspace, shown)[0])
+
+
 def test_a_run_that_changed_since_it_was_listed_stays_with_its_model(workspace: Path) -> None:
     items = listed(workspace, "--older-than=0")["items"]
     make_run(workspace, "other", old=False)

@@ -39,6 +39,7 @@ is known in the pods only.
 {{- with .Values.data }}
 {{- include "osft-pipeline.flags" (list
   (list "model-uri" $model.uri)
+  (list "from-run" $model.fromRun)
   (list "model-revision" $model.revision)
   (list "trust-remote-code" (ternary true "" $model.trustRemoteCode))
   (list "resize-embeddings" (ternary true "" $model.resizeEmbeddings))

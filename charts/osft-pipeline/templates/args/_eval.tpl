@@ -40,7 +40,7 @@
 {{- /* The gates that are set, as JSON. */}}
 {{- define "osft-pipeline.gates" -}}
 {{- $gates := dict -}}
-{{- range $key := list "maxTaskDrop" "significance" -}}
+{{- range $key := list "maxTaskDrop" "maxEarlierRise" "significance" -}}
 {{- with include "osft-pipeline.number" (get $ $key) }}{{ $_ := set $gates $key (float64 .) }}{{ end -}}
 {{- end -}}
 {{- $tasks := dict -}}

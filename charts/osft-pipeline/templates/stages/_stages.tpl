@@ -28,7 +28,7 @@
 {{- /* Every address that the download stage reads, as a JSON list. */}}
 {{- define "osft-pipeline.sources" -}}
 {{- $rows := concat (include "osft-pipeline.uris" .Values.data.uri | fromJsonArray) (include "osft-pipeline.uris" .Values.data.evalUri | fromJsonArray) -}}
-{{- append $rows .Values.model.uri | toJson -}}
+{{- append $rows .Values.model.uri | compact | toJson -}}
 {{- end }}
 
 {{- /* Claims named by pvc://, except the workspace itself, as a JSON list. */}}

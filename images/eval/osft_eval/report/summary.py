@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from osft_eval.compare import is_share
-from osft_eval.report import mix
+from osft_eval.report import chain, mix
 from osft_eval.report.decision import decision
 from osft_eval.report.words import NONE, capital, equals, listed, p_text, percent, signed, signed_plain
 from osft_workspace.text import counted
@@ -50,7 +50,9 @@ def summarize(results: Figures) -> dict[str, Any]:
     more than expected by chance. `learned` is about the held-out loss: learned, worse, unclear or untested.
     """
     compared, holdout = {**results["groups"], **results["tasks"]}, results["holdout"]
-    learned, kept = learned_verdict(holdout), kept_verdict(compared.values())
+    earlier = (results.get("chain") or {}).get("tasks", ())
+    told = [*compared.values(), *(task for task in earlier if "verdict" in task)]
+    learned, kept = learned_verdict(holdout), kept_verdict(told)
     sentence = headline(learned, kept)
     return {
         "headline": sentence,
@@ -63,6 +65,7 @@ def summarize(results: Figures) -> dict[str, Any]:
         },
         "gates": gates_in_words(results["gates"], compared),
         "mix": mix.in_words(results.get("mix")),
+        "chain": chain.in_words(results.get("chain")),
         "left_out": [f"{capital(entry['what'])}: {entry['reason']}." for entry in results["skipped"]],
     }
 
@@ -210,7 +213,9 @@ def rules_in_words(rules: Figures, compared: Mapping[str, Figures]) -> Iterator[
         yield f"{capital(title)} may fall by at most {points:g} points."
     if rules["holdoutMustImprove"]:
         yield "The held-out loss must fall."
-    if falls and rules["significance"] is not None:
+    if rules.get("maxEarlierRise") is not None:
+        yield f"The held-out loss of an earlier task may rise by at most {rules['maxEarlierRise']:g}."
+    if (falls or rules.get("maxEarlierRise") is not None) and rules["significance"] is not None:
         yield f"A fall counts below p = {rules['significance']:g}, adjusted for the number of tests."
 
 

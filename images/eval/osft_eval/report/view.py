@@ -45,6 +45,7 @@ def make_view(
         "asked": asked(tasks, holdout),
         "gate": summary["gates"],
         "mix": {"sentence": summary["mix"], "picture": mix.picture(results.get("mix"))},
+        "chain": summary["chain"],
         "cards": cards(tables, holdout),
         "learned": learned and {**learned, "examples": examples.of_rows(samples.get("holdout", []))},
         "kept": tables["kept"] and kept_view(tables["kept"], groups, tasks, samples),
