@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osft_eval.report.words import NONE
 from osft_workspace import printable, redact_text
 from osft_workspace.markdown import words
 from osft_workspace.text import LONGEST_SENTENCE
+from osft_workspace.words import NONE
 
 if TYPE_CHECKING:
     from jinja2 import Environment
