@@ -17,6 +17,7 @@ COMMANDS = {
     "follow": "Watch a run on the cluster until it ends.",
     "runs": "List runs on the cluster and on this machine.",
     "report": "Show what a run learned and what it kept.",
+    "compare": "Compare runs: what each learned and kept, and which one to ship.",
     "ask": "Ask the base model and the tuned model the same question.",
     "fetch": "Copy the tuned model, or any file of a run, out of the workspace.",
     "prune": "Remove old runs and cached models that nothing needs.",
