@@ -1,4 +1,4 @@
-"""Evaluated runs to compare: real records over invented losses and answers, figures by evaluation's own code."""
+"""Evaluated runs to compare: real records over invented losses and answers, and evaluation's own figures."""
 
 import json
 import random
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from osft_eval import compare
-from osft_workspace import Outcome, Refused, Run, digest_json, run_stage, write_atomic
+from osft_workspace import Outcome, Refused, Run, digest_json, run_stage, tree_digest, write_atomic
 from tests.support.eval_results import Task, eval_results, sides
 
 TASKS = {
@@ -55,7 +55,8 @@ def make_run(
     def train(run: Run) -> Outcome:
         write_atomic(run.dir / "model" / "config.json", "{}")
         write_atomic(run.dir / "metrics.jsonl", "".join(json.dumps(step) + "\n" for step in curve(fall)))
-        details = {"method": "osft", "model": {"path": "train/model", "digest": digest_json(name)}}
+        left = {"path": "train/model", "digest": tree_digest(run.dir / "model")}
+        details = {"method": "osft", "model": left}
         return Outcome(outputs=["model", "metrics.jsonl"], details=details)
 
     def judge(run: Run) -> Outcome:

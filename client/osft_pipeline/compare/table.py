@@ -1,11 +1,12 @@
 """The comparison on a terminal: a line for each run, what was tested, and which run to ship."""
 
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 
 from osft_pipeline.compare.values import text
 from osft_pipeline.local.records import Json
-from osft_pipeline.local.summary import bold, filled, short, size, table, width
+from osft_pipeline.local.summary import bold, filled, short, size, table
 from osft_pipeline.terminal import plain
 from osft_workspace.log import duration
 from osft_workspace.words import NONE, equals, signed
@@ -21,12 +22,17 @@ WIDTH_OF_A_FILE = 200
 def screen(found: Json) -> str:
     """Return the whole comparison as text."""
     parts = [
-        lines(found, width() if sys.stdout.isatty() else WIDTH_OF_A_FILE),
+        lines(found, columns()),
         "\n".join(filled(test_line(test, found["runs"]), "  ") for test in found["tests"] if is_clear(test)),
         "\n".join(filled(plain(note), "") for note in found["notes"]),
         bold(filled(plain(found["choice"]["why"]), "")),
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def columns() -> int:
+    """Return the width of the terminal; a file has a width in which nothing is left out."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDTH_OF_A_FILE
 
 
 def lines(found: Json, columns: int) -> str:
@@ -37,8 +43,8 @@ def lines(found: Json, columns: int) -> str:
     shapes = "".join(">" if name in RIGHT else "<" for name in shown)
     told = table([shown, *([row[name] for name in shown] for row in rows)], shapes)
     missing = [name for name in rows[0] if name not in shown]
-    hint = f"\nNot shown on {columns} columns: {', '.join(missing)} (--json has all)." if missing else ""
-    return f"{told}{hint}"
+    hint = f"Not shown on {columns} columns: {', '.join(missing)} (--json has all)." if missing else ""
+    return "\n".join(part for part in (told, filled(hint, "")) if part)
 
 
 def fitting(rows: Sequence[Mapping[str, str]], columns: int, left_out: Sequence[str]) -> list[str]:

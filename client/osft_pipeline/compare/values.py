@@ -11,7 +11,7 @@ from osft_pipeline.migrate.tables import tables
 from osft_pipeline.misspelt import all_keys
 from osft_pipeline.near import simple
 
-SECTIONS = {"download": ("data", ""), "train": ("train",), "eval": ("eval",)}
+SECTIONS = {"download": ("data", "model", ""), "train": ("train",), "eval": ("eval",)}
 """Stage -> the sections of the values that its options come from; the empty one is all of them."""
 OTHERWISE = {
     "gpu_memory_gib": "preflight.training.gpuMemoryGiB",

@@ -104,13 +104,14 @@ def test_what_cannot_be_compared_is_named_and_the_rest_is_compared(workspace: Pa
     make_run(workspace, "short-5", evaluated=False)
     found = figures(compare, "mild-1", "wide-2", "else-3", "bare-4", "short-5")
     assert found["notes"] == [
-        "D kept no scores of single items (eval.logSamples is false), so it is not tested against the others.",
+        "D kept no scores of single items (eval.logSamples is false), so it is not tested against the "
+        "others.",
         "E has no evaluation, so only its values, training, time and memory are shown.",
         "C was tuned from another base model than A.",
         "C was trained on other rows than A.",
         "C was measured on other held-out rows than A.",
-        "The picture of learned against kept and the choice leave out C, because the base model, the held-out "
-        "rows or the tasks are not those of the others.",
+        "The picture of learned against kept and the choice leave out C, because the base model, the "
+        "held-out rows or the tasks are not those of the others.",
         "Held-out loss: A and C were given different items, so that they are not tested as pairs.",
         "Held-out loss: B and C were given different items, so that they are not tested as pairs.",
     ]
@@ -167,7 +168,7 @@ def test_the_runs_are_read_from_records_of_their_stage(workspace: Path, compare:
         (["mild-1", "nope", "other"], "no finished run of 'nope'"),
         (["mild-1", "nope", "other"], "no finished run of 'other'"),
         (["mild-1", "http://127.0.0.1/x"], "http://127.0.0.1/x is not the address of a version, expected"),
-        (["mild-1", "wide-2", "-o", "/nowhere/x.html"], "/nowhere"),
+        (["mild-1", "wide-2", "-o", "/"], "is a directory"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_refused_with_what_was_expected(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     workspace = tmp_path_factory.mktemp("compare")
     tasks = {**TASKS, "osft_verbs": Task(EVIL, 90, 80, 1, 3)}
     for number in range(1, 5):
-        make_run(workspace, f"ratio-{number}", fall=0.4 * number, tasks=tasks, learning_rate=number * 1e-5)
+        make_run(workspace, f"ratio-{number}", fall=0.4 * number, tasks=tasks, document_column_name="text")
     make_run(workspace, "other-5", tasks=tasks, rows="more", document_column_name=EVIL, evaluated=False)
     page = workspace / "page.html"
     runs = [*(f"ratio-{number}" for number in range(1, 5)), "other-5"]
@@ -73,18 +74,16 @@ def test_the_pictures_have_words_for_every_run(page: Browser) -> None:
     for number, letter in enumerate("ABCD", start=1):
         assert re.search(rf"{letter} ratio-{number}: training loss 3\.\d+ to [23]\.\d+, held-out", labels[0])
         assert re.search(
-            rf"{letter} ratio-{number}: held-out loss -\d\.\d+, retention -1\.9 points", labels[1]
+            rf"{letter} ratio-{number}: held-out loss .\d\.\d+, retention .1\.9 points", labels[1]
         )
     assert "E other-5: training loss" in labels[0] and "other-5" not in labels[1]
     assert page.value("document.querySelectorAll('svg.plot g > title').length") == 9
 
 
 def test_the_letters_of_the_runs_do_not_cover_each_other(page: Browser) -> None:
-    ends = page.value(
-        "[...document.querySelectorAll('svg.plot')[0].querySelectorAll('.letter')].map(e => +e.getAttribute('y'))"
-    )
-    ends.sort()
-    assert len(ends) == 5 and all(b - a >= 10.9 for a, b in zip(ends, ends[1:], strict=False))
+    letters = "[...document.querySelector('svg.plot').querySelectorAll('.letter')]"
+    ends = sorted(page.value(f"{letters}.map(letter => +letter.getAttribute('y'))"))
+    assert len(ends) == 5 and all(below - above >= 10.9 for above, below in pairwise(ends))
 
 
 def test_the_page_stands_alone_and_can_be_printed(written: Path) -> None:
