@@ -12,6 +12,7 @@ from osft_workspace import printable
 
 COMMANDS = {
     "run": "Start a run: on the cluster, or with --local on this machine.",
+    "sweep": "Start a run for every combination of some values, and compare them.",
     "check": "Check values, rights, cluster and addresses before a run.",
     "plan": "Show what a training takes: steps, memory, disk and time.",
     "follow": "Watch a run on the cluster until it ends.",

@@ -7,16 +7,16 @@ from pathlib import Path
 import click
 
 from osft_pipeline.commands import SETTINGS
-from osft_pipeline.compare.evidence import Evidence, gather
+from osft_pipeline.compare.evidence import Evidence, gather, letter
 from osft_pipeline.compare.figures import compare
-from osft_pipeline.compare.table import screen
+from osft_pipeline.compare.output import present, write
 from osft_pipeline.compare.versions import is_address, place_of
 from osft_pipeline.kubectl import Kubectl, cluster_options
 from osft_pipeline.local import summary
 from osft_pipeline.local.workspaces import workspace_option
 from osft_pipeline.sources import LocalSource, Source, opened
 from osft_pipeline.terminal import Problems, plain_json
-from osft_workspace import UserError, write_atomic
+from osft_workspace import UserError
 
 FEWEST = 2
 
@@ -53,16 +53,11 @@ def main(runs: Sequence[str], kubectl: Kubectl, workspace: Path, output: Path | 
     osft compare mine other -n team --json
     """
     found = compare(gathered(runs, kubectl, workspace))
-    if output:
-        from osft_pipeline.compare.page import page
-
-        write_atomic(output, page(found))
     if as_json:
+        write(found, output)
         click.echo(plain_json(found))
-        return
-    click.echo(screen(found))
-    if output:
-        click.echo(f"\nwritten to {summary.near(output)}")
+    else:
+        present(found, output)
 
 
 def gathered(names: Sequence[str], kubectl: Kubectl, workspace: Path) -> list[Evidence]:
@@ -104,9 +99,3 @@ def source_of(name: str, kubectl: Kubectl, workspace: Path) -> Iterator[Source]:
     there = kubectl if kubectl.flags or not place.namespace else Kubectl.of(place.namespace, None, None)
     with opened(place.run, workspace, there) as source:
         yield source
-
-
-def letter(number: int) -> str:
-    """Return A, B, ..., Z, AA, AB, ... for 0, 1, ..."""
-    first, last = divmod(number, 26)
-    return (letter(first - 1) if first else "") + chr(ord("A") + last)

@@ -103,6 +103,12 @@ def gather(source: Source, letter: str) -> Evidence:
         ) from error
 
 
+def letter(number: int) -> str:
+    """Return A, B, ..., Z, AA, AB, ... for 0, 1, ..."""
+    first, last = divmod(number, 26)
+    return (letter(first - 1) if first else "") + chr(ord("A") + last)
+
+
 def output_names(record: Json) -> set[str]:
     """Return the paths of a stage's outputs."""
     return {str(one["path"]) for one in record.get("outputs") or []}
