@@ -119,10 +119,10 @@ def test_the_same_command_continues_and_ends_in_the_comparison(
 
 
 def test_base_model_tokens_and_its_results_are_made_once(
-    sweep: Sweep, whole: tuple[subprocess.CompletedProcess[str], str]
+    sweep: Sweep, stopped: str, whole: tuple[subprocess.CompletedProcess[str], str]
 ) -> None:
     cache = sweep.folder / "ws" / "cache"
-    assert len([path for path in (cache / "models").iterdir() if path.is_dir()]) == 1
+    assert len(list((cache / "models").glob("[!.]*"))) == 1
     tokens = [path for path in (cache / "tokens").iterdir() if path.is_dir()]
     assert len(tokens) == 1
     assert len(list((cache / "evals").glob("*.json"))) == 2, "the items of one task, and the held-out loss"
@@ -131,20 +131,22 @@ def test_base_model_tokens_and_its_results_are_made_once(
     # The second run found them as the first one left them.
     second = sweep.runs()[1] / "download" / "record.json"
     assert all(path.stat().st_mtime < second.stat().st_mtime for path in tokens[0].iterdir())
-    assert whole[0].stdout.count("loading model=base") == 0
+    assert stopped.count("loading model=base") == 1
+    assert "loading model=base" not in whole[0].stdout + whole[0].stderr
 
 
 def test_a_run_that_fails_does_not_stop_the_others(tmp_path: Path, sweep: Sweep) -> None:
     broken = Sweep(tmp_path)
     stages = {stage: {"enabled": False} for stage in ("train", "eval", "register")}
     base = {**BASE, **stages, "data": {**BASE["data"], "subset": 8}}
-    sweep_file(tmp_path, base=base, vary={"data.split": ["none", ""]})
+    sweep_file(tmp_path, base=base, vary={"data.uri": ["pvc://tiny/absent.jsonl", "pvc://tiny/train.jsonl"]})
     done = broken()
     assert done.returncode == 2, done.stdout + done.stderr
     assert "1 run of 2 done." in done.stdout
     assert "\nratio-1 failed with exit code 2: " in done.stdout
-    assert "None" in done.stdout or "No run qualifies" in done.stdout
-    assert (tmp_path / "page.html").is_file()
+    assert "absent.jsonl" in done.stdout.partition("\nratio-1 failed")[2].splitlines()[0]
+    assert "A has no evaluation (failed in download with exit code 2" in " ".join(done.stdout.split())
+    assert "No run qualifies." in done.stdout and (tmp_path / "page.html").is_file()
 
 
 def test_a_dry_run_lists_the_runs_and_their_values(tmp_path: Path) -> None:
