@@ -95,7 +95,9 @@ def main(
         if dry_run:
             click.echo("\n".join(one.text() for one in sweep.runs))
             return
-        raise SystemExit(Runs(sweep, flags, ids, place).go(output or Path(f"{sweep.name}.html"), parallel))
+        at_once = place if parallel and isinstance(place, There) else None
+        page = output or Path(f"{sweep.name}.html")
+        raise SystemExit(Runs(sweep, flags, ids, place).go(page, at_once))
 
 
 def refuse_twice(varied: Sequence[str], flags: Sequence[str]) -> None:

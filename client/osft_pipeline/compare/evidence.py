@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from osft_pipeline.local.failures import Failure
 from osft_pipeline.local.records import Json, read
 from osft_pipeline.local.summary import records_of
 from osft_pipeline.sources import RESULTS, Source
-from osft_workspace import UserError
+from osft_workspace import UserError, printable
+from osft_workspace.contents import RESULTS_SCHEMA
 
 METRICS = "train/metrics.jsonl"
 ROWS = "holdout"
@@ -76,16 +78,16 @@ class Evidence:
 
 def gather(source: Source, letter: str) -> Evidence:
     """Read a run. Raises UserError where it has neither a record nor a failure, or a damaged file."""
-    run_dir = source.run_dir
-    try:
+    run_dir, shown = source.run_dir, source.shown(source.run_dir)
+    with reading(run_dir.name, shown):
         records, failure = records_of(run_dir), source.failure()
-        results = read(source.bring(RESULTS)) if "eval" in records else {}
         if not records and failure is None:
             raise UserError(
-                f"run {run_dir.name} has no record in {source.shown(run_dir)}, expected <stage>/record.json "
-                "of a finished stage. Compare it when a stage has finished."
+                f"run {run_dir.name} has no record in {shown}, expected <stage>/record.json of a finished "
+                "stage. Compare it when a stage has finished."
             )
         outputs = {stage: output_names(record) for stage, record in records.items()}
+        results = results_of(source) if "eval" in records else {}
         curve = lines(source.bring(METRICS)) if "metrics.jsonl" in outputs.get("train", ()) else []
         samples = {
             name: list(lines(source.bring(f"eval/samples/{name}.jsonl")))
@@ -94,13 +96,26 @@ def gather(source: Source, letter: str) -> Evidence:
         }
         rows = dict(row(line) for line in samples.pop(ROWS, []) if line["tuned"]["loss"] is not None)
         items = {name: dict(map(item, found)) for name, found in samples.items()}
-        shown = source.shown(run_dir)
-        return Evidence(letter, run_dir.name, shown, records, results, failure, list(curve), items, rows)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        name = printable(run_dir.name)
+        return Evidence(letter, name, shown, records, results, failure, list(curve), items, rows)
+
+
+@contextmanager
+def reading(run: str, where: str) -> Iterator[None]:
+    """Turn what a damaged file of a run leads to into a UserError that names the run."""
+    try:
+        yield
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise UserError(
-            f"a file of run {run_dir.name} cannot be read ({type(error).__name__}: {error}), expected it as "
-            f"its stage wrote it. Restore {source.shown(run_dir)}, or leave the run out."
+            f"a file of run {run} cannot be read ({type(error).__name__}: {error}), expected it as its stage "
+            f"wrote it. Restore {where}, or leave the run out."
         ) from error
+
+
+def results_of(source: Source) -> Json:
+    """Return eval/results.json; of one of another version only the version."""
+    found = read(source.bring(RESULTS))
+    return found if found.get("schema") == RESULTS_SCHEMA else {"schema": found.get("schema")}
 
 
 def letter(number: int) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from osft_pipeline.compare import choice, measures, pairs, values
-from osft_pipeline.compare.evidence import Evidence
+from osft_pipeline.compare.evidence import Evidence, reading
 from osft_pipeline.local.records import Json
 from osft_workspace.words import listed
 
@@ -15,8 +15,11 @@ ROWS = {
 
 
 def compare(runs: Sequence[Evidence]) -> Json:
-    """Return the comparison with the keys that docs/compare.md describes."""
-    own = [measures.figures_of(one) for one in runs]
+    """Return the comparison with the keys that docs/compare.md describes.
+
+    Raises UserError where the results of a run are damaged.
+    """
+    own = [measured(one) for one in runs]
     same = choice.comparable(runs, own)
     tests, not_tested = pairs.between(runs)
     return {
@@ -30,6 +33,13 @@ def compare(runs: Sequence[Evidence]) -> Json:
     }
 
 
+def measured(one: Evidence) -> Json:
+    """Return a run's own figures. Raises UserError where its results are damaged."""
+    with reading(one.run, one.where):
+        list(pairs.measures(one, one))
+        return measures.figures_of(one)
+
+
 def notes(runs: Sequence[Evidence], own: Sequence[Json], same: Sequence[str]) -> Iterator[str]:
     """Yield a sentence for each thing that cannot be compared, and why."""
     for one in runs:
@@ -38,6 +48,11 @@ def notes(runs: Sequence[Evidence], own: Sequence[Json], same: Sequence[str]) ->
             yield (
                 f"{one.letter} has no evaluation{reason}, so only its values, training, time and memory "
                 "are shown."
+            )
+        elif not one.summary:
+            yield (
+                f"{one.letter} has an evaluation of another version, so its figures are not shown. Run its "
+                "evaluation again."
             )
         elif not (one.items or one.rows):
             yield (

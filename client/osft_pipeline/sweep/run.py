@@ -23,11 +23,10 @@ class Runs:
     ) -> None:
         self.sweep, self.flags, self.ids, self.place = sweep, flags, ids, place
 
-    def go(self, output: Path, parallel: bool) -> int:
-        """Run all, compare them and write the page; return the exit code."""
-        ends = self.at_once() if parallel else in_order(self.sweep.runs, self.one)
-        codes = {name: code for name, (code, _) in ends.items()}
-        stopped = next((code for code in codes.values() if code in STOPPED), None)
+    def go(self, output: Path, at_once: There | None) -> int:
+        """Run all, on a cluster perhaps at once, compare them and write the page; return the exit code."""
+        ends = self.on(at_once) if at_once else in_order(self.sweep.runs, self.one)
+        stopped = next((code for code, _ in ends.values() if code in STOPPED), None)
         if stopped is not None:
             click.echo("The sweep is stopped. The same command continues it.", err=True)
             return stopped
@@ -36,17 +35,14 @@ class Runs:
         for name, (code, why) in failed.items():
             click.echo(plain(f"{name} failed with exit code {code}{f': {why}' if why else '.'}"))
         self.compare(output)
-        return next(iter(end[0] for end in failed.values()), 0)
+        return next((code for code, _ in failed.values()), 0)
 
     def one(self, run: Combination) -> tuple[int, str]:
         """Run one to its end."""
-        return self.place.run(run.name, self.flags[run.name])
+        return self.place.run(run.name, self.flags[run.name], self.ids[run.name])
 
-    def at_once(self) -> dict[str, tuple[int, str]]:
+    def on(self, there: There) -> dict[str, tuple[int, str]]:
         """Start all runs on the cluster, then wait for each."""
-        there = self.place
-        if not isinstance(there, There):
-            raise TypeError("only a cluster runs several at once")
         started = in_order(self.sweep.runs, lambda run: there.start(run.name, self.flags[run.name]))
         running = [run for run in self.sweep.runs if started[run.name][0] == 0]
         return {**started, **in_order(running, lambda run: there.wait(run.name))}

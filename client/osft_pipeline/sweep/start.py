@@ -36,7 +36,7 @@ class Place(Protocol):
     def ready(self, name: str, flags: Sequence[str], *, checked: bool) -> str:
         """Return the run id. Raises click.ClickException with what would stop the run."""
 
-    def run(self, name: str, flags: Sequence[str]) -> tuple[int, str]:
+    def run(self, name: str, flags: Sequence[str], run_id: str) -> tuple[int, str]:
         """Run a release to its end; return its exit code and why it failed."""
 
     def source(self, run_id: str) -> AbstractContextManager[Source]:
@@ -53,10 +53,9 @@ class Here:
         steps, _ = self.local.ready(name, flags, checked=checked)
         return next((step.run_id for step in steps if step.run_id), name)
 
-    def run(self, name: str, flags: Sequence[str]) -> tuple[int, str]:
+    def run(self, name: str, flags: Sequence[str], run_id: str) -> tuple[int, str]:
         code = self.local.run(name, flags)
-        run_dir = self.local.machine.workspace / "runs" / self.ready(name, flags, checked=False)
-        failure = failures.failure_of(run_dir)
+        failure = failures.failure_of(self.local.machine.workspace / "runs" / run_id)
         return code, failure.message if failure else ""
 
     def source(self, run_id: str) -> AbstractContextManager[Source]:
@@ -69,8 +68,8 @@ class There:
     def __init__(self, kubectl: Kubectl, helm: Sequence[str], *, unchecked: bool, autoscaler: bool) -> None:
         self.kubectl, self.helm = kubectl, helm
         self.unchecked, self.autoscaler = unchecked, autoscaler
-        self.claim = ""
-        """The claim of the first run; empty where the values name one."""
+        self.claim = self.owner = ""
+        """The claim of the first run, and that run; empty where the values name a claim."""
 
     def ready(self, name: str, flags: Sequence[str], *, checked: bool) -> str:
         objects = render(name, [*flags, *self.kubectl.helm_flags()])
@@ -79,17 +78,17 @@ class There:
             findings = check(name, [*flags, *self.kubectl.helm_flags()], self.kubectl, self.autoscaler)
             if findings.problems:
                 raise Problems("\n".join(f"- {problem}" for problem in findings.problems))
-        self.claim = self.claim or own_claim(objects)
+        if not self.claim:
+            self.claim, self.owner = own_claim(objects), name
         return next((run for one in objects if (run := labels(one).get(RUN_ID))), name)
 
     def start(self, name: str, flags: Sequence[str]) -> tuple[int, str]:
         """Install a release, with the shared claim. Raises HelmFailed."""
-        own = f"{name}-workspace" == self.claim
-        shared = [] if own or not self.claim else ["--set-string", f"{CLAIM}={self.claim}"]
+        shared = ["--set-string", f"{CLAIM}={self.claim}"] if self.claim and name != self.owner else []
         install(name, [*flags, *shared, *self.kubectl.helm_flags(), *self.helm], dry_run=False)
         return 0, ""
 
-    def run(self, name: str, flags: Sequence[str]) -> tuple[int, str]:
+    def run(self, name: str, flags: Sequence[str], run_id: str) -> tuple[int, str]:
         self.start(name, flags)
         return self.wait(name)
 

@@ -187,6 +187,26 @@ def test_a_damaged_file_is_named_with_its_run(workspace: Path, compare: Compare)
     assert done.returncode == 2 and "a file of run wide-2 cannot be read" in done.stderr
 
 
+@pytest.mark.parametrize("damage", [{"groups": {"x": {"tasks": ["a", "b"]}}}, {"holdout": {"loss": 3}}])
+def test_damaged_results_are_named_with_their_run(
+    workspace: Path, compare: Compare, damage: dict[str, Any]
+) -> None:
+    path = workspace / "runs" / "wide-2" / "eval" / "results.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | damage))
+    done = compare("mild-1", "wide-2")
+    assert done.returncode == 2 and "a file of run wide-2 cannot be read" in done.stderr
+
+
+def test_an_evaluation_of_another_version_is_named_and_the_rest_is_compared(
+    workspace: Path, compare: Compare
+) -> None:
+    path = workspace / "runs" / "wide-2" / "eval" / "results.json"
+    path.write_text(json.dumps({"schema": "osft-pipeline/eval-results/v1", "groups": {"x": {}}}))
+    found = figures(compare, "mild-1", "wide-2")
+    assert found["notes"][0].startswith("B has an evaluation of another version")
+    assert found["choice"]["run"] == "mild-1" and found["runs"][1]["learned"] is None
+
+
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_the_table_fits_the_terminal(workspace: Path, width: int) -> None:
     shown = on_terminal("compare", "mild-1", "wide-2", "--workspace", str(workspace), width=width)
