@@ -9,6 +9,8 @@ CARRIED = {
     "../docs/migration.md": "osft_pipeline/migration.md",
     # The stages' package that says how records are read and text is shown.
     "../images/workspace/osft_workspace": "osft_workspace",
+    # The style of the report, which the page of `osft compare` has too.
+    "../images/eval/osft_eval/report/style.css": "osft_pipeline/compare/report.css",
     # What `osft plan` counts.
     "../images/plan/osft_plan": "osft_plan",
     # What `osft prune` removes, here and in a pod that mounts a claim.

@@ -12,11 +12,13 @@ from osft_workspace import printable
 
 COMMANDS = {
     "run": "Start a run: on the cluster, or with --local on this machine.",
+    "sweep": "Start a run for every combination of some values, and compare them.",
     "check": "Check values, rights, cluster and addresses before a run.",
     "plan": "Show what a training takes: steps, memory, disk and time.",
     "follow": "Watch a run on the cluster until it ends.",
     "runs": "List runs on the cluster and on this machine.",
     "report": "Show what a run learned and what it kept.",
+    "compare": "Compare runs: what each learned and kept, and which one to ship.",
     "ask": "Ask the base model and the tuned model the same question.",
     "fetch": "Copy the tuned model, or any file of a run, out of the workspace.",
     "prune": "Remove old runs and cached models that nothing needs.",

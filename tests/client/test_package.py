@@ -7,6 +7,7 @@ import pytest
 
 from tests.chart.rendering import ROOT
 from tests.support.client_wheel import install_wheel
+from tests.support.compared import make_run
 
 HELM = ROOT / ".cache" / "bin" / "helm"
 VALUES = ("--set", "data.uri=hf://org/dataset,images.registry=registry.example.com")
@@ -73,6 +74,16 @@ def test_the_wheel_carries_the_tables_of_other_systems(osft: Path, tmp_path: Pat
     done = call(osft, "migrate", str(tmp_path / "theirs.yaml"))
     assert done.returncode == 0, done.stderr
     assert "uri: org/base" in done.stdout and "seed: 7" in done.stdout
+
+
+def test_the_wheel_carries_the_style_of_the_report_for_comparisons(osft: Path, tmp_path: Path) -> None:
+    for number in (1, 2):
+        make_run(tmp_path, f"ratio-{number}", fall=float(number))
+    words = ("ratio-1", "ratio-2", "--workspace", str(tmp_path), "-o", str(tmp_path / "page.html"))
+    done = call(osft, "compare", *words)
+    assert done.returncode == 0, done.stderr
+    report = ROOT / "images" / "eval" / "osft_eval" / "report" / "style.css"
+    assert report.read_text() in (tmp_path / "page.html").read_text()
 
 
 def test_every_command_answers_help(osft: Path) -> None:

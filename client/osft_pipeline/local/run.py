@@ -45,13 +45,9 @@ class Local:
 
     def run(self, name: str, flags: Sequence[str], *, dry_run: bool = False) -> int:
         """Render, check and run a release, and show its screen; return the run's exit code."""
-        objects = render_here(name, flags)
-        steps = plan(objects)
-        machine = replace(self.machine, objects=objects)
-        if not dry_run:
-            if self.ask:
-                environments()  # which load both models at the end
-            check(steps, machine, self.starter)
+        steps, machine = self.ready(name, flags, checked=not dry_run)
+        if self.ask and not dry_run:
+            environments()  # which load both models at the end
         run_id = next((step.run_id for step in steps if step.run_id), name)
         stages = ", ".join(step.stage for step in steps)
         click.echo(f"{summary.bold(run_id)}: {stages}\nworkspace {summary.near(machine.workspace)}")
@@ -60,6 +56,14 @@ class Local:
                 click.echo(f"\n{summary.bold(step.stage)}\n{describe(step, machine, self.starter)}")
             return 0
         return self.run_steps(steps, machine, run_id)
+
+    def ready(self, name: str, flags: Sequence[str], *, checked: bool) -> tuple[list[Step], Machine]:
+        """Return what a run of these values starts. Raises HelmFailed, UserError or Problems."""
+        objects = render_here(name, flags)
+        steps, machine = plan(objects), replace(self.machine, objects=objects)
+        if checked:
+            check(steps, machine, self.starter)
+        return steps, machine
 
     def examine(self, name: str, flags: Sequence[str]) -> Findings:
         """Return what would stop the run, as far as it can be known; nothing is started.

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from osft_eval import backends, compare, figures, holdout, matrix, stats
+from osft_eval import backends, compare, figures, holdout, matrix
 from osft_eval.cache import Cache
 from osft_eval.catalogue import Catalogue
 from osft_eval.gates import Gates
@@ -15,7 +15,7 @@ from osft_eval.models import Models
 from osft_eval.options import Options
 from osft_eval.parts import LOSS, Part, measure
 from osft_eval.weights import Weights
-from osft_workspace import Run, UserError, tree_digest
+from osft_workspace import Run, UserError, paired, tree_digest
 from osft_workspace.files import is_folder
 from osft_workspace.links import Link
 from osft_workspace.shapes import NUMBER
@@ -184,7 +184,7 @@ def one(task: Earlier, base: Mapping[str, Any], tuned: Mapping[str, Any]) -> dic
 
 def judge(tasks: Sequence[dict[str, Any]]) -> None:
     """Add `p_adjusted`, over all earlier tasks, and `verdict`: worse, better or unchanged."""
-    adjusted = stats.holm([task["p_value"] for task in tasks])
+    adjusted = paired.holm([task["p_value"] for task in tasks])
     for task, p_value in zip(tasks, adjusted, strict=True):
         task["p_adjusted"] = p_value
         real = p_value < compare.LEVEL

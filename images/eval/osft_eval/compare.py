@@ -4,10 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from osft_eval import metrics, stats
+from osft_eval import metrics
+from osft_workspace import paired
+from osft_workspace.paired import LEVEL, figures, tested
 
-LEVEL = 0.05
-"""Below this p, adjusted for the number of tasks, a difference is called real."""
 DECIMALS = 9
 """Of points: 2.0 points stay 2.0 points, even in binary fractions."""
 
@@ -66,29 +66,6 @@ def compare_group(
     }
 
 
-def tested(scores: Sequence[tuple[float | None, float | None]]) -> dict[str, Any]:
-    """Flips, p, interval and what the comparison could have noticed; nulls where items have no values."""
-    pairs = [(was, now) for was, now in scores if was is not None and now is not None]
-    nothing = dict.fromkeys(("gained", "lost", "p_value", "interval", "detectable"))
-    if len(pairs) < len(scores) or not pairs:
-        return {**nothing, "test": "none: the metric has no value for single items"}
-    old, new = [was for was, _ in pairs], [now for _, now in pairs]
-    if {*old, *new} <= {0.0, 1.0}:
-        said = stats.compare_shares([bool(was) for was in old], [bool(now) for now in new])
-        gained = sum(now > was for was, now in pairs)
-        lost = sum(now < was for was, now in pairs)
-        detectable = stats.detectable_drop(len(pairs), gained + lost)
-        return {"gained": gained, "lost": lost, **figures(said), "detectable": detectable}
-    return {**nothing, **figures(stats.compare_means(old, new))}
-
-
-def figures(said: stats.Paired) -> dict[str, Any]:
-    """Return a test's answer as JSON."""
-    low, high = said.interval
-    interval = [low, high] if math.isfinite(low) and math.isfinite(high) else None
-    return {"p_value": said.p_value, "interval": interval, "test": said.test}
-
-
 def is_share(task: Mapping[str, Any]) -> bool:
     """Return whether points are meaningful: both values are between 0 and 1 and each item has one."""
     return task["p_value"] is not None and 0 <= task["base"] <= 1 and 0 <= task["tuned"] <= 1
@@ -100,7 +77,7 @@ def judge(compared: Mapping[str, dict[str, Any]]) -> None:
     Points are None where the metric is not a share. Verdicts are worse, better, unchanged or untested.
     """
     names = [name for name, task in compared.items() if task["p_value"] is not None]
-    adjusted = dict(zip(names, stats.holm([compared[name]["p_value"] for name in names]), strict=True))
+    adjusted = dict(zip(names, paired.holm([compared[name]["p_value"] for name in names]), strict=True))
     for name, task in compared.items():
         task["p_adjusted"] = adjusted.get(name)
         task["points"] = round(100 * task["delta"], DECIMALS) if is_share(task) else None
@@ -115,7 +92,7 @@ def compare_holdout(tokens: Sequence[int], base: Sequence[float], tuned: Sequenc
     """Held-out loss in nats per token, and token perplexity."""
     total = sum(tokens)
     loss = {"base": math.fsum(base) / total, "tuned": math.fsum(tuned) / total}
-    said = stats.compare_means(base, tuned, [float(count) for count in tokens])
+    said = paired.compare_means(base, tuned, [float(count) for count in tokens])
     return {
         "n": len(tokens),
         "tokens": total,

@@ -5,10 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from osft_eval import stats
 from osft_eval.compare import DECIMALS, is_share
-from osft_eval.report.words import equals
-from osft_workspace import UserError, excerpt
+from osft_workspace import UserError, excerpt, paired
+from osft_workspace.words import equals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +103,7 @@ def limits_of(gates: Gates, compared: Mapping[str, Mapping[str, Any]]) -> dict[s
         name: limit for name in compared if (limit := gates.tasks.get(name, gates.max_task_drop)) is not None
     }
     tested = [name for name in allowed if compared[name]["p_value"] is not None]
-    adjusted = dict(zip(tested, stats.holm([compared[name]["p_value"] for name in tested]), strict=True))
+    adjusted = dict(zip(tested, paired.holm([compared[name]["p_value"] for name in tested]), strict=True))
     found = {}
     for name, limit in allowed.items():
         task = compared[name]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from osft_eval.report.words import NONE, capital, listed, p_text, percent, signed
+from osft_workspace.words import NONE, capital, listed, p_text, percent, signed
 from osft_workspace.text import counted
 
 Figures = Mapping[str, Any]

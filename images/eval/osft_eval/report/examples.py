@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from osft_eval.report.words import capital
+from osft_workspace.words import capital
 
 LOST_IN_TASK, LOST_SHOWN = 4, 12
 BEST, WORST = 3, 3

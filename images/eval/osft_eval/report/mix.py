@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from osft_eval.report.words import signed
 from osft_workspace.text import counted
+from osft_workspace.words import signed
 
 Figures = Mapping[str, Any]
 LEAST_POINTS, LEAST_GAIN = 2.0, 0.02

@@ -4,24 +4,19 @@ Control characters, reversed reading order and secrets are taken out of all text
 from.
 """
 
-import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osft_eval.report.words import NONE
 from osft_workspace import printable, redact_text
 from osft_workspace.markdown import words
 from osft_workspace.text import LONGEST_SENTENCE
+from osft_workspace.words import typeset
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-MINUS = "\N{MINUS SIGN}"
-THIN = "\N{NARROW NO-BREAK SPACE}"
-HYPHEN = re.compile(r"(?<![\w.])-(?=\d)")
-BEFORE_PERCENT = re.compile(r"(?<=\d) (?=%)|(?<=<) (?=\d)")
 HERE = Path(__file__).parent
 TAB = 4
 """Columns."""
@@ -75,11 +70,6 @@ def breakable(text: str) -> Any:
     from markupsafe import Markup, escape
 
     return escape(shown(text)).replace("_", Markup("_<wbr>"))
-
-
-def typeset(text: str) -> str:
-    """Return figures as a page sets them: real minus signs, narrow spaces that do not break."""
-    return "\N{EN DASH}" if text == NONE else BEFORE_PERCENT.sub(THIN, HYPHEN.sub(MINUS, text))
 
 
 def markdown_text(text: Any) -> str:

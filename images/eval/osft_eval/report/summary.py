@@ -10,8 +10,8 @@ from typing import Any
 from osft_eval.compare import is_share
 from osft_eval.report import chain, mix
 from osft_eval.report.decision import decision
-from osft_eval.report.words import NONE, capital, equals, listed, p_text, percent, signed, signed_plain
 from osft_workspace.text import counted
+from osft_workspace.words import NONE, capital, equals, listed, p_text, percent, signed, signed_plain
 
 Figures = Mapping[str, Any]
 SURE = 0.05

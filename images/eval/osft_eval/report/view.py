@@ -9,8 +9,8 @@ from typing import Any
 
 from osft_eval.compare import is_share
 from osft_eval.report import examples, mix
-from osft_eval.report.words import NONE, capital, name_of, signed
 from osft_workspace.text import counted
+from osft_workspace.words import NONE, capital, name_of, signed
 
 LEAST_SCALE = 0.05
 """Half the width of the interval charts, as a share: 5 points, so that noise does not fill them."""

@@ -1,14 +1,19 @@
 """Paired statistics: both models answered the same items, so each item is its own control.
 
-Distributions are scipy's. What it lacks is here: Newcombe's interval, Holm's adjustment, sizes of samples.
+Evaluation compares base and tuned model by it, and `osft compare` the tuned models of several runs.
+Distributions are scipy's, which the eval image and the client have. What it lacks is here: Newcombe's interval,
+Holm's adjustment, sizes of samples.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from scipy.stats import binom, norm, t
 
+LEVEL = 0.05
+"""Below this p, adjusted for the number of tests, a difference is called real."""
 FEW = 8
 """Losses to expect so that the exact test, which wants six and no gain, gets them four times in five."""
 
@@ -118,8 +123,31 @@ def compare_means(
     if error <= 1e-12 * max(1.0, abs(delta)):
         p_value = 1.0 if abs(delta) <= 1e-12 else min(1.0, 2 * 0.5**n)
         return Paired(delta, p_value, (-math.inf, math.inf), "sign")
-    half = float(t.ppf(0.5 + level / 2, n - 1)) * error
+    half = float(t.isf(0.5 - level / 2, n - 1)) * error
     return Paired(delta, 2 * float(t.sf(abs(delta) / error, n - 1)), (delta - half, delta + half), test)
+
+
+def tested(scores: Sequence[tuple[float | None, float | None]]) -> dict[str, Any]:
+    """Flips, p, interval and what the comparison could have noticed; nulls where items have no values."""
+    pairs = [(was, now) for was, now in scores if was is not None and now is not None]
+    nothing = dict.fromkeys(("gained", "lost", "p_value", "interval", "detectable"))
+    if len(pairs) < len(scores) or not pairs:
+        return {**nothing, "test": "none: the metric has no value for single items"}
+    old, new = [was for was, _ in pairs], [now for _, now in pairs]
+    if {*old, *new} <= {0.0, 1.0}:
+        said = compare_shares([bool(was) for was in old], [bool(now) for now in new])
+        gained = sum(now > was for was, now in pairs)
+        lost = sum(now < was for was, now in pairs)
+        detectable = detectable_drop(len(pairs), gained + lost)
+        return {"gained": gained, "lost": lost, **figures(said), "detectable": detectable}
+    return {**nothing, **figures(compare_means(old, new))}
+
+
+def figures(said: Paired) -> dict[str, Any]:
+    """Return a test's answer as JSON."""
+    low, high = said.interval
+    interval = [low, high] if math.isfinite(low) and math.isfinite(high) else None
+    return {"p_value": said.p_value, "interval": interval, "test": said.test}
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -140,7 +168,7 @@ def detectable_drop(n: int, flips: int, *, level: float = 0.05, power: float = 0
     """
     if n < FEW:
         return None
-    z = float(norm.isf(level / 2) + norm.ppf(power))
+    z = float(norm.ppf(1 - level / 2) + norm.ppf(power))
     return min(1.0, max(z * math.sqrt(flips) + 1, FEW) / n)
 
 
@@ -151,5 +179,5 @@ def items_needed(drop: float, changed: float, *, level: float = 0.05, power: flo
         drop: share of items lost on balance, such as 0.03.
         changed: share of items that flip either way, at least `drop`.
     """
-    a, b = float(norm.isf(level / 2)), float(norm.ppf(power))
+    a, b = float(norm.ppf(1 - level / 2)), float(norm.ppf(power))
     return math.ceil((a * math.sqrt(changed) + b * math.sqrt(changed - drop * drop)) ** 2 / (drop * drop))

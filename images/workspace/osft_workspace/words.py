@@ -1,9 +1,14 @@
-"""Numbers as people write them. Plain ASCII: a page may set its own minus signs and narrow spaces."""
+"""Numbers as people write them: plain ASCII, and `typeset` for a page."""
 
+import re
 from collections.abc import Sequence
 
 NONE = "-"
 """Shown where a number is missing."""
+MINUS = "\N{MINUS SIGN}"
+THIN = "\N{NARROW NO-BREAK SPACE}"
+HYPHEN = re.compile(r"(?<![\w.])-(?=\d)")
+BEFORE_PERCENT = re.compile(r"(?<=\d) (?=%)|(?<=<) (?=\d)")
 
 
 def percent(share: float) -> str:
@@ -50,3 +55,8 @@ def listed(names: Sequence[str]) -> str:
 def name_of(uri: str) -> str:
     """Return the usual name of a model of the hub; a folder's name is not informative."""
     return uri.rsplit("/", 1)[-1] if uri.startswith("hf://") else ""
+
+
+def typeset(text: str) -> str:
+    """Return figures as a page sets them: real minus signs, narrow spaces that do not break."""
+    return "\N{EN DASH}" if text == NONE else BEFORE_PERCENT.sub(THIN, HYPHEN.sub(MINUS, text))

@@ -8,33 +8,33 @@ from functools import partial
 import pytest
 from scipy.stats import binom
 
-from osft_eval import stats
+from osft_workspace import paired
 
 ITEMS = 724  # of the retention suite
 
 
 def test_mcnemar_agrees_with_the_binomial_distribution() -> None:
-    assert stats.mcnemar(0, 0) == 1
-    assert stats.mcnemar(0, 6) == pytest.approx(2 / 64)
-    assert stats.mcnemar(5, 7) == pytest.approx(0.774414, abs=1e-6)
-    assert stats.mcnemar(7, 5) == stats.mcnemar(5, 7)
-    assert stats.mcnemar(460, 541) == pytest.approx(0.0114, abs=1e-4)
-    assert stats.mcnemar(10_000, 10_000) == 1
+    assert paired.mcnemar(0, 0) == 1
+    assert paired.mcnemar(0, 6) == pytest.approx(2 / 64)
+    assert paired.mcnemar(5, 7) == pytest.approx(0.774414, abs=1e-6)
+    assert paired.mcnemar(7, 5) == paired.mcnemar(5, 7)
+    assert paired.mcnemar(460, 541) == pytest.approx(0.0114, abs=1e-4)
+    assert paired.mcnemar(10_000, 10_000) == 1
 
 
 def test_newcombes_interval_is_the_one_he_published() -> None:
-    low, high = stats.newcombe_paired(36, 12, 2, 0, 0.95)
+    low, high = paired.newcombe_paired(36, 12, 2, 0, 0.95)
     assert (round(low, 4), round(high, 4)) == (0.0569, 0.3404)
 
 
 def test_the_interval_stays_between_minus_one_and_one_at_the_ends() -> None:
     for cells in ((12, 0, 0, 0), (0, 12, 0, 0), (0, 0, 12, 0), (0, 0, 0, 12)):
-        low, high = stats.newcombe_paired(*cells, 0.95)
+        low, high = paired.newcombe_paired(*cells, 0.95)
         assert -1 - 1e-9 <= low <= high <= 1 + 1e-9
 
 
 def test_a_loss_per_token_is_compared_over_rows() -> None:
-    said = stats.compare_means([10.0, 20.0, 30.0], [9.0, 17.0, 26.0], [10.0, 20.0, 40.0])
+    said = paired.compare_means([10.0, 20.0, 30.0], [9.0, 17.0, 26.0], [10.0, 20.0, 40.0])
     assert said.delta == pytest.approx(-8 / 70)
     # Residuals of the differences -1, -3, -4 around -8/70 for each token.
     residuals = [-1 + 80 / 70, -3 + 160 / 70, -4 + 320 / 70]
@@ -44,36 +44,36 @@ def test_a_loss_per_token_is_compared_over_rows() -> None:
 
 
 def test_one_row_gives_no_interval() -> None:
-    said = stats.compare_means([1.0], [0.5])
+    said = paired.compare_means([1.0], [0.5])
     assert (said.p_value, said.interval) == (1.0, (-math.inf, math.inf))
 
 
 def test_items_that_all_change_alike_prove_nothing() -> None:
     """Two equal falls have no spread, and are as likely by chance as two tosses that agree."""
-    said = stats.compare_means([2.0, 3.0], [1.5, 2.5])
+    said = paired.compare_means([2.0, 3.0], [1.5, 2.5])
     assert (said.delta, said.p_value, said.interval) == (-0.5, 0.5, (-math.inf, math.inf))
-    assert stats.compare_means([2.0] * 9, [1.5] * 9).p_value == pytest.approx(2 / 2**9)
+    assert paired.compare_means([2.0] * 9, [1.5] * 9).p_value == pytest.approx(2 / 2**9)
 
 
 def test_the_same_model_twice_differs_by_nothing() -> None:
     losses = [1.0, 2.0, 3.0]
-    assert stats.compare_means(losses, losses).p_value == 1
-    assert stats.compare_shares([True, False], [True, False]).p_value == 1
+    assert paired.compare_means(losses, losses).p_value == 1
+    assert paired.compare_shares([True, False], [True, False]).p_value == 1
 
 
 def test_holm_multiplies_by_the_tests_that_are_left() -> None:
-    assert stats.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert stats.holm([]) == []
+    assert paired.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert paired.holm([]) == []
 
 
-def flipped(rng: random.Random, n: int, lost: float, gained: float) -> stats.Paired:
+def flipped(rng: random.Random, n: int, lost: float, gained: float) -> paired.Paired:
     """A base that is right on 80 %, and a tuned model that turns shares of all items wrong and right."""
     base = [rng.random() < 0.8 for _ in range(n)]
     tuned = [rng.random() >= lost / 0.8 if was else rng.random() < gained / 0.2 for was in base]
-    return stats.compare_shares(base, tuned)
+    return paired.compare_shares(base, tuned)
 
 
-def flagged(said: stats.Paired) -> bool:
+def flagged(said: paired.Paired) -> bool:
     return said.delta < 0 and said.p_value < 0.05
 
 
@@ -86,7 +86,7 @@ def test_a_planted_drop_of_3_points_is_flagged_19_times_in_20() -> None:
 
 def test_with_more_turning_answers_more_items_are_needed() -> None:
     """Where 10 % of the answers turn, the suite misses 3 points too often; `items_needed` knows."""
-    needed = stats.items_needed(0.03, 0.10)
+    needed = paired.items_needed(0.03, 0.10)
     assert needed == 1438
     rng = random.Random(2)
     few = sum(flagged(flipped(rng, ITEMS, 0.065, 0.035)) for _ in range(400))
@@ -121,20 +121,20 @@ def power(n: int, changed: float, drop: float) -> float:
 
 
 def chance_alone(flips: int, gained: int) -> float:
-    return stats.mcnemar(gained, flips - gained)
+    return paired.mcnemar(gained, flips - gained)
 
 
 @pytest.mark.parametrize(("n", "flips"), [(8, 0), (20, 0), (20, 10), (ITEMS, 0), (ITEMS, 9), (ITEMS, 58)])
 def test_the_detectable_drop_is_noticed_four_times_in_five(n: int, flips: int) -> None:
-    drop = stats.detectable_drop(n, flips)
+    drop = paired.detectable_drop(n, flips)
     assert drop is not None
     assert power(n, max(flips / n, drop), drop) >= 0.8
 
 
 def test_with_less_than_eight_items_no_drop_is_called_detectable() -> None:
-    assert stats.detectable_drop(7, 7) is None
+    assert paired.detectable_drop(7, 7) is None
 
 
 def test_the_readme_says_the_true_power_of_the_suite() -> None:
     assert f"{power(ITEMS, 0.05, 0.03):.3f}" == "0.951"
-    assert f"{power(stats.items_needed(0.03, 0.10), 0.10, 0.03):.3f}" == "0.945"
+    assert f"{power(paired.items_needed(0.03, 0.10), 0.10, 0.03):.3f}" == "0.945"

@@ -1,0 +1,107 @@
+"""`osft sweep`: a run for every combination of some values, and their comparison."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+
+from osft_pipeline.commands import SETTINGS
+from osft_pipeline.kubectl import Kubectl, cluster_options
+from osft_pipeline.local import inputs
+from osft_pipeline.local.options import local_options, source_options
+from osft_pipeline.local.run import Local
+
+KEYS_OF = {"--data": "data.uri", "--model": "model.uri", "--registry": "register.address"}
+
+
+@click.command(context_settings={**SETTINGS, "ignore_unknown_options": True})
+@click.argument("helm", nargs=-1, type=click.UNPROCESSED)
+@click.option(
+    "-f",
+    "--file",
+    "path",
+    required=True,
+    metavar="SWEEP.yaml",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What to vary, as described below.",
+)
+@source_options
+@click.option("--no-check", is_flag=True, help="Start without the checks of osft check.")
+@click.option("--autoscaler", is_flag=True, help="Nodes are added on demand: do not compare pods with nodes.")
+@click.option("--local", is_flag=True, help="Run the stages on this machine, without a cluster.")
+@cluster_options
+@local_options()
+@click.option("--parallel", is_flag=True, help="Start all runs at once, on a cluster with a queue.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE.html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Page of the comparison.  [default: NAME.html]",
+)
+@click.option("--dry-run", is_flag=True, help="Only check the values, and list the runs.")
+def main(
+    helm: Sequence[str],
+    path: Path,
+    sources: Callable[[Local], list[str]],
+    no_check: bool,
+    autoscaler: bool,
+    local: bool,
+    kubectl: Kubectl,
+    here: Local,
+    parallel: bool,
+    output: Path | None,
+    dry_run: bool,
+) -> None:
+    """Start a run for every combination of values, one after the other, then compare them.
+
+    \b
+    SWEEP.yaml:
+      name: ratio                  # the runs are ratio-1, ratio-2, ...
+      base: {data: {uri: ...}}     # values of all runs; or values: a values file
+      vary:
+        train.unfreezeRankRatio: [0.1, 0.25, 0.5]
+        train.learningRate: [1e-5, 5e-5]
+
+    All values are checked before the first run starts. All runs share a workspace, so that base model, tokens
+    and results of the base model are made once. A run that fails does not stop the others. The same command
+    continues where it was stopped: finished stages report "already done".
+
+    Flags are those of osft run; on a cluster every further flag is helm's own. Exit codes: 0 if all runs are
+    done, 130 or 143 if stopped, otherwise that of the first run that failed.
+
+    \b
+    osft sweep -f ratio.yaml --local --data ./chat.jsonl --model ./base-model
+    osft sweep -f ratio.yaml -n team --parallel
+    """
+    # Rendering and figures take time to import, which `osft sweep --help` does not need.
+    from osft_pipeline.commands.run import refuse_options
+    from osft_pipeline.sweep.plan import read
+    from osft_pipeline.sweep.run import Runs
+    from osft_pipeline.sweep.start import Here, Place, There, flags_of, run_ids
+
+    if local:
+        refuse_options(helm)
+    if local and parallel:
+        raise click.UsageError("--parallel is for runs on a cluster: this machine runs one at a time.")
+    sweep = read(path)
+    more = sources(here)
+    refuse_twice([*sweep.runs[0].varied], more)
+    if not local:
+        inputs.refuse_paths(here.claims)
+    place: Place = Here(here) if local else There(kubectl, helm, unchecked=no_check, autoscaler=autoscaler)
+    with flags_of(sweep, more) as flags:
+        ids = run_ids(sweep, flags, place, checked=not dry_run)
+        if dry_run:
+            click.echo("\n".join(one.text() for one in sweep.runs))
+            return
+        at_once = place if parallel and isinstance(place, There) else None
+        page = output or Path(f"{sweep.name}.html")
+        raise SystemExit(Runs(sweep, flags, ids, place).go(page, at_once))
+
+
+def refuse_twice(varied: Sequence[str], flags: Sequence[str]) -> None:
+    """Raise UsageError for a key that the sweep varies and an option sets."""
+    for option, key in KEYS_OF.items():
+        if key in varied and any(flag.startswith(f"{key}=") for flag in flags):
+            raise click.UsageError(f"{option} sets {key}, which the sweep varies. Leave out one of them.")

@@ -1,0 +1,1 @@
+"""`osft compare`: several runs side by side, from their records alone."""

@@ -1,0 +1,1 @@
+"""`osft sweep`: a run for every combination of some values."""
