@@ -187,7 +187,7 @@ def judge(tasks: Sequence[dict[str, Any]]) -> None:
     adjusted = paired.holm([task["p_value"] for task in tasks])
     for task, p_value in zip(tasks, adjusted, strict=True):
         task["p_adjusted"] = p_value
-        real = p_value < compare.LEVEL
+        real = p_value < paired.LEVEL
         task["verdict"] = ("worse" if task["delta"] > 0 else "better") if real else "unchanged"
 
 

@@ -1,8 +1,8 @@
 """Paired statistics: both models answered the same items, so each item is its own control.
 
 Evaluation compares base and tuned model by it, and `osft compare` the tuned models of several runs.
-Distributions are scipy's, which the eval image and the client have. What it lacks is here: Newcombe's interval,
-Holm's adjustment, sizes of samples.
+Distributions are scipy's, which the eval image and the client have. What it lacks is here: Newcombe's
+interval, Holm's adjustment, sizes of samples.
 """
 
 import math

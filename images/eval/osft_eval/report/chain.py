@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from osft_workspace.words import NONE, capital, listed, p_text, percent, signed
 from osft_workspace.text import counted
+from osft_workspace.words import NONE, capital, listed, p_text, percent, signed
 
 Figures = Mapping[str, Any]
 READINGS = {"worse": "rose", "better": "fell", "unchanged": "no clear change"}
