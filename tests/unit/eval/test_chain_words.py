@@ -111,7 +111,7 @@ def test_the_matrix_of_a_run_that_was_made_again_in_another_chain_is_not_taken()
 
 
 def test_the_report_shows_tasks_that_are_gone_and_escapes_addresses() -> None:
-    view = make_view(results(chain(gone(1), task(2, 0.2, 0.001))), {}, {}, {"counts": [], "rows": []})
+    view = make_view(results(chain(gone(1), task(2, 0.2, 0.001))), {}, ({}, {}), {"counts": [], "rows": []})
     page, text = render_html(view), render_markdown(view)
     assert "not measured: they are gone from the workspace" in page
     assert "hf://org/&lt;rows&gt;" in page and "hf://org/<rows>" not in page
