@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from osft_eval import backends, figures, gates, holdout, outputs
+from osft_eval.benchmarks import Benchmarks
 from osft_eval.cache import Cache, own_code
 from osft_eval.catalogue import Catalogue, load_catalogue
 from osft_eval.causes import named
@@ -41,7 +42,9 @@ def evaluate(run: Run, options: Options) -> Outcome:
     backends.quiet(options.verbosity)
     models = find_models(run)
     models.tuned.require(options.backend)
-    catalogue = load_catalogue(options.task_names, options.include_path)
+    benchmarks = Benchmarks(run, options.benchmark_revisions)
+    with benchmarks.in_place_of_the_hub():
+        catalogue = load_catalogue(options.task_names, options.include_path)
     names = [*catalogue.groups, *catalogue.tasks]
     rules = gates.read_gates(options.gates)
     gates.check_names(rules, names)
@@ -64,7 +67,7 @@ def evaluate(run: Run, options: Options) -> Outcome:
     }
     judge(run, rules, results)
     left = outputs.leave(run, options, catalogue, chosen.rows, results, base, tuned)
-    found = outputs.outcome(chosen.models, results, left)
+    found = outputs.outcome(chosen.models, results, left, benchmarks)
     # Only after the record: a start that is killed before it resumes from these files.
     found.after = lambda: shutil.rmtree(run.home / WORK, ignore_errors=True)
     return found
