@@ -11,6 +11,7 @@ from osft_eval.benchmarks import Benchmarks
 from osft_eval.cache import Cache, own_code
 from osft_eval.catalogue import Catalogue, load_catalogue
 from osft_eval.causes import named
+from osft_eval.harness import asks_chat
 from osft_eval.holdout import Holdout
 from osft_eval.mix.search import Chosen, settle
 from osft_eval.models import Models, find_models
@@ -146,7 +147,7 @@ def find_rows(run: Run, options: Options, models: Models) -> tuple[Holdout | Non
 
 def check_tasks(options: Options, catalogue: Catalogue, models: Models) -> None:
     """Raise UserError for tasks that need what a model lacks: a chat template, or log-probabilities."""
-    if options.chat_template:
+    if options.chat_template or any(map(asks_chat, catalogue.tasks.values())):
         for which, folder in models.folders:
             tokenizer = load_tokenizer(which, folder, options)
             holdout.require_template(tokenizer, f"the {which} model")
