@@ -122,7 +122,7 @@ def test_the_stages_accept_every_value_of_the_tables(stage: str, path: Path, tmp
     # The paths are of the pod; the first may hold no task file.
     settings = tmp_path / "training_config.yaml"
     settings.write_text("training_config: {}")
-    args = [arg.replace("--include-path=/tasks", f"--include-path={tmp_path}") for arg in pod.args]
+    args = [arg.replace("include-path=/tasks", f"include-path={tmp_path}") for arg in pod.args]
     args = [f"--training-config={settings}" if "--training-config" in arg else arg for arg in args]
     done = subprocess.run(
         [executable(stage), "--check", *(arg.replace("$$", "$") for arg in args)],

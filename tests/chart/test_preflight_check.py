@@ -143,8 +143,9 @@ def test_the_check_gets_no_secret_and_starts_without_one() -> None:
         **ref["valueFrom"]["secretKeyRef"],
         "optional": True,
     }
-    # Whether the hub may be asked is what evaluation knows, too.
-    assert "HF_HUB_OFFLINE" not in env
+    # The check asks no hub, as evaluation; that download stores what is there is said by a flag.
+    assert env["HF_HUB_OFFLINE"]["value"] == "1"
+    assert "--download-benchmarks" in check["args"]
     check = check_of(OWN)
     assert check is not None
     assert {"name": "HF_HUB_OFFLINE", "value": "1"} in check["env"]

@@ -16,7 +16,7 @@ SCHEMA: Object = json.loads((CHART / "values.schema.json").read_text())
 VALUES: Object = yaml.safe_load((CHART / "values.yaml").read_text())
 # Objects whose keys are the user's own, or Kubernetes' own.
 OPEN = re.compile(
-    r"global|train\.scheduler\.kwargs|eval\.(genKwargs|modelArgs|gates\.tasks)|register\.metadata"
+    r"global|train\.scheduler\.kwargs|eval\.(genKwargs|modelArgs|gates\.tasks|benchmarkRevisions)|register\.metadata"
     r"|#resourceList|networkPolicy\.extraEgress\[\]\.(to|ports)\[\]|#labels|#annotations|#pod\.(env|affinity\.\w+|topologySpreadConstraints\[\]|extraVolumes\[\]"
     r"|extraVolumeMounts\[\]|podSecurityContext|securityContext)|#envValue\.valueFrom\.\w+"
 )

@@ -57,10 +57,10 @@ def test_existing_secrets_feed_the_stages_that_use_them_by_configurable_keys() -
     assert not [thing for thing in objects if thing["kind"] == "Secret"]
 
 
-def test_evaluation_has_the_hub_s_token_only_when_it_downloads() -> None:
-    assert refs(render({"secrets": EXISTING, "eval": {"downloadBenchmarks": True}}), "eval") == {
-        "HF_TOKEN": ("hf-token", "tok")
-    }
+def test_benchmarks_are_downloaded_with_the_hub_s_token_and_evaluated_without_it() -> None:
+    objects = render({"secrets": EXISTING, "eval": {"downloadBenchmarks": True}})
+    assert refs(objects, "download")["HF_TOKEN"] == ("hf-token", "tok")
+    assert refs(objects, "eval") == {}
 
 
 def test_stages_fail_at_a_missing_key_and_preflight_says_it_before() -> None:

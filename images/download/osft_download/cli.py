@@ -17,6 +17,7 @@ from osft_workspace import (
     run_stage,
     stage_options,
 )
+from osft_workspace.benchmarks import Wanted
 from osft_workspace.options import check_option, inputs_of, options_of, say_checked
 from osft_workspace.training_config import note, training_config_option
 
@@ -49,6 +50,7 @@ def main(workspace: Path, run_id: str, check: bool, run_overwrite: bool, options
             "hf://<org>/<dataset>, s3://<bucket>/<key>, https://<address>, pvc://<claim>/<path> or an "
             "absolute path."
         )
+    asked = benchmarks_of(options)
     if check:
         Addresses.of(options)
         say_checked("download")
@@ -68,10 +70,23 @@ def main(workspace: Path, run_id: str, check: bool, run_overwrite: bool, options
     record = run_stage(
         "download", workspace, run_id, inputs=inputs, needs=(), body=body, overwrite=run_overwrite
     )
+    # After the record: what was fetched stays, whatever the training and the evaluation are changed to.
+    root = workspace.resolve()
     if options.training or options.training_limits:
-        # After the record: what was fetched stays, whatever the training is changed to.
-        plan.check(
-            record, workspace.resolve(), options.training, options.training_limits, partial(event, "download")
-        )
+        plan.check(record, root, options.training, options.training_limits, partial(event, "download"))
+    if asked:
+        from osft_download.benchmarks import staging
+
+        after = Run("download", run_id, Workspace(root), record.dir, {})
+        staging.stage_all(after, asked, options.timeout_seconds)
     for text in shown(record.details["tokens"]["preview"][: options.show_rows]):
         click.echo(text)
+
+
+def benchmarks_of(options: Options) -> list[Wanted]:
+    """Return what the evaluation's tasks ask of the hub. Raises UserError for what cannot be downloaded."""
+    if not options.benchmarks:
+        return []
+    from osft_download.benchmarks.wanted import wanted_by
+
+    return wanted_by(options.benchmarks, options.benchmarks_include_path, options.benchmark_revisions)

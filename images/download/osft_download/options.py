@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import click
 
-from osft_workspace.options import Json, Number, option
+from osft_workspace.options import Json, Number, Texts, option
 
 
 class ColumnNames(Json):
@@ -120,6 +120,22 @@ class Options:
         "What that training may take, as JSON; where it takes more, the stage ends with exit code 2 and says "
         "the smallest change that fits. Rows and model stay: the next start does not fetch them again.",
         type=Json(dict, '{"gpuMemoryGiB": 80, "maxHours": 24, "maxDroppedShare": 0.02}'),
+        decides=False,
+    )
+    benchmarks: tuple[str, ...] = option(
+        (),
+        "lm-eval task, group or pattern whose items are downloaded from the hub into the workspace, for an "
+        "evaluation without a network; repeat for more.",
+        decides=False,
+    )
+    benchmarks_include_path: str = option(
+        "", "Folder with more lm-eval task files, which --benchmarks may name.", decides=False
+    )
+    benchmark_revisions: dict[str, str] = option(
+        {},
+        "Branch, tag or commit of datasets that --benchmarks read, as JSON. Others stay at the commit of "
+        "their main branch that was downloaded into this workspace first.",
+        type=Texts(dict, '{"openai/gsm8k": "main"}'),
         decides=False,
     )
     s3_endpoint: str = option("", "URL of an S3-compatible server. Empty: AWS.")

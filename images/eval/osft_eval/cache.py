@@ -17,7 +17,7 @@ LARGEST = 256 << 20  # bytes of one kept result
 def own_code() -> str:
     """Digest of this package's modules: what they measure may change while the version stays."""
     here = Path(__file__).parent
-    modules = sorted([*here.glob("*.py"), *here.glob("mix/*.py")])
+    modules = sorted([*here.glob("*.py"), *here.glob("mix/*.py"), *here.glob("tasks/*.py")])
     return digest_json([[path.name, path.read_text(encoding="utf-8")] for path in modules])
 
 

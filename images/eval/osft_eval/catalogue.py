@@ -193,9 +193,10 @@ def away(name: str, error: Exception) -> UserError | Transient:
     """Return the sentence for a task whose items are not here."""
     if is_off():
         return HubIsOff(
-            f"task {name!r} needs items that are not in this image, and the hub is switched off here "
-            f"({shown(error)}). Set eval.downloadBenchmarks to true, or fill the datasets cache below "
-            "HF_HOME, or evaluate osft_retention, which needs no download."
+            f"task {name!r} needs items that are neither in this image nor among the benchmarks in the "
+            f"workspace, and the hub is switched off here ({shown(error)}). Set eval.downloadBenchmarks to "
+            "true and start download again, or fill the datasets cache below HF_HOME, or evaluate "
+            "osft_retention, which needs no download."
         )
     if isinstance(error, FileNotFoundError):
         return UserError(

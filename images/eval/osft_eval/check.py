@@ -20,7 +20,7 @@ from osft_workspace.options import say_checked
 
 def check(options: Options) -> None:
     """Look at the options of an evaluation. Raises UserError with every problem."""
-    downloads = not is_off()
+    downloads = options.download_benchmarks or not is_off()
     os.environ.update(dict.fromkeys(OFF, "1"))  # before the libraries are imported, which read it then
     backends.prepare_environment()
     problems = [*option_problems(options)]

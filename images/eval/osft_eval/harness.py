@@ -37,6 +37,11 @@ def prepare(name: str, task: Any, options: Options) -> None:
     task.set_fewshot_seed(options.seed)  # the prompt above has drawn shots
 
 
+def asks_chat(task: Any) -> bool:
+    """Return whether a task's own metadata (`chat: true`) says that its prompts are turns of a chat."""
+    return bool((task.config.metadata or {}).get("chat"))
+
+
 def run_task(lm: Any, name: str, task: Any, options: Options, items: Sequence[int]) -> dict[str, Any]:
     """Evaluate one task.
 
@@ -51,6 +56,7 @@ def run_task(lm: Any, name: str, task: Any, options: Options, items: Sequence[in
     import torch
     from lm_eval.evaluator import evaluate
 
+    chat = options.chat_template or asks_chat(task)
     random.seed(options.seed)
     numpy.random.seed(options.seed)
     torch.manual_seed(options.seed)
@@ -61,8 +67,8 @@ def run_task(lm: Any, name: str, task: Any, options: Options, items: Sequence[in
             samples={name: list(items)},
             bootstrap_iters=0,
             log_samples=True,
-            apply_chat_template=options.chat_template,
-            fewshot_as_multiturn=options.chat_template,
+            apply_chat_template=chat,
+            fewshot_as_multiturn=chat,
         )
         return of_task(name, task, found)
 

@@ -160,7 +160,8 @@ def require_template(tokenizer: Any, model: str) -> None:
     if not getattr(tokenizer, "chat_template", None):
         raise UserError(
             f"{model} has no chat template (chat_template.jinja or tokenizer_config.json), and the prompts "
-            "of tasks are to be written with it. Use a chat model, or set eval.chatTemplate to false."
+            "of tasks are to be written with it. Use a chat model, or set "
+            "eval.chatTemplate to false and leave tasks that ask chats (osft_chat) out of eval.tasks."
         )
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import click
 
-from osft_workspace.options import Json, Number, option
+from osft_workspace.options import Json, Number, Texts, option
 
 LENGTH_NAMES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 
@@ -19,6 +19,17 @@ class Options:
         "lm-eval task, group or pattern; repeat for more. `none`: only held-out rows.",
     )
     include_path: str = option("", "Folder with more lm-eval task files.")
+    download_benchmarks: bool = option(
+        False,
+        "Items of the hub are in the workspace, where the download stage stores them (its --benchmarks), so "
+        "--check does not report them as missing.",
+        decides=False,
+    )
+    benchmark_revisions: dict[str, str] = option(
+        {},
+        "Branch, tag or commit of datasets on the hub, as JSON, as the download stage was given.",
+        type=Texts(dict, '{"openai/gsm8k": "main"}'),
+    )
     num_fewshot: int | None = option(
         None, "Few-shot examples. Empty: as the task defines.", type=click.IntRange(min=0)
     )
@@ -75,7 +86,7 @@ class Options:
         "points}, holdoutMustImprove, maxEarlierRise (nats per token), significance.",
         type=Json(dict, '{"maxTaskDrop": 3}'),
     )
-    author: str = option("", "Author of the run, for the report.", decides=False)
+    author: str = option("osft-pipeline", "Author of the run, for the report.", decides=False)
     primary_metric: str = option(
         "",
         "holdout_loss, a task, a group or holdout_exact_match. Empty: held-out loss, otherwise the first "

@@ -24,6 +24,12 @@ class Planned:
         return "" if "class" in self.config else str(self.config.get("output_type") or "generate_until")
 
     @property
+    def unsafe(self) -> bool:
+        """Whether the task runs code that a model writes, or shows it images or sounds."""
+        images = any(self.config.get(key) is not None for key in MULTIMODAL)
+        return images or self.config.get("unsafe_code", False) is not False
+
+    @property
     def fetches(self) -> bool:
         """Whether a function of lm-eval makes its items: those ask servers of their own."""
         import lm_eval
@@ -93,8 +99,7 @@ class Outline:
     def refuse_unsafe(self) -> None:
         """Raise UserError for a task that is not run here, before its items are fetched."""
         for name, task in self.tasks.items():
-            images = any(task.config.get(key) is not None for key in MULTIMODAL)
-            if images or task.config.get("unsafe_code", False) is not False:
+            if task.unsafe:
                 raise unsafe(name)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from osft_eval import chain, figures, report, samples
+from osft_eval.benchmarks import Benchmarks
 from osft_eval.catalogue import Catalogue
 from osft_eval.holdout import Holdout
 from osft_eval.models import Models
@@ -54,13 +55,16 @@ def loss_curve(run: Run) -> bytes | None:
     return train.path(CURVE).read_bytes() if there else None
 
 
-def outcome(models: Models, results: dict[str, Any], outputs: list[str]) -> Outcome:
+def outcome(models: Models, results: dict[str, Any], outputs: list[str], benchmarks: Benchmarks) -> Outcome:
     """Return the record's part of the results."""
     failures = results["gates"]["failures"]
     details: Eval = {"model": models.goes_on, "primary_metric": results["primary_metric"]}
+    if benchmarks.read:
+        details["benchmarks"] = benchmarks.facts
     stage, _, folder = models.goes_on["path"].partition("/")
     return Outcome(
         outputs=[*outputs, folder] if stage == "eval" else outputs,
+        shared=benchmarks.shared,
         metrics=figures.flat(results) | chain.flat(results),
         details=details,
         versions={

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from osft_eval import backends, chain, figures, gates, holdout, outputs
+from osft_eval.benchmarks import Benchmarks
 from osft_eval.cache import Cache, own_code
 from osft_eval.catalogue import Catalogue, load_catalogue
 from osft_eval.causes import named
+from osft_eval.harness import asks_chat
 from osft_eval.holdout import Holdout
 from osft_eval.mix.search import Chosen, settle
 from osft_eval.models import Models, find_models
@@ -41,7 +43,9 @@ def evaluate(run: Run, options: Options) -> Outcome:
     backends.quiet(options.verbosity)
     models = find_models(run)
     models.tuned.require(options.backend)
-    catalogue = load_catalogue(options.task_names, options.include_path)
+    benchmarks = Benchmarks(run, options.benchmark_revisions)
+    with benchmarks.in_place_of_the_hub():
+        catalogue = load_catalogue(options.task_names, options.include_path)
     names = [*catalogue.groups, *catalogue.tasks]
     rules = gates.read_gates(options.gates)
     gates.check_names(rules, names)
@@ -69,7 +73,7 @@ def evaluate(run: Run, options: Options) -> Outcome:
     }
     judge(run, rules, results)
     left = outputs.leave(run, options, catalogue, chosen.rows, results, base, tuned)
-    ended = outputs.outcome(chosen.models, results, left)
+    ended = outputs.outcome(chosen.models, results, left, benchmarks)
     # Only after the record: a start that is killed before it resumes from these files.
     ended.after = lambda: shutil.rmtree(run.home / WORK, ignore_errors=True)
     return ended
@@ -158,7 +162,7 @@ def find_rows(run: Run, options: Options, models: Models) -> tuple[Holdout | Non
 
 def check_tasks(options: Options, catalogue: Catalogue, models: Models) -> None:
     """Raise UserError for tasks that need what a model lacks: a chat template, or log-probabilities."""
-    if options.chat_template:
+    if options.chat_template or any(map(asks_chat, catalogue.tasks.values())):
         for which, folder in models.folders:
             tokenizer = load_tokenizer(which, folder, options)
             holdout.require_template(tokenizer, f"the {which} model")

@@ -15,7 +15,7 @@ from osft_workspace.paths import STAGES
 RUN, CACHE, HALF = "run", "cache", "left by an earlier prune"
 DAYS = 30.0
 """Runs in which nothing was written for so long are old, if nobody says otherwise."""
-CACHES = ("cache/models", "cache/tokens")
+CACHES = ("cache/models", "cache/tokens", "cache/benchmarks")
 """Of folders on which records rely."""
 FACTORS = "cache/osft"
 """Of decompositions, which a training makes again where they are not there."""

@@ -190,12 +190,27 @@ class Train(TypedDict, total=False):
     work_digest: str
 
 
+class Benchmark(TypedDict, total=False):
+    """A dataset of the hub that tasks asked about."""
+
+    dataset: str
+    config: str | None
+    revision: str
+    """Commit."""
+    path: str
+    """Below the workspace."""
+    digest: str
+    bytes: Count
+    files: Count
+
+
 class Eval(TypedDict, total=False):
     """Details of the eval stage."""
 
     model: Model
     """The one that goes on."""
     primary_metric: str | None
+    benchmarks: list[Benchmark]
 
 
 class Register(TypedDict, total=False):

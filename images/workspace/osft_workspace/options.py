@@ -66,6 +66,18 @@ class Json(click.ParamType[Any]):
         return found
 
 
+class Texts(Json):
+    """A JSON object of texts, such as names of datasets and their revisions."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse the text, or say what was seen and what is expected."""
+        found = super().convert(value, param, ctx)
+        if not all(isinstance(item, str) and item for item in found.values()):
+            seen = f"'{excerpt(value, LONGEST_SHOWN)}'"
+            self.fail(f"{seen} is not an object of texts, expected like {self.example}.", param, ctx)
+        return found
+
+
 def option(
     default: Default, text: str, *, env: str = "", also: str = "", decides: bool = True, **attributes: Any
 ) -> Default:

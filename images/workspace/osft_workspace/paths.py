@@ -33,6 +33,11 @@ class Workspace:
         """Results of base models, one file for each model, task and setting."""
         return self.root / "cache" / "evals"
 
+    @property
+    def benchmarks(self) -> Path:
+        """Datasets of the hub that tasks ask about, one folder for each digest."""
+        return self.root / "cache" / "benchmarks"
+
     def run_dir(self, run_id: str) -> Path:
         """Return the folder of one run. Raises UserError for a name that could leave the workspace."""
         if not RUN_ID.fullmatch(run_id):
@@ -58,5 +63,5 @@ class Workspace:
 
     def check_cache(self) -> None:
         """Refuse a cache that links lead out of the workspace. Raises UserError."""
-        for name in ("models/.staging", "tokens", "evals", "osft"):
+        for name in ("models/.staging", "tokens", "evals", "osft", "benchmarks/.staging"):
             check_inside(self.root, self.root / "cache" / name)

@@ -198,8 +198,10 @@ def test_a_benchmark_of_the_hub_is_named_where_downloads_are_off_and_left_where_
     arguments = ("--tasks=both", f"--include-path={tasks}")
     code, printed, said = check(tmp_path, *arguments)
     assert code == 2, printed
-    assert "task 'both' needs items that are not in this image, and the hub is switched off here" in said
+    assert "task 'both' needs items that are neither in this image nor among the benchmarks" in said
     assert "Set eval.downloadBenchmarks to true" in said
+    code, printed, said = check(tmp_path, *arguments, "--download-benchmarks")
+    assert code == 0 and "not checked" in printed, printed
     on = dict.fromkeys(warm.OFFLINE, "") | {"HF_ENDPOINT": "http://127.0.0.1:9"}
     code, printed, said = check(tmp_path, *arguments, '--gates={"tasks": {"my_arc": 2}}', **on)
     assert code == 0, printed

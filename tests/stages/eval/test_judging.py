@@ -172,7 +172,7 @@ def test_a_benchmark_of_the_hub_is_out_of_reach_offline(
     make_trained_run(stage.workspace, "hub", base=base_model, tuned=base_model, rows=village_rows(4))
     code, printed = stage.run("hub", "--tasks=my_arc", f"--include-path={tmp_path}")
     assert code == 2, printed
-    assert "task 'my_arc' needs items that are not in this image" in printed
+    assert "task 'my_arc' needs items that are neither in this image nor among the benchmarks" in printed
     assert "Set eval.downloadBenchmarks to true" in printed
 
 

@@ -5,6 +5,15 @@
   (list "timeout-seconds" .Values.data.timeoutSeconds)
   (list "run-overwrite" (ternary true "" .Values.runOverwrite))
 ) }}
+{{- with .Values.eval }}
+{{- if and .enabled .downloadBenchmarks }}
+{{- include "osft-pipeline.flags" (list
+  (list "benchmarks" .tasks)
+  (list "benchmarks-include-path" .includePath)
+  (list "benchmark-revisions" .benchmarkRevisions)
+) }}
+{{- end }}
+{{- end }}
 {{- include "osft-pipeline.args.plan" . }}
 {{- end }}
 

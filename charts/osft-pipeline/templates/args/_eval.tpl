@@ -9,6 +9,8 @@
   (list "run-overwrite" (ternary true "" $overwrite))
   (list "tasks" (.tasks | default (list "none")))
   (list "include-path" .includePath)
+  (list "download-benchmarks" (ternary true "" .downloadBenchmarks))
+  (list "benchmark-revisions" .benchmarkRevisions)
   (list "num-fewshot" .fewshot)
   (list "limit" .limit)
   (list "batch-size" .batchSize)

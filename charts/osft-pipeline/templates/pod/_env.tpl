@@ -64,5 +64,5 @@
 
 {{- /* Whether a stage never contacts the hub. */}}
 {{- define "osft-pipeline.offline" -}}
-{{- if or (has .stage (list "train" "register")) (and (eq .stage "eval") (not .root.Values.eval.downloadBenchmarks)) }}true{{ end -}}
+{{- if has .stage (list "train" "eval" "register") }}true{{ end -}}
 {{- end }}

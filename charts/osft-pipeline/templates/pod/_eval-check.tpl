@@ -5,7 +5,7 @@ print logs of those. Only for what Helm cannot check itself, because the image i
 */}}
 {{- define "osft-pipeline.checksEval" -}}
 {{- /* A test compares this list with the tasks in the image. */ -}}
-{{- $shipped := list "osft_retention" "osft_capitals" "osft_currencies" "osft_elements" "osft_opposites" "osft_verbs" "osft_grammar" -}}
+{{- $shipped := list "osft_retention" "osft_capitals" "osft_currencies" "osft_elements" "osft_opposites" "osft_verbs" "osft_grammar" "osft_chat" "osft_instructions" "osft_turns" -}}
 {{- $blind := not (include "osft-pipeline.mountsWorkspace" .) -}}
 {{- if eq .stage "preflight" -}}
 {{- $env := (include "osft-pipeline.podOptions" (dict "root" .root "stage" "eval") | fromJson).env -}}

@@ -20,7 +20,6 @@ cluster becomes its port, and a Service of the cluster becomes its namespace, be
 {{- else if eq .stage "eval" -}}
 {{- with $root.Values.eval -}}
 {{- if eq .backend "openai" }}{{ $found = append $found .baseUrl }}{{ end -}}
-{{- if .downloadBenchmarks }}{{ $found = concat $found (list "https://" "http://" (include "osft-pipeline.hub" $root)) }}{{ end -}}
 {{- end -}}
 {{- else if eq .stage "register" -}}
 {{- with include "osft-pipeline.registry" $root }}{{ $found = append $found . }}{{ end -}}

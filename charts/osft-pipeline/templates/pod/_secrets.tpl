@@ -1,7 +1,7 @@
 {{- /* Which Secret sets which variable of which stage. A stage gets only the Secrets that it uses. */}}
 {{- define "osft-pipeline.secretTable" -}}
 hf:
-  stages: [download{{ if .Values.eval.downloadBenchmarks }}, eval{{ end }}]
+  stages: [download]
   env: {token: HF_TOKEN}
 s3:
   stages: [download]

@@ -28,6 +28,7 @@
 {{- /* Every address that the download stage reads, as a JSON list. */}}
 {{- define "osft-pipeline.sources" -}}
 {{- $rows := concat (include "osft-pipeline.uris" .Values.data.uri | fromJsonArray) (include "osft-pipeline.uris" .Values.data.evalUri | fromJsonArray) -}}
+{{- if and .Values.eval.enabled .Values.eval.downloadBenchmarks }}{{ $rows = append $rows "hf://" }}{{ end -}}
 {{- append $rows .Values.model.uri | compact | toJson -}}
 {{- end }}
 

@@ -12,6 +12,8 @@ from osft_eval.report import examples, mix
 from osft_workspace.text import counted
 from osft_workspace.words import NONE, capital, name_of, signed
 
+MOST_ALONE = 12
+"""Tasks of which the report says what each would show alone."""
 LEAST_SCALE = 0.05
 """Half the width of the interval charts, as a share: 5 points, so that noise does not fill them."""
 
@@ -103,10 +105,21 @@ def kept_view(
             f"{capital(task['title'])}, {counted(task['n'], 'item')}: a true fall of "
             f"{100 * task['detectable']:.1f} points would be detected four times in five."
             for task in power[:3]
-        ],
+        ]
+        + ([said] if groups and (said := alone(tasks)) else []),
         "examples": examples.of_tasks(tasks, samples),
         "lost": sum(task["lost"] or 0 for task in tasks.values()),
     }
+
+
+def alone(tasks: Mapping[str, Any]) -> str:
+    """Say which falls the items of single tasks would show."""
+    found = [
+        f"{capital(task['title'])} {100 * task['detectable']:.1f}"
+        for task in tasks.values()
+        if task["detectable"]
+    ]
+    return f"Single tasks would show, in points, a fall of: {', '.join(found[:MOST_ALONE])}." if found else ""
 
 
 def row(line: Mapping[str, Any], task: Mapping[str, Any], scale: float) -> dict[str, Any]:
