@@ -39,7 +39,7 @@ def folder(stage: Stage, name: str) -> Path:
     return stage.workspace / str(notes(stage)[name]["path"])
 
 
-def stage(
+def staged(
     stage: Stage, hub: Hub, *tasks: str, args: tuple[str, ...] = (), run: str = "run-1", **env: str
 ) -> End:
     """Start the stage on local rows, with the benchmarks of these tasks."""
@@ -57,9 +57,9 @@ def own_task(stage: Stage, name: str, more: str) -> str:
 
 
 def test_the_items_of_tasks_lie_in_the_workspace_at_one_commit(stage: Stage, hub: Hub) -> None:
-    end = stage(stage, hub, "arc_easy", "gsm8k", "osft_retention", "mmlu_anatom?")
+    end = staged(stage, hub, "arc_easy", "gsm8k", "osft_retention", "mmlu_anatom?")
     assert end.code == 0, end.printed
-    end = stage(stage, hub, "arc_easy", "gsm8k", "mmlu_abstract_algebra", "mmlu_anatomy")
+    end = staged(stage, hub, "arc_easy", "gsm8k", "mmlu_abstract_algebra", "mmlu_anatomy")
     assert end.code == 0, end.printed
     found = notes(stage)
     assert set(found) == {
@@ -80,42 +80,42 @@ def test_the_items_of_tasks_lie_in_the_workspace_at_one_commit(stage: Stage, hub
 
 
 def test_what_is_there_is_not_fetched_again_and_what_is_damaged_is(stage: Stage, hub: Hub) -> None:
-    assert stage(stage, hub, "arc_easy").code == 0
+    assert staged(stage, hub, "arc_easy").code == 0
     hub.asked.clear()
-    again = stage(stage, hub, "arc_easy", run="run-2")
+    again = staged(stage, hub, "arc_easy", run="run-2")
     assert again.code == 0, again.printed
     assert "benchmarks are in the workspace number=1" in again.printed
     assert not [path for path in hub.asked if "ai2_arc" in path]
     place = folder(stage, "allenai/ai2_arc:ARC-Easy")
     (place / "ARC-Easy" / "test-00000-of-00001.parquet").write_bytes(b"other")
-    damaged = stage(stage, hub, "arc_easy", run="run-2")
+    damaged = staged(stage, hub, "arc_easy", run="run-2")
     assert damaged.code == 0, damaged.printed
     assert "benchmark is damaged or gone, fetching it again" in damaged.printed
     shutil.rmtree(place)
-    assert "benchmark is damaged or gone" in stage(stage, hub, "arc_easy", run="run-2").printed
+    assert "benchmark is damaged or gone" in staged(stage, hub, "arc_easy", run="run-2").printed
     assert (place / "ARC-Easy" / "test-00000-of-00001.parquet").stat().st_size > 5
 
 
 def test_tasks_of_the_evaluation_do_not_make_the_rows_again(stage: Stage, hub: Hub) -> None:
-    first = stage(stage, hub)
+    first = staged(stage, hub)
     assert first.code == 0, first.printed
     record = first.record
-    then = stage(stage, hub, "arc_easy")
+    then = staged(stage, hub, "arc_easy")
     assert then.code == 0, then.printed
     assert "already done" in then.printed and "fetching the benchmark" in then.printed
     assert then.record == record
 
 
 def test_a_hub_that_fails_is_asked_again_and_an_absent_one_is_retried_later(stage: Stage, hub: Hub) -> None:
-    assert stage(stage, hub).code == 0
+    assert staged(stage, hub).code == 0
     hub.failing = 1
-    end = stage(stage, hub, "gsm8k")
+    end = staged(stage, hub, "gsm8k")
     assert end.code == 0, end.printed
     assert "retrying" in end.printed
-    gone = stage(stage, hub, "arc_easy", HF_ENDPOINT="http://127.0.0.1:9")
+    gone = staged(stage, hub, "arc_easy", HF_ENDPOINT="http://127.0.0.1:9")
     assert gone.code == 75, gone.printed
     assert (gone.dir / "record.json").exists()  # the rows are there, and the next start downloads the rest
-    assert stage(stage, hub, "arc_easy").code == 0
+    assert staged(stage, hub, "arc_easy").code == 0
 
 
 def test_a_task_file_names_a_dataset_at_a_revision(stage: Stage, hub: Hub) -> None:
@@ -125,7 +125,7 @@ def test_a_task_file_names_a_dataset_at_a_revision(stage: Stage, hub: Hub) -> No
     (stage.base / "tasks" / "all.yaml").write_text(
         "group: ours\ntask:\n- dated\n- plain_tag\n- local\n- task: arc_easy\n"
     )
-    end = stage(stage, hub, "ours", args=(include,))
+    end = staged(stage, hub, "ours", args=(include,))
     assert end.code == 0, end.printed
     found = notes(stage)
     assert set(found) == {"org/dated:None", "org/plain:None", "allenai/ai2_arc:ARC-Easy"}
@@ -137,10 +137,10 @@ def test_a_task_file_names_a_dataset_at_a_revision(stage: Stage, hub: Hub) -> No
 def test_values_pin_a_revision(stage: Stage, hub: Hub) -> None:
     include = own_task(stage, "dated", "dataset_path: org/dated")
     pins = '--benchmark-revisions={"org/dated": "v2"}'
-    end = stage(stage, hub, "dated", args=(include, pins))
+    end = staged(stage, hub, "dated", args=(include, pins))
     assert end.code == 0, end.printed
     assert notes(stage)["org/dated:None"]["revision"] == PINNED
-    end = stage(stage, hub, "dated", args=(include, '--benchmark-revisions={"org/dated": 2}'))
+    end = staged(stage, hub, "dated", args=(include, '--benchmark-revisions={"org/dated": 2}'))
     assert end.code == 2 and "is not an object of texts" in end.printed
 
 
@@ -165,7 +165,7 @@ OWN = {
 @pytest.mark.parametrize("name", OWN)
 def test_what_cannot_be_staged_is_one_sentence(stage: Stage, hub: Hub, name: str) -> None:
     more, expected = OWN[name]
-    end = stage(stage, hub, name, args=(own_task(stage, name, more),))
+    end = staged(stage, hub, name, args=(own_task(stage, name, more),))
     assert end.code == 2, end.printed
     assert expected in end.error, end.error
     assert "Traceback" not in end.printed and str(stage.base / "scratch") not in end.error
@@ -174,10 +174,10 @@ def test_what_cannot_be_staged_is_one_sentence(stage: Stage, hub: Hub, name: str
 
 def test_a_gated_dataset_comes_with_a_token_that_has_access(stage: Stage, hub: Hub) -> None:
     include = own_task(stage, "gated", "dataset_path: org/gated")
-    refused = stage(stage, hub, "gated", args=(include,))
+    refused = staged(stage, hub, "gated", args=(include,))
     assert refused.code == 2
     assert "is gated and HF_TOKEN is empty. Ask for access at" in refused.error
-    assert stage(stage, hub, "gated", args=(include,), **hub.env(GOOD_TOKEN)).code == 0
+    assert staged(stage, hub, "gated", args=(include,), **hub.env(GOOD_TOKEN)).code == 0
 
 
 def test_names_are_checked_before_anything_is_fetched(stage: Stage, hub: Hub) -> None:
@@ -186,9 +186,9 @@ def test_names_are_checked_before_anything_is_fetched(stage: Stage, hub: Hub) ->
         "humaneval": "the items of 'humaneval' in eval.tasks cannot be downloaded: it runs code that the",
         "babilong_qa1": "its items are made by a function that fetches them itself",
     }.items():
-        end = stage(stage, hub, name, args=("--check",))
+        end = staged(stage, hub, name, args=("--check",))
         assert end.code == 2, end.printed
         assert expected in end.printed
-    assert "Near: arc_easy" in stage(stage, hub, "arc_eazy").error
-    end = stage(stage, hub, "ours", args=("--benchmarks-include-path=/absent",))
+    assert "Near: arc_easy" in staged(stage, hub, "arc_eazy").error
+    end = staged(stage, hub, "ours", args=("--benchmarks-include-path=/absent",))
     assert "eval.includePath /absent is not a folder in the download pod" in end.failed(2)

@@ -151,7 +151,7 @@ def test_a_fall_that_the_gates_allow_is_shown_beside_passed(
     assert f"**Gates passed**: {allowed}" in (stage.dir("allowed") / "report.md").read_text()
     page = (stage.dir("allowed") / "report.html").read_text()
     assert f'<span class="badge allowed">Gates passed</span> {allowed}' in page
-    assert "<h1>It forgot some of what it knew.</h1>" in page
+    assert "<h1>Look before you ship: it forgot some of what it knew.</h1>" in page
 
 
 def test_an_unknown_task_is_named_with_its_neighbours(stage: Stage, base_model: Path) -> None:
