@@ -1,5 +1,7 @@
 """What the report says is known to be true."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,3 +53,11 @@ def test_figures_that_were_not_worked_out_leave_their_cells_empty() -> None:
     assert seen["power"] == []
     assert [(line["change"], line["p"]) for line in seen["rows"]] == [("+28", "-"), ("0.0", "1.00")]
     assert seen["rows"][0]["chart"] is None
+
+
+def test_every_table_of_the_page_becomes_blocks_on_a_phone() -> None:
+    """A block names its figures by `data-label`; tests/stages/eval/test_page.py looks at two of the tables."""
+    page = (Path(view.__file__).parent / "page.html").read_text()
+    tables, cells = re.findall(r"<table[^>]*>", page), re.findall(r"<td[^>]*>", page)
+    assert len(tables) == 4 and all("stacked" in table for table in tables)
+    assert cells and all("data-label=" in cell for cell in cells)
