@@ -56,7 +56,7 @@ def test_figures_that_were_not_worked_out_leave_their_cells_empty() -> None:
 
 
 def test_every_table_of_the_page_becomes_blocks_on_a_phone() -> None:
-    """A block names its figures by `data-label`; tests/stages/eval/test_page.py looks at two of the tables."""
+    """A block names its figures by `data-label`; tests/stages/eval/test_page.py looks at two tables."""
     page = (Path(view.__file__).parent / "page.html").read_text()
     tables, cells = re.findall(r"<table[^>]*>", page), re.findall(r"<td[^>]*>", page)
     assert len(tables) == 4 and all("stacked" in table for table in tables)
