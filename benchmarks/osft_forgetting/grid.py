@@ -41,6 +41,58 @@ class Training:
         return asdict(self)
 
 
+TASKS = ("python", "words", "json")
+"""Of the chain, in order."""
+CHAIN_RATES = {"sft": 3e-5, "osft": 3e-5, "lora": 3e-4}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """Three tasks in a row, each on the model that went on from the one before."""
+
+    method: str
+    learning_rate: float
+    mix: str
+    """off or auto."""
+    seed: int
+    rows: int = 480
+    epochs: int = 2
+
+    @property
+    def name(self) -> str:
+        """What its run ids begin with."""
+        return f"chain-{self.method}-{self.mix}-{self.seed}"
+
+    def key(self) -> dict[str, Any]:
+        """Return what its line of the results begins with."""
+        return asdict(self)
+
+    def trainings(self) -> list[Training]:
+        """Return its trainings, in order."""
+        return [
+            Training(
+                data=task,
+                method=self.method,
+                learning_rate=self.learning_rate,
+                seed=self.seed,
+                rows=self.rows,
+                epochs=self.epochs,
+            )
+            for task in TASKS
+        ]
+
+
+Planned = Training | Chain
+
+
+def chains(methods: tuple[str, ...] = METHODS, seeds: tuple[int, ...] = SEEDS) -> list[Chain]:
+    """Return every chain, a seed for all methods before the next one."""
+    return [
+        Chain(method=method, learning_rate=CHAIN_RATES[method], mix=mix, seed=seed)
+        for seed, method, mix in itertools.product(seeds, methods, ("off", "auto"))
+    ]
+
+
 def trainings(
     data: tuple[str, ...] = DATA, methods: tuple[str, ...] = METHODS, seeds: tuple[int, ...] = SEEDS
 ) -> list[Training]:

@@ -14,7 +14,7 @@ PLAIN = "sft"
 COLORS = {"sft": "#c2410c", "osft": "#2563eb", "lora": "#15803d"}
 
 
-def write(document: Path, pictures: Path, lines: Sequence[Line]) -> None:
+def write(document: Path, pictures: Path, lines: Sequence[Line], chains: Sequence[Line]) -> None:
     """Replace what stands between the marks of a document, and draw a picture for each kind of rows."""
     text = document.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
@@ -28,6 +28,8 @@ def write(document: Path, pictures: Path, lines: Sequence[Line]) -> None:
             f"![What was learned and what was kept]({file.name})\n",
             table(group),
         ]
+    if chains:
+        parts += [f"### Three tasks in a row: {', '.join(chains[0]['tasks'])}\n", chain_table(chains)]
     document.write_text(before + "\n".join([*parts, ""]) + END + after, encoding="utf-8")
 
 
@@ -53,6 +55,33 @@ def table(lines: Sequence[Line]) -> str:
     return "\n".join(rows) + "\n"
 
 
+def chain_table(lines: Sequence[Line]) -> str:
+    """Return a row for each method, without and with the mix."""
+    rows = [
+        "| method | learning rate | mix | average loss | backward transfer | retention, points | seeds |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for _, group in groups(lines, "method", "learning_rate", "mix"):
+        first = group[0]
+        kept = [100 * (after - before) for before, after in (line["kept"] for line in group)]
+        cells = [
+            first["method"],
+            rate(first),
+            first["mix"],
+            Mean.of([line["average_loss"] for line in group]).shown(3),
+            Mean.of([line["backward_transfer"] for line in group]).shown(3, sign=True),
+            Mean.of(kept).shown(1, sign=True),
+            str(len(group)),
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
+
+
+def rate(line: Line) -> str:
+    """Return the learning rate as a table shows it."""
+    return f"{line['learning_rate']:.0e}".replace("e-0", "e-")
+
+
 def row(lines: Sequence[Line], group: Sequence[Line], which: str) -> str:
     """Return one row of the table."""
     first, points = group[0], [point(line, which) for line in group]
@@ -61,7 +90,7 @@ def row(lines: Sequence[Line], group: Sequence[Line], which: str) -> str:
     share = f"{statistics.fmean(line['mix']['share'] for line in group):.2f}" if mixed else ""
     cells = [
         first["method"],
-        f"{first['learning_rate']:.0e}".replace("e-0", "e-"),
+        rate(first),
         "auto" if mixed else "off",
         share,
         Mean.of([gain for gain, _ in points]).shown(3),

@@ -1,10 +1,11 @@
-"""The file of results: one JSON line for each training that ended."""
+"""The files of results: one JSON line for each training, or chain of trainings, that ended."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from osft_forgetting.grid import Training
+from osft_forgetting.grid import Planned
 
 Line = dict[str, Any]
 
@@ -14,11 +15,10 @@ def read(file: Path) -> list[Line]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def left(file: Path, wanted: list[Training]) -> list[Training]:
-    """Return the trainings that have no line yet."""
-    lines = read(file)
-    done = [{name: line[name] for name in training.key()} for training in wanted[:1] for line in lines]
-    return [training for training in wanted if training.key() not in done]
+def left(file: Path, wanted: Sequence[Planned]) -> list[Planned]:
+    """Return what has no line yet."""
+    done = [{name: line[name] for name in one.key()} for one in wanted[:1] for line in read(file)]
+    return [one for one in wanted if one.key() not in done]
 
 
 def add(file: Path, line: Line) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from osft_forgetting.data import ROOT, folder_of
-from osft_forgetting.grid import Training
+from osft_forgetting.grid import TASKS, Chain, Training
 
 GIB, RETENTION = 2**30, "osft_retention"
 HELD_OUT = 100
@@ -29,24 +29,29 @@ def stage(name: str, workspace: Path, run_id: str, *words: str) -> dict[str, Any
     return record
 
 
-def measure(training: Training, model: Path, workspace: Path) -> dict[str, Any]:
-    """Train, evaluate the tuned model, then look for the mix; return the line of the results."""
+def tune(training: Training, workspace: Path, run_id: str, base: str) -> dict[str, Any]:
+    """Bring rows and base model, and train; return the record of training.
+
+    Args:
+        base: the option of download that names the base model.
+    """
     folder = folder_of(training.data)
     stage(
-        *("download", workspace, training.name, f"--uri={folder / 'train.jsonl'}"),
+        *("download", workspace, run_id, f"--uri={folder / 'train.jsonl'}", base, "--max-seq-len=512"),
         *(f"--eval-uri={folder / 'holdout.jsonl'}", f"--subset={training.rows}", f"--seed={training.seed}"),
-        *(f"--model-uri={model}", "--max-seq-len=512"),
     )
-    trained = stage(
-        *("train", workspace, training.name, f"--method={training.method}", "--gpus=0"),
-        *(
-            f"--learning-rate={training.learning_rate}",
-            f"--seed={training.seed}",
-            f"--warmup-steps={training.warmup}",
-        ),
+    return stage(
+        *("train", workspace, run_id, f"--method={training.method}", "--gpus=0"),
+        *(f"--learning-rate={training.learning_rate}", f"--warmup-steps={training.warmup}"),
         *(f"--num-epochs={training.epochs}", f"--effective-batch-size={training.batch}"),
-        *("--max-tokens-per-gpu=512", "--max-seq-len=512", "--eval-every=0", "--checkpoint-minutes=0"),
+        *(f"--seed={training.seed}", "--max-tokens-per-gpu=512", "--max-seq-len=512"),
+        *("--eval-every=0", "--checkpoint-minutes=0"),
     )
+
+
+def measure(training: Training, model: Path, workspace: Path) -> dict[str, Any]:
+    """Train, evaluate the tuned model, then look for the mix; return the line of the results."""
+    trained = tune(training, workspace, training.name, f"--model-uri={model}")
     tuned = evaluated(workspace, training.name)
     mixed = evaluated(workspace, training.name, "--mix-mode=auto")
     return {
@@ -56,6 +61,25 @@ def measure(training: Training, model: Path, workspace: Path) -> dict[str, Any]:
         "memory_gib": round(trained["timings"]["peak_memory_bytes"] / GIB, 2),
         "tuned": figures(tuned),
         "mix": {**figures(mixed), "share": mixed["mix"]["share"], "shares": mixed["mix"]["shares"]},
+    }
+
+
+def measure_chain(chain: Chain, model: Path, workspace: Path) -> dict[str, Any]:
+    """Train and evaluate one task after the other; return the line of the results."""
+    base, results = f"--model-uri={model}", {}
+    for number, training in enumerate(chain.trainings(), 1):
+        run_id = f"{chain.name}-{number}"
+        tune(training, workspace, run_id, base)
+        results = evaluated(workspace, run_id, f"--mix-mode={chain.mix}")
+        base = f"--from-run={run_id}"
+    found = results["chain"]
+    kept = found["first"]["groups"][RETENTION]
+    return {
+        **chain.key(),
+        "tasks": list(TASKS),
+        **{name: found[name] for name in ("matrix", "average_loss", "backward_transfer")},
+        "kept": [kept["base"], kept["tuned"]],
+        "items": kept["n"],
     }
 
 

@@ -9,7 +9,7 @@ import pytest
 from osft_forgetting import page, results
 from osft_forgetting.analysis import Mean, at_equal_gain, beside, point
 from osft_forgetting.data import people
-from osft_forgetting.grid import METHODS, RATES, SEEDS, trainings
+from osft_forgetting.grid import METHODS, RATES, SEEDS, TASKS, chains, trainings
 
 
 def line(method: str, rate: float, seed: int, gain: float, points: float, **more: Any) -> dict[str, Any]:
@@ -32,6 +32,7 @@ def test_a_seed_is_finished_for_all_before_the_next_one_begins() -> None:
 
 def test_what_has_a_line_is_not_trained_again(tmp_path: Path) -> None:
     file, planned = tmp_path / "results.jsonl", trainings()
+    assert results.left(file, chains()) == chains() and len({one.name for one in chains()}) == 30
     assert results.left(file, planned) == planned
     results.add(file, {**planned[3].key(), "steps": 120})
     results.add(file, {**planned[0].key(), "rows": 16})  # of another size
@@ -78,13 +79,18 @@ def test_the_page_is_written_between_its_marks_and_twice_the_same(tmp_path: Path
     document = tmp_path / "forgetting.md"
     document.write_text(f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n")
     lines = [line(method, rate, 1, 10000 * rate, -1) for method in METHODS for rate in RATES[method]]
-    page.write(document, tmp_path, lines)
+    in_a_row = {
+        **chains()[1].key(), "tasks": list(TASKS), "average_loss": 2.5, "backward_transfer": -0.25,
+        "kept": [0.8, 0.79],
+    }  # fmt: skip
+    page.write(document, tmp_path, lines, [in_a_row])
     first, picture = document.read_text(), (tmp_path / "forgetting-python.svg").read_text()
     assert first.startswith("before\n") and first.endswith("after\n") and "old" not in first
     rows = [row.split(" | ") for row in first.splitlines() if row.startswith("| osft")]
     assert [row[1:4] for row in rows[:2]] == [["1e-5", "off", ""], ["1e-5", "auto", "0.50"]]
     assert "osft, mix" in picture
-    page.write(document, tmp_path, lines)
+    assert "| sft | 3e-5 | auto | 2.500 | -0.250 | -1.0 | 1 |" in first
+    page.write(document, tmp_path, lines, [in_a_row])
     assert (document.read_text(), (tmp_path / "forgetting-python.svg").read_text()) == (first, picture)
 
 
