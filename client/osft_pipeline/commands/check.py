@@ -10,7 +10,7 @@ from osft_pipeline.commands import SETTINGS
 from osft_pipeline.continued import continue_flags
 from osft_pipeline.kubectl import Kubectl, cluster_options
 from osft_pipeline.local import inputs
-from osft_pipeline.local.options import local_options, source_options
+from osft_pipeline.local.options import continue_option, local_options, source_options
 from osft_pipeline.local.run import Local
 from osft_pipeline.terminal import Problems, plain
 
@@ -18,6 +18,7 @@ from osft_pipeline.terminal import Problems, plain
 @click.command(context_settings=SETTINGS)
 @click.argument("name", default="run")
 @value_flags
+@continue_option
 @source_options
 @click.option("--autoscaler", is_flag=True, help="Nodes are added on demand: do not compare pods with nodes.")
 @click.option("--local", is_flag=True, help="Check a run on this machine; no cluster is asked.")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ from osft_pipeline.kubectl import Kubectl, cluster_options
 from osft_pipeline.local import inputs
 from osft_pipeline.local.options import local_options, source_options
 from osft_pipeline.local.run import Local
+
+if TYPE_CHECKING:
+    from osft_pipeline.sweep.start import Place
 
 KEYS_OF = {"--data": "data.uri", "--model": "model.uri", "--registry": "register.address"}
 
@@ -75,21 +79,42 @@ def main(
     osft sweep -f ratio.yaml -n team --parallel
     """
     # Rendering and figures take time to import, which `osft sweep --help` does not need.
+    from osft_pipeline.sweep.start import Here, There
+
+    place: Place = There(kubectl, helm, unchecked=no_check, autoscaler=autoscaler)
+    more = sources(here)
+    if local:
+        refuse_cluster_flags(helm, parallel=parallel)
+        place = Here(here)
+    else:
+        inputs.refuse_paths(here.claims)
+    start(path, more, place, output, parallel=parallel, dry_run=dry_run)
+
+
+def refuse_cluster_flags(helm: Sequence[str], *, parallel: bool) -> None:
+    """Raise UsageError for flags of runs on a cluster."""
     from osft_pipeline.commands.run import refuse_options
+
+    refuse_options(helm)
+    if parallel:
+        raise click.UsageError("--parallel is for runs on a cluster: this machine runs one at a time.")
+
+
+def start(
+    path: Path, more: Sequence[str], place: "Place", output: Path | None, *, parallel: bool, dry_run: bool
+) -> None:
+    """Read the file, then list its runs or start them; ends with their exit code.
+
+    Args:
+        more: flags of all runs.
+        output: page of the comparison; None for one with the sweep's name.
+    """
     from osft_pipeline.sweep.plan import read
     from osft_pipeline.sweep.run import Runs
-    from osft_pipeline.sweep.start import Here, Place, There, flags_of, run_ids
+    from osft_pipeline.sweep.start import There, flags_of, run_ids
 
-    if local:
-        refuse_options(helm)
-    if local and parallel:
-        raise click.UsageError("--parallel is for runs on a cluster: this machine runs one at a time.")
     sweep = read(path)
-    more = sources(here)
     refuse_twice([*sweep.runs[0].varied], more)
-    if not local:
-        inputs.refuse_paths(here.claims)
-    place: Place = Here(here) if local else There(kubectl, helm, unchecked=no_check, autoscaler=autoscaler)
     with flags_of(sweep, more) as flags:
         ids = run_ids(sweep, flags, place, checked=not dry_run)
         if dry_run:

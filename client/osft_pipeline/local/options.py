@@ -18,7 +18,7 @@ LOCAL = {"engine", "workspace", "claims", "backoff_seconds", "ask"}
 
 
 def source_options(command: Any) -> Any:
-    """Give a command --data, --model, --continue and --registry; it receives `sources` and `earlier`.
+    """Give a command --data, --model and --registry; it receives `sources`.
 
     That returns helm's flags for them, and gives `here` a folder for each path.
     """
@@ -34,13 +34,6 @@ def source_options(command: Any) -> Any:
         help="Base model: short for --set model.uri=URI. A folder of this machine needs --local.",
     )
     @click.option(
-        "--continue",
-        "earlier",
-        metavar="RUN",
-        help="Tune the model of an earlier run, by its run id or release, for the next task: short for --set "
-        "model.fromRun=RUN, in the workspace of that run.",
-    )
-    @click.option(
         "--registry",
         envvar="OSFT_LOCAL_REGISTRY",
         show_envvar=True,
@@ -48,21 +41,35 @@ def source_options(command: Any) -> Any:
         help="Model Registry: short for --set register.address=ADDRESS; none: no registration.",
     )
     @wraps(command)
-    def with_sources(
-        data: str | None, model: str | None, earlier: str | None, registry: str | None, **others: Any
-    ) -> Any:
-        if model and earlier:
+    def with_sources(data: str | None, model: str | None, registry: str | None, **others: Any) -> Any:
+        def sources(here: Local) -> list[str]:
+            return [*registry_flags(registry), *source_flags(data, model, here)]
+
+        return command(sources=sources, **others)
+
+    return with_sources
+
+
+def continue_option(command: Any) -> Any:
+    """Give a command that has `source_options` --continue; it receives `earlier`."""
+
+    @click.option(
+        "--continue",
+        "earlier",
+        metavar="RUN",
+        help="Tune the model of an earlier run, by its run id or release, for the next task: short for --set "
+        "model.fromRun=RUN, in the workspace of that run.",
+    )
+    @wraps(command)
+    def with_earlier(earlier: str | None, **others: Any) -> Any:
+        if earlier and (model := others["model"]):
             raise click.UsageError(
                 f"--model {model!r} and --continue {earlier!r} both name the base model. Leave out one of "
                 "them."
             )
+        return command(earlier=earlier, **others)
 
-        def sources(here: Local) -> list[str]:
-            return [*registry_flags(registry), *source_flags(data, model, here)]
-
-        return command(sources=sources, earlier=earlier, **others)
-
-    return with_sources
+    return with_earlier
 
 
 def local_options(starts: bool = True) -> Callable[[Any], Any]:

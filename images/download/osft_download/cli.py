@@ -19,6 +19,7 @@ from osft_workspace import (
 )
 from osft_workspace.benchmarks import Wanted
 from osft_workspace.options import check_option, inputs_of, options_of, say_checked
+from osft_workspace.record import Record
 from osft_workspace.training_config import note, training_config_option
 
 
@@ -37,12 +38,8 @@ def main(workspace: Path, run_id: str, check: bool, run_overwrite: bool, options
     HF_TOKEN, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN. HF_ENDPOINT
     sets another hub.
     """
-    from osft_download import parent
     from osft_download.published import shown
-    from osft_download.seen import contents
-    from osft_download.stage import Addresses, download
-    from osft_download.unused import unused
-    from osft_plan import check as plan
+    from osft_download.stage import Addresses
 
     if not options.uri:
         raise UserError(
@@ -55,11 +52,25 @@ def main(workspace: Path, run_id: str, check: bool, run_overwrite: bool, options
         Addresses.of(options)
         say_checked("download")
         return
-    options, chain = parent.continued(Workspace(workspace.resolve()), run_id, options)
+    record = downloaded(Workspace(workspace.resolve()), run_id, options, overwrite=run_overwrite)
+    # After the record: what was fetched stays, whatever the training and the evaluation are changed to.
+    look_ahead(record, Workspace(workspace.resolve()), options, asked)
+    for text in shown(record.details["tokens"]["preview"][: options.show_rows]):
+        click.echo(text)
+
+
+def downloaded(workspace: Workspace, run_id: str, options: Options, *, overwrite: bool) -> Record:
+    """Run the stage, unless it is already done; return its record."""
+    from osft_download import parent
+    from osft_download.seen import contents
+    from osft_download.stage import Addresses, download
+    from osft_download.unused import unused
+
+    options, chain = parent.continued(workspace, run_id, options)
     addresses = Addresses.of(options)
     idle = unused(options, addresses)
     inputs = parent.inputs_of(inputs_of(options), chain)
-    inputs["contents"] = contents(Workspace(workspace.resolve()), run_id, inputs, addresses)
+    inputs["contents"] = contents(workspace, run_id, inputs, addresses)
 
     def body(run: Run) -> Outcome:
         note(run)
@@ -67,20 +78,28 @@ def main(workspace: Path, run_id: str, check: bool, run_overwrite: bool, options
             run.event("an option has no effect", seen=sentence)
         return download(run, options, addresses, chain)
 
-    record = run_stage(
-        "download", workspace, run_id, inputs=inputs, needs=(), body=body, overwrite=run_overwrite
+    return run_stage(
+        "download", workspace.root, run_id, inputs=inputs, needs=(), body=body, overwrite=overwrite
     )
-    # After the record: what was fetched stays, whatever the training and the evaluation are changed to.
-    root = workspace.resolve()
+
+
+def look_ahead(record: Record, workspace: Workspace, options: Options, asked: list[Wanted]) -> None:
+    """Check the plan of the training, and bring what the evaluation will ask.
+
+    Raises:
+        UserError, Transient: the training does not fit its limits, or a benchmark could not be fetched.
+    """
     if options.training or options.training_limits:
-        plan.check(record, root, options.training, options.training_limits, partial(event, "download"))
+        from osft_plan import check as plan
+
+        plan.check(
+            record, workspace.root, options.training, options.training_limits, partial(event, "download")
+        )
     if asked:
         from osft_download.benchmarks import staging
 
-        after = Run("download", run_id, Workspace(root), record.dir, {})
+        after = Run("download", record.run_id, workspace, record.dir, {})
         staging.stage_all(after, asked, options.timeout_seconds)
-    for text in shown(record.details["tokens"]["preview"][: options.show_rows]):
-        click.echo(text)
 
 
 def benchmarks_of(options: Options) -> list[Wanted]:

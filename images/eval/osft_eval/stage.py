@@ -38,11 +38,7 @@ def evaluate(run: Run, options: Options) -> Outcome:
             loss or score that is not a finite number.
         Transient: a hub or a model server is unavailable.
     """
-    backends.prepare_environment()
-    backends.require(options)
-    backends.quiet(options.verbosity)
-    models = find_models(run)
-    models.tuned.require(options.backend)
+    models = prepared(run, options)
     benchmarks = Benchmarks(run, options.benchmark_revisions)
     with benchmarks.in_place_of_the_hub():
         catalogue = load_catalogue(options.task_names, options.include_path)
@@ -60,23 +56,32 @@ def evaluate(run: Run, options: Options) -> Outcome:
     skipped += [{"what": "the mix", "reason": chosen.why_not}] if chosen.why_not else []
     parts = [*parts_of(options, catalogue, chosen.rows, chosen.half), *chain.parts(earlier)]
     base, tuned = (measure_on(chosen.models, which, parts) for which in ("base", "tuned"))
-    first = measure_first(run, options, engine, chosen.models, parts) if earlier else None
-    found = compared(chosen, catalogue, base, tuned)
-    if earlier:
-        found["chain"] = chain.compared(run, catalogue, earlier, (base, tuned), first, found["holdout"])
     results = {
         "run_id": run.run_id,
-        **found,
+        **compared(chosen, catalogue, base, tuned),
         "primary_metric": primary,
         "skipped": skipped,
         "engine": engine,
     }
+    if earlier:
+        first = measure_first(run, options, engine, chosen.models, parts)
+        results["chain"] = chain.compared(run, catalogue, earlier, (base, tuned), first, results["holdout"])
     judge(run, rules, results)
     left = outputs.leave(run, options, catalogue, chosen.rows, results, base, tuned)
     ended = outputs.outcome(chosen.models, results, left, benchmarks)
     # Only after the record: a start that is killed before it resumes from these files.
     ended.after = lambda: shutil.rmtree(run.home / WORK, ignore_errors=True)
     return ended
+
+
+def prepared(run: Run, options: Options) -> Models:
+    """Return the models, once this process can run them by the backend that is asked for."""
+    backends.prepare_environment()
+    backends.require(options)
+    backends.quiet(options.verbosity)
+    models = find_models(run)
+    models.tuned.require(options.backend)
+    return models
 
 
 def compared(

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from osft_eval.report.decision import decision
-from osft_eval.report.summary import gates_in_words, headline, wording
+from osft_eval.report.gates import gates_in_words
+from osft_eval.report.summary import headline, wording
 from osft_workspace.words import p_text, percent, signed, signed_plain, typeset
 from tests.support.eval_results import Task, eval_results
 
