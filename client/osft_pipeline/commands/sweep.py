@@ -11,7 +11,12 @@ from osft_pipeline.local import inputs
 from osft_pipeline.local.options import local_options, source_options
 from osft_pipeline.local.run import Local
 
-KEYS_OF = {"--data": "data.uri", "--model": "model.uri", "--registry": "register.address"}
+KEYS_OF = {
+    "--data": "data.uri",
+    "--model": "model.uri",
+    "--continue": "model.fromRun",
+    "--registry": "register.address",
+}
 
 
 @click.command(context_settings={**SETTINGS, "ignore_unknown_options": True})
@@ -44,6 +49,7 @@ def main(
     helm: Sequence[str],
     path: Path,
     sources: Callable[[Local], list[str]],
+    earlier: str | None,
     no_check: bool,
     autoscaler: bool,
     local: bool,
@@ -78,7 +84,7 @@ def main(
     from osft_pipeline.commands.run import refuse_options
     from osft_pipeline.sweep.plan import read
     from osft_pipeline.sweep.run import Runs
-    from osft_pipeline.sweep.start import Here, Place, There, flags_of, run_ids
+    from osft_pipeline.sweep.start import Here, Place, There, continue_all, flags_of, run_ids
 
     if local:
         refuse_options(helm)
@@ -86,11 +92,12 @@ def main(
         raise click.UsageError("--parallel is for runs on a cluster: this machine runs one at a time.")
     sweep = read(path)
     more = sources(here)
-    refuse_twice([*sweep.runs[0].varied], more)
+    refuse_twice([*sweep.runs[0].varied], [*more, *([f"model.fromRun={earlier}"] if earlier else [])])
     if not local:
         inputs.refuse_paths(here.claims)
     place: Place = Here(here) if local else There(kubectl, helm, unchecked=no_check, autoscaler=autoscaler)
     with flags_of(sweep, more) as flags:
+        continue_all(flags, earlier, None if local else kubectl)
         ids = run_ids(sweep, flags, place, checked=not dry_run)
         if dry_run:
             click.echo("\n".join(one.text() for one in sweep.runs))
