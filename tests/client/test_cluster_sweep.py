@@ -95,3 +95,10 @@ def test_in_parallel_all_runs_are_installed_before_any_is_waited_for(sweep: Swee
     assert not any("existingClaim" in word for words in installed for word in words)
     heads = [line for line in done.stdout.splitlines() if line.startswith("Run ")]
     assert [head.split()[1] for head in heads] == ["1", "2", "1", "2"]
+
+
+def test_every_run_continues_the_earlier_one(sweep: Sweep) -> None:
+    done, installed = sweep("--continue=task1", claim="shared")
+    assert "Traceback" not in done.stderr, done.stderr
+    assert [words[2] for words in installed] == ["ratio-1", "ratio-2"]
+    assert all("model.fromRun=task1" in words for words in installed)

@@ -9,13 +9,18 @@ import click
 from osft_pipeline.commands import SETTINGS
 from osft_pipeline.kubectl import Kubectl, cluster_options
 from osft_pipeline.local import inputs
-from osft_pipeline.local.options import local_options, source_options
+from osft_pipeline.local.options import continue_option, local_options, source_options
 from osft_pipeline.local.run import Local
 
 if TYPE_CHECKING:
     from osft_pipeline.sweep.start import Place
 
-KEYS_OF = {"--data": "data.uri", "--model": "model.uri", "--registry": "register.address"}
+KEYS_OF = {
+    "--data": "data.uri",
+    "--model": "model.uri",
+    "--continue": "model.fromRun",
+    "--registry": "register.address",
+}
 
 
 @click.command(context_settings={**SETTINGS, "ignore_unknown_options": True})
@@ -29,6 +34,7 @@ KEYS_OF = {"--data": "data.uri", "--model": "model.uri", "--registry": "register
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="What to vary, as described below.",
 )
+@continue_option
 @source_options
 @click.option("--no-check", is_flag=True, help="Start without the checks of osft check.")
 @click.option("--autoscaler", is_flag=True, help="Nodes are added on demand: do not compare pods with nodes.")
@@ -48,6 +54,7 @@ def main(
     helm: Sequence[str],
     path: Path,
     sources: Callable[[Local], list[str]],
+    earlier: str | None,
     no_check: bool,
     autoscaler: bool,
     local: bool,
@@ -88,7 +95,7 @@ def main(
         place = Here(here)
     else:
         inputs.refuse_paths(here.claims)
-    start(path, more, place, output, parallel=parallel, dry_run=dry_run)
+    start(path, more, earlier, place, output, parallel=parallel, dry_run=dry_run)
 
 
 def refuse_cluster_flags(helm: Sequence[str], *, parallel: bool) -> None:
@@ -101,21 +108,31 @@ def refuse_cluster_flags(helm: Sequence[str], *, parallel: bool) -> None:
 
 
 def start(
-    path: Path, more: Sequence[str], place: "Place", output: Path | None, *, parallel: bool, dry_run: bool
+    path: Path,
+    more: Sequence[str],
+    earlier: str | None,
+    place: "Place",
+    output: Path | None,
+    *,
+    parallel: bool,
+    dry_run: bool,
 ) -> None:
     """Read the file, then list its runs or start them; ends with their exit code.
 
     Args:
         more: flags of all runs.
+        earlier: the run that all of them continue.
         output: page of the comparison; None for one with the sweep's name.
     """
     from osft_pipeline.sweep.plan import read
     from osft_pipeline.sweep.run import Runs
-    from osft_pipeline.sweep.start import There, flags_of, run_ids
+    from osft_pipeline.sweep.start import There, continue_all, flags_of, run_ids
 
     sweep = read(path)
-    refuse_twice([*sweep.runs[0].varied], more)
+    refuse_twice([*sweep.runs[0].varied], [*more, *([f"model.fromRun={earlier}"] if earlier else [])])
+    kubectl = place.kubectl if isinstance(place, There) else None
     with flags_of(sweep, more) as flags:
+        continue_all(flags, earlier, kubectl)
         ids = run_ids(sweep, flags, place, checked=not dry_run)
         if dry_run:
             click.echo("\n".join(one.text() for one in sweep.runs))

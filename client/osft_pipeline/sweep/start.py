@@ -12,12 +12,13 @@ import yaml
 from osft_pipeline.chart import Object
 from osft_pipeline.check import check
 from osft_pipeline.compare.evidence import Evidence, gather, letter
+from osft_pipeline.continued import continue_flags
 from osft_pipeline.install import install
 from osft_pipeline.kubectl import Kubectl
 from osft_pipeline.local import failures
 from osft_pipeline.local.plan import RUN_ID, labels, plan
 from osft_pipeline.local.run import Local
-from osft_pipeline.rendering import render
+from osft_pipeline.rendering import HelmFailed, render
 from osft_pipeline.run import ClusterRun, RunFailed
 from osft_pipeline.sources import LocalSource, Source, on_cluster
 from osft_pipeline.sweep.plan import Combination, Sweep
@@ -118,6 +119,21 @@ def flags_of(sweep: Sweep, more: Sequence[str]) -> Iterator[dict[str, list[str]]
         for one in sweep.runs:
             (Path(folder) / f"{one.name}.yaml").write_text(yaml.safe_dump(one.values))
         yield {one.name: [*below, *more, f"--values={folder}/{one.name}.yaml"] for one in sweep.runs}
+
+
+def continue_all(flags: Mapping[str, list[str]], earlier: str | None, kubectl: Kubectl | None) -> None:
+    """Add the flags of --continue, which the values of the first run decide, to those of each run.
+
+    Values that do not render get none: `run_ids` says what is wrong with them, in every run. Raises as
+    `continue_flags`.
+    """
+    name, first = next(iter(flags.items()))
+    try:
+        more = continue_flags(name, first, earlier, kubectl)
+    except HelmFailed:
+        return
+    for own in flags.values():
+        own += more
 
 
 def run_ids(sweep: Sweep, flags: Mapping[str, list[str]], place: Place, *, checked: bool) -> dict[str, str]:

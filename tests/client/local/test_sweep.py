@@ -205,6 +205,13 @@ def test_all_problems_are_reported_before_the_first_run(tmp_path: Path) -> None:
         ("name: X_1\nvary: {train.seed: [1]}\n", [], '- name is "X_1", expected lower-case letters'),
         (f"name: x\nvary: {{train.seed: {list(range(300))}}}\n", [], "gives 300 runs, expected at most 256"),
         ("name: x\nvary: {data.uri: [hf://a/b]}\n", ["--data", "hf://c/d"], "--data sets data.uri, which"),
+        ("name: x\nvary: {model.fromRun: [a]}\n", ["--continue=b"], "--continue sets model.fromRun, which"),
+        (
+            "name: x\nbase: {data: {uri: hf://a/b}, model: {fromRun: a}}\nvary: {train.seed: [1]}\n",
+            ["--continue=b"],
+            "--continue is 'b' and the values set model.fromRun to 'a'",
+        ),
+        ("name: x\nvary: {train.seed: [1], train.epoch: [1]}\n", ["--continue=b"], "train.epoch is not a"),
         ("name: x\nvary: {train.seed: [1]}\n", ["--parallel"], "--parallel is for runs on a cluster"),
         ("name: x\nvary: {train.seed: [1]}\n", ["--timeout=1h"], "is not an option of osft run --local"),
     ],

@@ -67,8 +67,15 @@ def test_the_first_sentence_says_what_to_do(learned: str, kept: str, failures: l
     assert decision("It did so.", learned, kept, {"failures": failures}) == f"{word}: it did so."
 
 
-def held_out(was: float, now: float) -> dict[str, Any]:
-    return {"exact_match": {"base": 0.1, "tuned": 0.1}, "contains": {"base": was, "tuned": now}}
+def held_out(was: float, now: float, rouge: float = 0.3) -> dict[str, Any]:
+    same = {"base": 0.1, "tuned": 0.1}
+    return {
+        "exact_match": same,
+        "contains": {"base": was, "tuned": now},
+        "f1": same,
+        "rouge_l": {"base": 0.2, "tuned": rouge},
+        "bleu": same,
+    }
 
 
 def test_a_lower_loss_alone_is_called_what_it_is() -> None:
@@ -76,6 +83,8 @@ def test_a_lower_loss_alone_is_called_what_it_is() -> None:
     assert wording(held_out(0.2, 0.2), "learned") == sentence
     assert wording(held_out(0.2, 0.3), "learned") == wording(held_out(0.2, 0.2), "unclear") == ""
     assert wording({}, "learned") == ""
+    only = "Only the loss fell: the answers are no closer in wording to the references, nor are more right."
+    assert all(wording(held_out(0.2, 0.2, rouge), "learned") == only for rouge in (0.2, 0.1))
 
 
 FELL = {"a": Task("capitals", 200, 180, 0, 20)}

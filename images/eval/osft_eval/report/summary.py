@@ -131,7 +131,10 @@ def wording(holdout: Figures, learned: str) -> str:
     right = [holdout[name] for name in ("exact_match", "contains") if name in holdout]
     if learned != "learned" or not right or any(score["tuned"] > score["base"] for score in right):
         return ""
-    return "The answers are closer in wording to the references; not more of them are right."
+    alike = [holdout[name] for name in ("f1", "rouge_l", "bleu") if name in holdout]
+    if any(score["tuned"] > score["base"] for score in alike):
+        return "The answers are closer in wording to the references; not more of them are right."
+    return "Only the loss fell: the answers are no closer in wording to the references, nor are more right."
 
 
 def kept_table(compared: Mapping[str, Figures], groups: Iterable[str]) -> dict[str, Any]:
