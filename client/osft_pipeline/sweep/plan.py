@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice, product
+from itertools import islice, permutations, product
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import yaml
 from osft_pipeline.near import expected
 from osft_pipeline.terminal import Problems, plain
 from osft_pipeline.values import place
+from osft_workspace.training_file import doubled
 
 KEYS = ("name", "base", "values", "vary")
 NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
@@ -66,12 +67,17 @@ def read(path: Path) -> Sweep:
     Raises Problems where the file is not a map.
     """
     try:
-        found = yaml.load(path.read_text(), Loader)
+        text = path.read_text()
+        found = yaml.load(text, Loader)
+        twice = list(doubled(yaml.compose(text, Loader)))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise Problems(f"{path} is not YAML ({' '.join(str(error).split())}). Correct it.") from error
     if not isinstance(found, dict):
         raise Problems(f"{path} is not a map, expected the keys name, base or values, and vary.")
-    problems = list(problems_of(found, path.parent))
+    problems = [
+        *(f"{key} stands twice, expected each key once: the last would win. Remove one." for key in twice),
+        *problems_of(found, path.parent),
+    ]
     values = found.get("values") if isinstance(found.get("values"), str) else None
     file = path.parent / values if values and (path.parent / values).is_file() else None
     name = found["name"] if is_name(found.get("name")) else "sweep"
@@ -116,6 +122,9 @@ def problems_of_lists(vary: Any) -> Iterator[str]:
             texts = [json.dumps(option, sort_keys=True, default=str) for option in options]
             for text in dict.fromkeys(text for text in texts if texts.count(text) > 1):
                 yield f"{where} has {text} more than once. Remove one: both would be the same run."
+    for key, below in permutations(map(str, vary), 2):
+        if below.startswith(f"{key}."):
+            yield f"vary.{key} and vary.{below} set the same value, expected one of them. Remove one."
     count = math.prod(len(options) for options in vary.values() if isinstance(options, list))
     if count > MOST:
         yield f"vary gives {count:,} runs, expected at most {MOST}. Shorten the lists."
