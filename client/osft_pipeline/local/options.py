@@ -51,6 +51,9 @@ def source_options(command: Any) -> Any:
     def with_sources(
         data: str | None, model: str | None, earlier: str | None, registry: str | None, **others: Any
     ) -> Any:
+        if earlier is not None and not earlier.strip():
+            # An unset variable of a shell; without this, the default base model would be tuned.
+            raise click.UsageError("--continue is empty. Expected the run id or the release of an earlier run.")
         if model and earlier:
             raise click.UsageError(
                 f"--model {model!r} and --continue {earlier!r} both name the base model. Leave out one of "
