@@ -23,7 +23,7 @@ OTHERWISE = {
 }
 """Options whose name is neither their key nor training_hub's name for it."""
 NOT_VALUES = ("contents", "parent", "results_schema")
-"""Inputs that no value sets: digests of rows and models, those of an earlier run among them, and a version."""
+"""Inputs that no value sets: digests of rows and models, also those of an earlier run, and a version."""
 LONGEST = 200  # characters of a value
 
 

@@ -53,7 +53,9 @@ def source_options(command: Any) -> Any:
     ) -> Any:
         if earlier is not None and not earlier.strip():
             # An unset variable of a shell; without this, the default base model would be tuned.
-            raise click.UsageError("--continue is empty. Expected the run id or the release of an earlier run.")
+            raise click.UsageError(
+                "--continue is empty, expected the run id or the release of an earlier run."
+            )
         if model and earlier:
             raise click.UsageError(
                 f"--model {model!r} and --continue {earlier!r} both name the base model. Leave out one of "
