@@ -201,6 +201,9 @@ def test_all_problems_are_reported_before_the_first_run(tmp_path: Path) -> None:
     [
         ("- x\n", [], "is not a map, expected the keys name"),
         ("name: [\n", [], "is not YAML"),
+        ("[" * 3000, [], "is not YAML"),
+        ("name: &a {x: *a}\n", [], "is not YAML"),
+        (f"name: {'a' * 50}\nvary: {{train.seed: [1]}}\n", [], "digits and dashes, at most 49, such as"),
         ("name: x\nvary: {}\n", [], "- vary is {}, expected a map of keys of the values and lists"),
         ("name: X_1\nvary: {train.seed: [1]}\n", [], '- name is "X_1", expected lower-case letters'),
         (f"name: x\nvary: {{train.seed: {list(range(300))}}}\n", [], "gives 300 runs, expected at most 256"),
