@@ -13,6 +13,8 @@ from osft_pipeline.terminal import Problems
 from osft_workspace import exits
 
 # What helm puts around the chart's own sentences.
+LOGGED = re.compile(r"\A(?:level=\w+ msg=.*\n)+(?=Error: )")
+"""What helm 4 logs before it says the same as its error."""
 WRAPPING = re.compile(r"^Error: (?:\w+ FAILED: )?(?:execution error at \([^)]*\): )?|\n*Use --debug flag .*")
 
 
@@ -20,7 +22,7 @@ class HelmFailed(Problems):
     """Helm failed; the message is helm's own, and that for values of the wrong name or type is ours."""
 
     def __init__(self, said: str) -> None:
-        super().__init__(WRAPPING.sub("", said.strip()))
+        super().__init__(WRAPPING.sub("", LOGGED.sub("", said.strip())))
 
 
 class ClusterAway(HelmFailed):

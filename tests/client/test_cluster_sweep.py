@@ -102,3 +102,11 @@ def test_every_run_continues_the_earlier_one(sweep: Sweep) -> None:
     assert "Traceback" not in done.stderr, done.stderr
     assert [words[2] for words in installed] == ["ratio-1", "ratio-2"]
     assert all("model.fromRun=task1" in words for words in installed)
+
+
+@pytest.mark.parametrize("flag", ["--set=train.seed=3", "--values=other.yaml", "--reuse-values"])
+def test_values_as_options_of_helm_are_refused(sweep: Sweep, tmp_path: Path, flag: str) -> None:
+    (tmp_path / "installed").touch()
+    done, installed = sweep(flag)
+    assert done.returncode == 2 and not installed, done.stderr
+    assert f"{flag.partition('=')[0]} sets values of all runs" in done.stderr

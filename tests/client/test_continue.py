@@ -42,6 +42,7 @@ def test_a_run_of_the_same_release_keeps_the_claim_of_the_release(cluster: Clust
         (("--continue=demo", "--set=model.fromRun=task1"), "the values set model.fromRun to 'task1'"),
         (("--continue=demo", "--model=hf://org/base"), "both name the base model"),
         (("--continue=demo", "--set=model.uri=hf://org/base"), "model.fromRun is demo and model.uri is"),
+        (("--continue=",), "--continue is empty, expected the run id"),
         (("--continue=task7",), "the claim of run task7 (--continue) is not known"),
     ],
 )

@@ -83,4 +83,5 @@ def say_what_follows(name: str, kubectl: Kubectl, *, dry_run: bool) -> None:
 def refuse_options(helm: Sequence[str]) -> None:
     """Raise UsageError for a flag of helm's, which --local does not install with."""
     if helm:
-        raise click.UsageError(f"{helm[0]!r} is not an option of osft run --local.")
+        command = click.get_current_context().info_name
+        raise click.UsageError(f"{helm[0]!r} is not an option of osft {command} --local.")

@@ -21,6 +21,8 @@ KEYS_OF = {
     "--continue": "model.fromRun",
     "--registry": "register.address",
 }
+VALUE_FLAGS = ("--set", "--values", "--preset", "--reuse-values", "--reset-")
+"""How flags of osft run and of helm begin that set values."""
 
 
 @click.command(context_settings={**SETTINGS, "ignore_unknown_options": True})
@@ -78,8 +80,8 @@ def main(
     and results of the base model are made once. A run that fails does not stop the others. The same command
     continues where it was stopped: finished stages report "already done".
 
-    Flags are those of osft run; on a cluster every further flag is helm's own. Exit codes: 0 if all runs are
-    done, 130 or 143 if stopped, otherwise that of the first run that failed.
+    Flags are those of osft run, without those that set values; on a cluster every further flag is helm's own.
+    Exit codes: 0 if all runs are done, 130 or 143 if stopped, otherwise that of the first run that failed.
 
     \b
     osft sweep -f ratio.yaml --local --data ./chat.jsonl --model ./base-model
@@ -88,6 +90,7 @@ def main(
     # Rendering and figures take time to import, which `osft sweep --help` does not need.
     from osft_pipeline.sweep.start import Here, There
 
+    refuse_values(helm)
     place: Place = There(kubectl, helm, unchecked=no_check, autoscaler=autoscaler)
     more = sources(here)
     if local:
@@ -147,3 +150,14 @@ def refuse_twice(varied: Sequence[str], flags: Sequence[str]) -> None:
     for option, key in KEYS_OF.items():
         if key in varied and any(flag.startswith(f"{key}=") for flag in flags):
             raise click.UsageError(f"{option} sets {key}, which the sweep varies. Leave out one of them.")
+
+
+def refuse_values(helm: Sequence[str]) -> None:
+    """Raise UsageError for helm's flags that set values: run ids and checks would not know of them."""
+    for word in helm:
+        flag = word.partition("=")[0]
+        if flag.startswith(VALUE_FLAGS):
+            raise click.UsageError(
+                f"{flag} sets values of all runs: put them under base in the sweep's file, or into the file "
+                "that its key values names."
+            )

@@ -87,7 +87,7 @@ def gather(source: Source, letter: str) -> Evidence:
                 "stage. Compare it when a stage has finished."
             )
         outputs = {stage: output_names(record) for stage, record in records.items()}
-        results = results_of(source) if "eval" in records else {}
+        results = results_of(source) if "results.json" in outputs.get("eval", ()) else {}
         curve = lines(source.bring(METRICS)) if "metrics.jsonl" in outputs.get("train", ()) else []
         samples = {
             name: list(lines(source.bring(f"eval/samples/{name}.jsonl")))
@@ -113,8 +113,10 @@ def reading(run: str, where: str) -> Iterator[None]:
 
 
 def results_of(source: Source) -> Json:
-    """Return eval/results.json; of one of another version only the version."""
+    """Return eval/results.json; of one of another version only the version. Raises ValueError for none."""
     found = read(source.bring(RESULTS))
+    if not found:
+        raise ValueError(f"{RESULTS} is missing or empty")
     return found if found.get("schema") == RESULTS_SCHEMA else {"schema": found.get("schema")}
 
 

@@ -22,8 +22,8 @@ OTHERWISE = {
     "pretraining": "train.pretraining.enabled",
 }
 """Options whose name is neither their key nor training_hub's name for it."""
-NOT_VALUES = ("contents", "results_schema")
-"""Inputs that no value sets: digests of the rows and of the model, and a version."""
+NOT_VALUES = ("contents", "parent", "results_schema")
+"""Inputs that no value sets: digests of rows and models, also those of an earlier run, and a version."""
 LONGEST = 200  # characters of a value
 
 

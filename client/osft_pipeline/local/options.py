@@ -62,6 +62,11 @@ def continue_option(command: Any) -> Any:
     )
     @wraps(command)
     def with_earlier(earlier: str | None, **others: Any) -> Any:
+        if earlier is not None and not earlier.strip():
+            # An unset variable of a shell; without this, the default base model would be tuned.
+            raise click.UsageError(
+                "--continue is empty, expected the run id or the release of an earlier run."
+            )
         if earlier and (model := others["model"]):
             raise click.UsageError(
                 f"--model {model!r} and --continue {earlier!r} both name the base model. Leave out one of "

@@ -30,6 +30,8 @@ NAME = 34
 HOLDOUT_ROWS = ("loss", "perplexity", "rouge_l", "bleu")
 OLDER = "Its results.json is of another version. Run the evaluation again to see its figures here."
 STAGES = ("download", "train", "eval", "register")
+RUN_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+"""What a run id or the name of a release looks like."""
 
 
 def records_of(run_dir: Path) -> dict[str, Json]:
@@ -41,8 +43,14 @@ def records_of(run_dir: Path) -> dict[str, Json]:
 def newest_run(workspace: Path, name: str | None = None, stage: str | None = None) -> str:
     """Return the run `name`, or the newest run of release `name`, or of all; by its record of `stage`.
 
-    Without `stage` a failed run counts too. Raises UserError where there is none.
+    Without `stage` a failed run counts too. Raises UserError where there is none, UsageError for a name that
+    no run can have: an empty one, a path or a pattern.
     """
+    if name is not None and not RUN_NAME.fullmatch(name):
+        raise click.UsageError(
+            f"{printable(repr(name))} is not a run, expected a run id or the name of a release. "
+            f"`{called()} runs` lists them."
+        )
     folder = workspace / "runs"
     runs = name if name and (folder / name).is_dir() else f"{name}-????????" if name else "*"
     found = [*folder.glob(f"{runs}/{stage or '*'}/record.json")]

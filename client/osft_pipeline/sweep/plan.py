@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice, product
+from itertools import islice, permutations, product
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,12 @@ import yaml
 from osft_pipeline.near import expected
 from osft_pipeline.terminal import Problems, plain
 from osft_pipeline.values import place
+from osft_workspace.text import excerpt
+from osft_workspace.training_file import doubled
 
 KEYS = ("name", "base", "values", "vary")
-NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+NAME = re.compile(r"[a-z]([-a-z0-9]{0,47}[a-z0-9])?")
+"""With a dash and the number of a run it is the name of a release, of which helm allows 53 characters."""
 MOST = 256
 """Runs of one sweep: more are most likely a mistake."""
 
@@ -66,12 +69,19 @@ def read(path: Path) -> Sweep:
     Raises Problems where the file is not a map.
     """
     try:
-        found = yaml.load(path.read_text(), Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = path.read_text()
+        found = yaml.load(text, Loader)
+        json.dumps(found, skipkeys=True, default=str)  # refuses aliases that go in a circle
+        aliases = any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader))
+        twice = [] if aliases else [*doubled(yaml.compose(text, Loader))]
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise Problems(f"{path} is not YAML ({' '.join(str(error).split())}). Correct it.") from error
     if not isinstance(found, dict):
         raise Problems(f"{path} is not a map, expected the keys name, base or values, and vary.")
-    problems = list(problems_of(found, path.parent))
+    problems = [
+        *(f"{key} stands twice, expected each key once: the last would win. Remove one." for key in twice),
+        *problems_of(found, path.parent),
+    ]
     values = found.get("values") if isinstance(found.get("values"), str) else None
     file = path.parent / values if values and (path.parent / values).is_file() else None
     name = found["name"] if is_name(found.get("name")) else "sweep"
@@ -86,8 +96,8 @@ def problems_of(found: Mapping[str, Any], folder: Path) -> Iterator[str]:
     name, values = found.get("name"), found.get("values")
     if not is_name(name):
         yield (
-            f"name is {shown(name)}, expected lower-case letters, digits and dashes, such as ratio: the runs "
-            "are ratio-1, ratio-2 and so on."
+            f"name is {shown(name)}, expected lower-case letters, digits and dashes, at most 49, such as "
+            "ratio: the runs are ratio-1, ratio-2 and so on."
         )
     if found.get("base") is not None and values is not None:
         yield "base and values are both set, expected one of them. Remove one."
@@ -115,7 +125,10 @@ def problems_of_lists(vary: Any) -> Iterator[str]:
         else:
             texts = [json.dumps(option, sort_keys=True, default=str) for option in options]
             for text in dict.fromkeys(text for text in texts if texts.count(text) > 1):
-                yield f"{where} has {text} more than once. Remove one: both would be the same run."
+                yield f"{where} has {excerpt(text)} more than once. Remove one: both would be the same run."
+    for key, below in permutations(map(str, vary), 2):
+        if below.startswith(f"{key}."):
+            yield f"vary.{key} and vary.{below} set the same value, expected one of them. Remove one."
     count = math.prod(len(options) for options in vary.values() if isinstance(options, list))
     if count > MOST:
         yield f"vary gives {count:,} runs, expected at most {MOST}. Shorten the lists."
@@ -128,7 +141,7 @@ def is_name(name: Any) -> bool:
 
 def shown(value: Any) -> str:
     """Return a value in a sentence."""
-    return "missing" if value is None else plain(json.dumps(value, default=str))
+    return "missing" if value is None else excerpt(json.dumps(value, default=str))
 
 
 def combinations(name: str, found: Mapping[str, Any]) -> Iterator[Combination]:

@@ -167,6 +167,10 @@ def test_the_runs_are_read_from_records_of_their_stage(workspace: Path, compare:
         (["mild-1", "mild"], "mild is the run mild-1, which is already given"),
         (["mild-1", "nope", "other"], "no finished run of 'nope'"),
         (["mild-1", "nope", "other"], "no finished run of 'other'"),
+        (["mild-1", "/tmp"], "'/tmp' is not a run, expected a run id or the name of a release."),
+        (["mild-1", "../runs/wide-2"], "'../runs/wide-2' is not a run"),
+        (["mild-1", "**"], "'**' is not a run"),
+        (["mild-1", ""], "'' is not a run"),
         (["mild-1", "http://127.0.0.1/x"], "http://127.0.0.1/x is not the address of a version, expected"),
         (["mild-1", "wide-2", "-o", "/"], "is a directory"),
     ],
@@ -195,6 +199,16 @@ def test_damaged_results_are_named_with_their_run(
     path.write_text(json.dumps(json.loads(path.read_text()) | damage))
     done = compare("mild-1", "wide-2")
     assert done.returncode == 2 and "a file of run wide-2 cannot be read" in done.stderr
+
+
+@pytest.mark.parametrize("left", [None, "{}", "[]"])
+def test_results_that_are_gone_are_not_called_those_of_another_version(
+    workspace: Path, compare: Compare, left: str | None
+) -> None:
+    path = workspace / "runs" / "wide-2" / "eval" / "results.json"
+    path.unlink() if left is None else path.write_text(left)
+    done = compare("mild-1", "wide-2")
+    assert done.returncode == 2 and "eval/results.json is missing or empty" in done.stderr, done.stdout
 
 
 def test_an_evaluation_of_another_version_is_named_and_the_rest_is_compared(

@@ -140,6 +140,13 @@ def test_an_unknown_value_fails_with_a_similar_name(tmp_path: Path) -> None:
     assert "train.lr is not a value of the chart. Did you mean train.learningRate?" in done.stderr
 
 
+def test_a_name_that_no_release_may_have_is_said_once(tmp_path: Path) -> None:
+    done = call(OSFT, "run", "My_run", "--local", "--set", "data.uri=hf://a/b", "--workspace", tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith('Error: release name check failed: release name "My_run": invalid')
+    assert done.stderr.count("My_run") == 1
+
+
 def test_gpus_that_are_not_here_are_a_sentence(tmp_path: Path) -> None:
     done = call(
         OSFT,

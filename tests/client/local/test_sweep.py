@@ -201,6 +201,9 @@ def test_all_problems_are_reported_before_the_first_run(tmp_path: Path) -> None:
     [
         ("- x\n", [], "is not a map, expected the keys name"),
         ("name: [\n", [], "is not YAML"),
+        ("[" * 3000, [], "is not YAML"),
+        ("name: &a {x: *a}\n", [], "is not YAML"),
+        (f"name: {'a' * 50}\nvary: {{train.seed: [1]}}\n", [], "digits and dashes, at most 49, such as"),
         ("name: x\nvary: {}\n", [], "- vary is {}, expected a map of keys of the values and lists"),
         ("name: X_1\nvary: {train.seed: [1]}\n", [], '- name is "X_1", expected lower-case letters'),
         (f"name: x\nvary: {{train.seed: {list(range(300))}}}\n", [], "gives 300 runs, expected at most 256"),
@@ -213,7 +216,14 @@ def test_all_problems_are_reported_before_the_first_run(tmp_path: Path) -> None:
         ),
         ("name: x\nvary: {train.seed: [1], train.epoch: [1]}\n", ["--continue=b"], "train.epoch is not a"),
         ("name: x\nvary: {train.seed: [1]}\n", ["--parallel"], "--parallel is for runs on a cluster"),
-        ("name: x\nvary: {train.seed: [1]}\n", ["--timeout=1h"], "is not an option of osft run --local"),
+        ("name: x\nvary: {train.seed: [1]}\n", ["--timeout=1h"], "is not an option of osft sweep --local"),
+        ("name: x\nvary: {train.seed: [1]}\n", ["--set=train.seed=3"], "--set sets values of all runs: put"),
+        ("name: x\nvary: {train.seed: [1], train.seed: [2]}\n", [], "- train.seed stands twice, expected"),
+        (
+            "name: x\nvary: {train: [{epochs: 2}], train.seed: [1]}\n",
+            [],
+            "- vary.train and vary.train.seed set the same value, expected one of them. Remove one.",
+        ),
     ],
 )  # fmt: skip
 def test_a_sweep_that_cannot_be_read_is_refused(

@@ -1,5 +1,6 @@
 """What a chain's results say in words, and the figures over all of its runs."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from osft_eval.matrix import Matrix
 from osft_eval.report import make_view, render_html, render_markdown
 from osft_eval.report.chain import in_words
 from osft_eval.report.summary import summarize
+from tests.support.chromium import browser, find_chromium
 from tests.support.eval_results import Task, eval_results
 
 HOLDOUT = {
@@ -117,3 +119,20 @@ def test_the_report_shows_tasks_that_are_gone_and_escapes_addresses() -> None:
     assert "hf://org/&lt;rows&gt;" in page and "hf://org/<rows>" not in page
     assert "| Task 2 (task2) | 1,200 | 1.000 | 1.200 | +0.200 |" in text
     assert "Backward transfer is not known" in text
+
+
+def test_no_column_of_a_table_lies_outside_a_phone(tmp_path: Path) -> None:
+    long = {**task(1, 0.2, 0.001), "sources": ["pvc://a-claim-with-a-long-name/and/a/long/folder/rows.jsonl"]}
+    found = results(chain(long, *(task(number, 0.2, 0.001) for number in range(2, 9))))
+    page = tmp_path / "report.html"
+    page.write_text(render_html(make_view(found, {}, ({}, {}), {"counts": [], "rows": []})))
+    program = find_chromium()
+    assert program, "no Chromium found: scripts/prerequisites test installs it"
+    with browser(program) as opened:
+        opened.show(page, 360)
+        regions = "[...document.querySelectorAll('.scroll')]"
+        assert opened.value(f"{regions}.length") >= 3
+        assert opened.value(f"{regions}.filter(one => one.scrollWidth > one.clientWidth).length") == 0
+        cells = "[...document.querySelectorAll('section[aria-labelledby=chain] td')]"
+        labels = opened.value(f"{cells}.map(cell => getComputedStyle(cell, '::before').content)")
+    assert labels[:5] == ['"Rows"', '"Base"', '"Tuned"', '"Change"', '"p"'] and '"Task 8"' in labels

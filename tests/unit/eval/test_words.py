@@ -83,7 +83,7 @@ def test_a_lower_loss_alone_is_called_what_it_is() -> None:
     assert wording(held_out(0.2, 0.2), "learned") == sentence
     assert wording(held_out(0.2, 0.3), "learned") == wording(held_out(0.2, 0.2), "unclear") == ""
     assert wording({}, "learned") == ""
-    only = "Only the loss fell: the answers are no closer in wording to the references, nor are more right."
+    only = "Only the loss fell: the answers did not come closer to the references, and not more are right."
     assert all(wording(held_out(0.2, 0.2, rouge), "learned") == only for rouge in (0.2, 0.1))
 
 

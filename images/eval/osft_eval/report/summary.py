@@ -134,7 +134,7 @@ def wording(holdout: Figures, learned: str) -> str:
     alike = [holdout[name] for name in ("f1", "rouge_l", "bleu") if name in holdout]
     if any(score["tuned"] > score["base"] for score in alike):
         return "The answers are closer in wording to the references; not more of them are right."
-    return "Only the loss fell: the answers are no closer in wording to the references, nor are more right."
+    return "Only the loss fell: the answers did not come closer to the references, and not more are right."
 
 
 def kept_table(compared: Mapping[str, Figures], groups: Iterable[str]) -> dict[str, Any]:
