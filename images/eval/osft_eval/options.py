@@ -87,6 +87,18 @@ class Options:
         type=Json(dict, '{"maxTaskDrop": 3}'),
     )
     author: str = option("osft-pipeline", "Author of the run, for the report.", decides=False)
+    mlflow_tracking_uri: str = option(
+        "",
+        "Address of the MLflow server that training sent its steps to. The figures, the report and "
+        "results.json are added to the same run. Empty: nothing is sent.",
+        decides=False,
+    )
+    wandb_project: str = option(
+        "",
+        "Weights & Biases project that training sent its steps to. The figures are added to the summary of "
+        "the same run, if the image contains wandb. Empty: nothing is sent.",
+        decides=False,
+    )
     primary_metric: str = option(
         "",
         "holdout_loss, a task, a group or holdout_exact_match. Empty: held-out loss, otherwise the first "

@@ -31,6 +31,11 @@ def option_problems(options: Options) -> Iterator[str]:
             "--backend openai needs the server's address, and --base-url is empty. "
             "Set eval.baseUrl to something like http://server:8000/v1."
         )
+    if "@" in options.mlflow_tracking_uri.partition("://")[2].partition("/")[0]:
+        yield (
+            "--mlflow-tracking-uri (train.tracking.mlflow.uri) holds a user or password, which would be "
+            "logged: give them in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+        )
     if not options.task_names and not options.holdout:
         yield "there is nothing to evaluate: no task and no held-out rows. Set eval.tasks or eval.holdout."
     if options.mix_mode == "fixed" and options.mix_share is None:

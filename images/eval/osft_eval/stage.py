@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from osft_eval import backends, chain, figures, gates, holdout, outputs
+from osft_eval import backends, chain, figures, gates, holdout, outputs, trackers
 from osft_eval.benchmarks import Benchmarks
 from osft_eval.cache import Cache, own_code
 from osft_eval.catalogue import Catalogue, load_catalogue
@@ -74,9 +74,14 @@ def evaluate(run: Run, options: Options) -> Outcome:
     judge(run, rules, results)
     left = outputs.leave(run, options, catalogue, chosen.rows, results, base, tuned)
     ended = outputs.outcome(chosen.models, results, left, benchmarks)
-    # Only after the record: a start that is killed before it resumes from these files.
-    ended.after = lambda: shutil.rmtree(run.home / WORK, ignore_errors=True)
+    ended.after = partial(finish, run, options, results)
     return ended
+
+
+def finish(run: Run, options: Options, results: Mapping[str, Any]) -> None:
+    """Do what may happen only after the record: a start that is killed before it resumes from these files."""
+    shutil.rmtree(run.home / WORK, ignore_errors=True)
+    trackers.send(run, options, results)
 
 
 def compared(
