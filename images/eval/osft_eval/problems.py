@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from osft_eval.options import Options
+from osft_eval.options import NAMED, Options
 from osft_workspace import UserError, excerpt
 
 GATE_KEYS = ("maxTaskDrop", "tasks", "holdoutMustImprove", "maxEarlierRise", "significance")
@@ -21,7 +21,7 @@ def refuse(problems: Sequence[str]) -> None:
 
 def option_problems(options: Options) -> Iterator[str]:
     """Yield a sentence for each value that is not what its option takes."""
-    for which in ("base", "tuned"):
+    for which in NAMED:
         if not isinstance(options.model_args.get(which, {}), dict):
             yield f"--model-args has {which!r} as {excerpt(options.model_args[which])}, expected an object."
     if options.batch_size != "auto" and not (options.batch_size.isdigit() and int(options.batch_size) > 0):

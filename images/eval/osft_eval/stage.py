@@ -69,7 +69,7 @@ def evaluate(run: Run, options: Options) -> Outcome:
         **found,
         "primary_metric": primary,
         "skipped": skipped,
-        "engine": engine,
+        "engine": engine | measured_by(options, parts),
     }
     judge(run, rules, results)
     left = outputs.leave(run, options, catalogue, chosen.rows, results, base, tuned)
@@ -185,13 +185,20 @@ def engine_of(options: Options, dtype: str) -> dict[str, Any]:
         "lm_eval",
         "transformers",
         "torch",
-        *(("vllm",) if options.backend == "vllm" else ()),
+        *(("vllm",) if options.backend in ("vllm", "auto") else ()),
     )
     device = {"openai": "server"}.get(
         options.backend, "cpu" if options.gpus == 0 else f"cuda x {options.gpus}"
     )
     found = {name: version(name) for name in packages}
     return {"backend": options.backend, **found, "device": device, "dtype": dtype}
+
+
+def measured_by(options: Options, parts: Sequence[Part]) -> dict[str, Any]:
+    """Return the backend of each part, where there is more than one; what a mix was chosen by is not one."""
+    if options.backend != "auto":
+        return {}
+    return {"parts": {part.name: options.engine_for(generates=part.generates) for part in parts}}
 
 
 def cache_of(
@@ -210,7 +217,7 @@ def cache_of(
         "batch_size": options.batch_size,
         "generation": options.generation,
         "max_new_tokens": options.holdout_max_new_tokens,
-        "model_args": options.args_for(which),
+        "model_args": [options.args_for(which, engine) for engine in options.engines],
         "chat_template": options.chat_template,
         "seed": options.seed,
     }
