@@ -1,10 +1,10 @@
 .DEFAULT_GOAL := help
 # Libraries are compiled once, not at every start of a stage, whatever the caller's habit is.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help demo test fuzz lint e2e images generate lock venvs tools bench clean
+.PHONY: help demo test test-vllm fuzz lint e2e images generate lock venvs tools bench clean
 
 help: ## This list
-	@sed -n 's/^\([a-z0-9]*\):.* ## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z0-9-]*\):.* ## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
 
 demo: ## Tune, evaluate and register a small language model on this machine (KEEP=1, REGISTRY=none or an address)
 	@scripts/prerequisites demo
@@ -15,6 +15,11 @@ test: ## Run the tests: all, or those whose names contain one word, make test K=
 	@scripts/prerequisites test
 	@scripts/setup test
 	@.venvs/dev/bin/pytest --numprocesses=$$(($$(nproc) < 3 ? $$(nproc) + 1 : 4)) --dist=loadscope --no-loadscope-reorder --durations=10 $(if $(K),-k "$(K)")
+
+test-vllm: ## Test the evaluation with vLLM on the CPU, in an environment of its own (5 GB)
+	@scripts/prerequisites test
+	@scripts/setup dev train eval-vllm
+	@.venvs/dev/bin/pytest tests/vllm
 
 fuzz: ## Look for inputs that break readers, redaction or clients (MINUTES=1, TARGET=readers)
 	@scripts/prerequisites test

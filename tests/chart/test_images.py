@@ -68,11 +68,12 @@ def test_a_registry_of_the_user_replaces_that_of_a_published_chart(released: Pat
     assert all(image.startswith("mirror.example.com/team/osft/") and "@sha256:" in image for image in images)
 
 
-def vllm(**images: Object) -> Object:
+def vllm(backend: str = "vllm", **images: Object) -> Object:
     """Return values that evaluate with vLLM."""
-    return {"eval": {"backend": "vllm"}, "images": images}
+    return {"eval": {"backend": backend}, "images": images}
 
 
+@pytest.mark.parametrize("backend", ["vllm", "auto"])
 @pytest.mark.parametrize(
     ("named", "image"),
     [
@@ -81,17 +82,28 @@ def vllm(**images: Object) -> Object:
         ({"repository": "mine.example.com/eval-vllm"}, "mine.example.com/eval-vllm:0.1.0"),
     ],
 )
-def test_evaluating_with_vllm_runs_the_image_that_contains_it(named: Object, image: str) -> None:
+def test_evaluating_with_vllm_runs_the_image_that_contains_it(
+    named: Object, image: str, backend: str
+) -> None:
     # The image without vLLM may be pinned, as in a published chart.
     plain: Object = {"digest": f"sha256:{3:064x}", "tag": "plain"}
-    objects = render(vllm(evalVllm=named, eval=plain))
+    objects = render(vllm(backend, evalVllm=named, eval=plain))
     assert stage_pods(objects)["eval"].container["image"] == image
     check = stage_pods(objects)["preflight"].spec["containers"][1]
     assert (check["name"], check["image"]) == ("eval-check", image)
 
 
-def test_evaluating_with_vllm_without_its_image_is_refused_as_the_stage_would() -> None:
+@pytest.mark.parametrize("backend", ["vllm", "auto"])
+def test_evaluating_with_vllm_without_its_image_is_refused_as_the_stage_would(backend: str) -> None:
     with pytest.raises(UserError) as said:
-        backends.require_installed(SimpleNamespace(backend="vllm"))  # type: ignore[arg-type]
-    assert f"- {said.value.message}\n" in refusal(vllm())
-    assert render(overlay(vllm(), {"eval": {"enabled": False}}))
+        backends.require_installed(SimpleNamespace(backend=backend))  # type: ignore[arg-type]
+    assert f"- {said.value.message}\n" in refusal(vllm(backend))
+    assert render(overlay(vllm(backend), {"eval": {"enabled": False}}))
+
+
+@pytest.mark.parametrize("gpus", [{"eval": {"gpus": 0}}, {"train": {"gpus": 0}}], ids=["eval", "train"])
+@pytest.mark.parametrize("backend", ["vllm", "auto"])
+def test_evaluating_with_vllm_without_a_gpu_is_refused(backend: str, gpus: Object) -> None:
+    values = overlay(vllm(backend, evalVllm={"tag": "vllm"}), gpus)
+    assert f"eval.backend is {backend} and eval.gpus is 0" in refusal(values)
+    assert render(overlay(values, {"eval": {"gpus": 1}}))

@@ -199,12 +199,13 @@ CASES: list[tuple[Object, str, str]] = [
         (
             {
                 "train": {"method": "qlora", "lora": {"merge": False, **lora}},
-                "eval": {"backend": "vllm"},
+                "eval": {"backend": backend},
                 "images": {"evalVllm": {"tag": "vllm"}},
             },
-            f"eval.backend is vllm, train.lora.merge is false and {words}: vLLM loads only adapters",
+            f"eval.backend is {backend}, train.lora.merge is false and {words}: vLLM loads only adapters",
             "Set train.lora.merge to true, or eval.backend to hf",
         )
+        for backend in ("vllm", "auto")
         for lora, words in (
             ({"useDora": True, "bias": "all"}, "train.lora.useDora is true and train.lora.bias is all"),
             ({"r": 513}, "train.lora.r is 513"),

@@ -27,6 +27,12 @@ EXISTING: Object = {
     "wandb": {"existing": "wandb"},
     "mlflow": {"existing": "mlflow", "keys": {"token": "", "username": "u", "password": "p"}},
 }
+TRACKERS = {
+    "WANDB_API_KEY": ("wandb", "WANDB_API_KEY"),
+    "MLFLOW_TRACKING_USERNAME": ("mlflow", "u"),
+    "MLFLOW_TRACKING_PASSWORD": ("mlflow", "p"),
+}
+"""Variables of the trackers, with name and key of the Secret that each comes from."""
 
 
 def refs(objects: list[Object], stage: str) -> dict[str, tuple[str, str]]:
@@ -47,12 +53,7 @@ def test_existing_secrets_feed_the_stages_that_use_them_by_configurable_keys() -
         "AWS_SECRET_ACCESS_KEY": ("s3-secret", "AWS_SECRET_ACCESS_KEY"),
         "AWS_SESSION_TOKEN": ("s3-secret", "SESSION"),
     }
-    assert refs(objects, "train") == {
-        "WANDB_API_KEY": ("wandb", "WANDB_API_KEY"),
-        "MLFLOW_TRACKING_USERNAME": ("mlflow", "u"),
-        "MLFLOW_TRACKING_PASSWORD": ("mlflow", "p"),
-    }
-    assert refs(objects, "eval") == {}
+    assert refs(objects, "train") == refs(objects, "eval") == TRACKERS
     assert refs(objects, "register") == {"OSFT_REGISTRY_TOKEN": ("registry-token", "OSFT_REGISTRY_TOKEN")}
     assert not [thing for thing in objects if thing["kind"] == "Secret"]
 
@@ -60,7 +61,7 @@ def test_existing_secrets_feed_the_stages_that_use_them_by_configurable_keys() -
 def test_benchmarks_are_downloaded_with_the_hub_s_token_and_evaluated_without_it() -> None:
     objects = render({"secrets": EXISTING, "eval": {"downloadBenchmarks": True}})
     assert refs(objects, "download")["HF_TOKEN"] == ("hf-token", "tok")
-    assert refs(objects, "eval") == {}
+    assert refs(objects, "eval") == TRACKERS
 
 
 def test_stages_fail_at_a_missing_key_and_preflight_says_it_before() -> None:

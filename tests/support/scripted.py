@@ -30,6 +30,7 @@ class Asked:
     """1 for the first request of the server."""
     headers: dict[str, str] = field(default_factory=dict)
     """All of them, names in lower case."""
+    body: bytes = b""
 
 
 @dataclass
@@ -134,14 +135,15 @@ class ScriptedHandler(BaseHTTPRequestHandler):
 
     def handle_any(self) -> None:
         """Write the reply of the script as it is, true or not."""
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         url, server = urlsplit(self.path), self.scripted
         headers = {name.lower(): value for name, value in self.headers.items()}
         number = len(server.asked) + 1
-        asked = Asked(self.command, url.path, url.query, headers.get("authorization", ""), number, headers)
+        authorization = headers.get("authorization", "")
+        asked = Asked(self.command, url.path, url.query, authorization, number, headers, body)
         server.asked.append(asked)
         reply = server.script(asked)
-        body = [reply.body] if isinstance(reply.body, bytes) else reply.body
+        pieces = [reply.body] if isinstance(reply.body, bytes) else reply.body
         length = len(reply.body) if reply.length == -1 and isinstance(reply.body, bytes) else reply.length
         time.sleep(reply.pause)
         self.send_response_only(reply.status, "Reply")
@@ -159,9 +161,9 @@ class ScriptedHandler(BaseHTTPRequestHandler):
             self._headers_buffer.clear()
         self.end_headers()
         if self.command != "HEAD":
-            for piece in body:
+            for piece in pieces:
                 self.wfile.write(piece)
                 self.wfile.flush()
         self.close_connection = not isinstance(reply.body, bytes) or length != len(reply.body)
 
-    do_GET = do_HEAD = do_POST = do_PATCH = handle_any
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = handle_any

@@ -88,12 +88,14 @@ def make_trained_run(
     base: Path,
     tuned: Path,
     rows: Sequence[dict[str, Any]],
+    trackers: dict[str, dict[str, str]] | None = None,
 ) -> Path:
     """Leave finished predecessors of eval in `workspace`; returns the run's folder.
 
     Args:
         base, tuned: model folders; they are copied in.
         rows: held-out rows; none is what data.trainFraction 1 leaves.
+        trackers: tracker -> its run, as the record of train names them.
     """
     workspace.mkdir(parents=True, exist_ok=True)
     digest = tree_digest(base)
@@ -130,6 +132,7 @@ def make_trained_run(
             "base": run.predecessors["download"].details["model"],
             "arguments": {"unfreeze_rank_ratio": 0.25, "learning_rate": 5e-5, "num_epochs": 1},
             "device": "cpu",
+            **({"trackers": trackers} if trackers else {}),
         }
         metrics = {"steps": 20, "training_seconds": 12.5}
         return Outcome(outputs=["model", "loss.svg"], metrics=metrics, details=details)

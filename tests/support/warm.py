@@ -47,7 +47,7 @@ FOR_A_HUB = (
     "import datasets, huggingface_hub\n"
 )
 """What download imports besides, where it asks a hub; the memory of other starts must not have it."""
-READ_WHEN_NEEDED = ("OSFT_", "AWS_", "HF_TOKEN", "PET_", "WANDB_API_KEY", "KUBEFLOW_", "ONEDNN_")
+READ_WHEN_NEEDED = ("OSFT_", "AWS_", "HF_TOKEN", "PET_", "WANDB_API_KEY", "MLFLOW_", "KUBEFLOW_", "ONEDNN_")
 """What other variables may begin with, beside those of every start."""
 
 

@@ -25,7 +25,7 @@ def require(options: Options) -> None:
     """Check that the backend can run here. Raise UserError with the remedy otherwise."""
     trust.enforce(trusted=options.trust_remote_code)
     require_installed(options)
-    if options.backend == "hf" and options.gpus > 0:
+    if options.backend in ("hf", "auto") and options.gpus > 0:
         import torch
 
         if not torch.cuda.is_available():
@@ -37,9 +37,9 @@ def require(options: Options) -> None:
 
 def require_installed(options: Options) -> None:
     """Raise UserError when the asked backend is not in this image."""
-    if options.backend == "vllm" and importlib.util.find_spec("vllm") is None:
+    if options.backend in ("vllm", "auto") and importlib.util.find_spec("vllm") is None:
         raise UserError(
-            "eval.backend is vllm and the eval image does not contain vLLM. Build one that does "
+            f"eval.backend is {options.backend} and the eval image does not contain vLLM. Build one that does "
             "(images/eval/README.md) and name it in images.evalVllm, or set eval.backend to hf."
         )
 
@@ -76,18 +76,18 @@ def cpu_flags() -> set[str]:
 
 
 @contextmanager
-def opened(run: Run, options: Options, which: str, weights: Weights, dtype: str) -> Iterator[Any]:
-    """Load a model; give its memory back at the end."""
-    if weights.make:
-        weights.make()
+def opened(
+    run: Run, options: Options, engine: str, which: str, weights: Weights, dtype: str
+) -> Iterator[Any]:
+    """Load a model in a backend of `OPEN`; give its memory back at the end."""
     title = weights.title or which
-    run.event("loading", model=title, backend=options.backend)
+    run.event("loading", model=title, backend=engine)
     with named(
         f"the {title} model cannot be loaded",
         f"Check eval.modelArgs and the files in {printable(weights.path)}. A model that is too large for its "
         "GPU needs more of them (eval.gpus).",
     ):
-        model = OPEN[options.backend](options, which, weights, dtype)
+        model = OPEN[engine](options, which, weights, dtype)
     try:
         yield model
     finally:
@@ -110,7 +110,7 @@ def open_hf(options: Options, which: str, weights: Weights, dtype: str) -> Any:
         "dtype": dtype,
         "softmax_dtype": "float32",
         **({"parallelize": True} if options.gpus > 1 else {}),
-        **options.args_for(which),
+        **options.args_for(which, "hf"),
         "trust_remote_code": options.trust_remote_code,
     }
     extra = {"batch_size": rows, "device": "cpu" if cpu else "cuda"}
@@ -136,17 +136,22 @@ def open_vllm(options: Options, which: str, weights: Weights, dtype: str) -> Any
         "tensor_parallel_size": max(1, options.gpus),
         "gpu_memory_utilization": 0.8,
         "seed": options.seed,
-        **options.args_for(which),
+        **options.args_for(which, "vllm"),
         "trust_remote_code": options.trust_remote_code,
     }
-    return VLLM.create_from_arg_obj(arguments, {"batch_size": options.batch_size})
+    model: Any = VLLM.create_from_arg_obj(arguments, {"batch_size": options.batch_size})
+    # lm-eval asks it for a progress bar with batch size auto, and with bars switched off vLLM divides by the
+    # time that such a bar has run, which is 0.
+    generate = model.model.generate
+    model.model.generate = lambda *given, **named: generate(*given, **{**named, "use_tqdm": False})
+    return model
 
 
 def open_openai(options: Options, which: str, weights: Weights, dtype: str) -> Any:
     """A model behind a server, by default named after its folder, as `vllm serve <folder>` names it."""
     from lm_eval.models.openai_completions import LocalChatCompletion, LocalCompletionsAPI
 
-    given = options.args_for(which)
+    given = options.args_for(which, "openai")
     url = str(given.pop("base_url", options.base_url)).rstrip("/")
     longest, _ = sizes(weights.folder, trust_remote_code=options.trust_remote_code)
     arguments = {"model": str(weights.path), "seed": options.seed, "max_length": longest, **given}
@@ -210,6 +215,7 @@ def quiet(verbosity: str) -> None:
     import datasets
     import transformers
 
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", logging.getLevelName(level))  # read when it is imported
     for name in ("lm_eval", "transformers", "datasets", "accelerate", "absl"):
         logging.getLogger(name).setLevel(level)
     datasets.disable_progress_bars()

@@ -102,6 +102,7 @@ def parts(tasks: Sequence[Earlier]) -> list[Part]:
             len(task.rows.rows),
             [NUMBER],
             partial(holdout.losses, rows=task.rows.rows),
+            generates=False,
         )
         for task in tasks
         if task.rows

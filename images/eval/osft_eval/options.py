@@ -9,6 +9,9 @@ from osft_workspace.options import Json, Number, Texts, option
 
 LENGTH_NAMES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 
+NAMED = ("base", "tuned", "hf", "vllm")
+"""Keys of `--model-args` with arguments of one model or one backend."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -44,10 +47,13 @@ class Options:
     )
     model_args: dict[str, Any] = option(
         {},
-        "Arguments of lm-eval's model, a JSON object; under `base` or `tuned` for that model only.",
+        "Arguments of lm-eval's model, a JSON object; under `base` or `tuned` for that model only, under `hf` "
+        "or `vllm` for that backend only.",
         type=Json(dict, '{"dtype": "bfloat16"}'),
     )
-    backend: Literal["hf", "vllm", "openai"] = option("hf", "Backend that runs the models.")
+    backend: Literal["hf", "vllm", "auto", "openai"] = option(
+        "hf", "Backend that runs the models. auto: vllm for what they generate, hf for likelihoods."
+    )
     base_url: str = option("", "OpenAI-compatible server, such as http://server:8000/v1 (backend openai).")
     gpus: int = option(1, "GPUs in this container. 0: CPU.", type=click.IntRange(min=0))
     chat_template: bool = option(False, "Write task prompts with the chat template.")
@@ -87,6 +93,18 @@ class Options:
         type=Json(dict, '{"maxTaskDrop": 3}'),
     )
     author: str = option("osft-pipeline", "Author of the run, for the report.", decides=False)
+    mlflow_tracking_uri: str = option(
+        "",
+        "Address of the MLflow server that training sent its steps to. The figures, the report and "
+        "results.json are added to the same run. Empty: nothing is sent.",
+        decides=False,
+    )
+    wandb_project: str = option(
+        "",
+        "Weights & Biases project that training sent its steps to. The figures are added to the summary of "
+        "the same run, if the image contains wandb. Empty: nothing is sent.",
+        decides=False,
+    )
     primary_metric: str = option(
         "",
         "holdout_loss, a task, a group or holdout_exact_match. Empty: held-out loss, otherwise the first "
@@ -105,10 +123,21 @@ class Options:
         """The tasks without the word for none."""
         return tuple(name for name in self.tasks if name != "none")
 
-    def args_for(self, which: str) -> dict[str, Any]:
-        """Model arguments for `base` or `tuned`: the common ones, then those under its own name."""
-        common = {key: value for key, value in self.model_args.items() if key not in ("base", "tuned")}
-        return {**common, **self.model_args.get(which, {})}
+    def args_for(self, which: str, engine: str) -> dict[str, Any]:
+        """Model arguments for `base` or `tuned` in a backend: the common ones, then those under their names."""
+        common = {key: value for key, value in self.model_args.items() if key not in NAMED}
+        return {**common, **self.model_args.get(engine, {}), **self.model_args.get(which, {})}
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """The backends that may measure a part, in this order."""
+        return ("hf", "vllm") if self.backend == "auto" else (self.backend,)
+
+    def engine_for(self, *, generates: bool) -> str:
+        """Return the backend that measures what a model generates, or how likely a text is."""
+        if self.backend != "auto":
+            return self.backend
+        return "vllm" if generates else "hf"
 
     @property
     def can_score(self) -> bool:

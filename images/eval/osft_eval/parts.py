@@ -33,6 +33,8 @@ class Part:
     shape: Shape
     """Of the result."""
     measure: Callable[[Any], Any]
+    generates: bool
+    """Whether the model writes something, or only says how likely a text is."""
 
 
 def parts_of(
@@ -50,7 +52,7 @@ def parts_of(
     ]
     if rows and options.can_score:
         losses = partial(holdout.losses, rows=rows.rows)
-        parts.append(Part(LOSS, rows.loss_digest, len(rows.rows), [NUMBER], losses))
+        parts.append(Part(LOSS, rows.loss_digest, len(rows.rows), [NUMBER], losses, generates=False))
     if rows and rows.generated:
         greedy = {"until": [], "do_sample": False, "max_gen_toks": options.holdout_max_new_tokens}
         arguments = {**greedy, **options.generation}
@@ -61,6 +63,7 @@ def parts_of(
                 len(rows.generated),
                 [TEXT],
                 lambda lm: holdout.answers(lm, rows.generated, arguments, chat=not options.can_score),
+                generates=True,
             )
         )
     return parts
@@ -75,7 +78,8 @@ def task_part(name: str, task: Any, options: Options, half: Half | None) -> Part
     run = partial(harness.run_task, name=name, task=task, options=options, items=items)
     if half:
         content = digest_json([content, items])
-    return Part(name, content, len(items), TASK_RESULT, run) if items else None
+    generates = task.config.output_type == "generate_until"
+    return Part(name, content, len(items), TASK_RESULT, run, generates) if items else None
 
 
 def numbers(result: Any) -> Iterator[float]:
@@ -113,17 +117,27 @@ def measure(
         run.choice(f"{title} results", kept, "an earlier evaluation measured them")
     if not missing:
         return results
-    total = sum(part.size for part in missing)
-    with (
-        opened(run, options, which, weights, dtype) as model,
-        run.progress(f"measuring {title}", total=total, unit="items") as bar,
-    ):
+    if weights.make:
+        weights.make()
+    for engine in options.engines:
+        some = [part for part in missing if options.engine_for(generates=part.generates) == engine]
+        if some:
+            with opened(run, options, engine, which, weights, dtype) as model:
+                ask(run, model, title, some, results, cache)
+    return results
+
+
+def ask(
+    run: Run, model: Any, title: str, parts: Sequence[Part], results: dict[str, Any], cache: Cache | None
+) -> None:
+    """Measure parts on a model that is loaded, into `results`. Raises UserError as `measure`."""
+    total = sum(part.size for part in parts)
+    with run.progress(f"measuring {title}", total=total, unit="items") as bar:
         meter = Meter(bar, title)
         lm = watched(model, meter)
-        for part in missing:
+        for part in parts:
             meter.start(part.name, part.size)
             results[part.name] = part.measure(lm)
             refuse(title, part.name, (n for n in numbers(results[part.name]) if not math.isfinite(n)))
             if cache:
                 cache.put(part.name, part.content, results[part.name])
-    return results

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from osft_eval.options import Options
+from osft_eval.options import NAMED, Options
 from osft_workspace import UserError, excerpt
 
 GATE_KEYS = ("maxTaskDrop", "tasks", "holdoutMustImprove", "maxEarlierRise", "significance")
@@ -21,7 +21,7 @@ def refuse(problems: Sequence[str]) -> None:
 
 def option_problems(options: Options) -> Iterator[str]:
     """Yield a sentence for each value that is not what its option takes."""
-    for which in ("base", "tuned"):
+    for which in NAMED:
         if not isinstance(options.model_args.get(which, {}), dict):
             yield f"--model-args has {which!r} as {excerpt(options.model_args[which])}, expected an object."
     if options.batch_size != "auto" and not (options.batch_size.isdigit() and int(options.batch_size) > 0):
@@ -30,6 +30,11 @@ def option_problems(options: Options) -> Iterator[str]:
         yield (
             "--backend openai needs the server's address, and --base-url is empty. "
             "Set eval.baseUrl to something like http://server:8000/v1."
+        )
+    if "@" in options.mlflow_tracking_uri.partition("://")[2].partition("/")[0]:
+        yield (
+            "--mlflow-tracking-uri (train.tracking.mlflow.uri) holds a user or password, which would be "
+            "logged: give them in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
         )
     if not options.task_names and not options.holdout:
         yield "there is nothing to evaluate: no task and no held-out rows. Set eval.tasks or eval.holdout."

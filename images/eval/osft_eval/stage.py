@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from osft_eval import backends, chain, figures, gates, holdout, outputs
+from osft_eval import backends, chain, figures, gates, holdout, outputs, trackers
 from osft_eval.benchmarks import Benchmarks
 from osft_eval.cache import Cache, own_code
 from osft_eval.catalogue import Catalogue, load_catalogue
@@ -61,7 +61,7 @@ def evaluate(run: Run, options: Options) -> Outcome:
         **compared(chosen, catalogue, base, tuned),
         "primary_metric": primary,
         "skipped": skipped,
-        "engine": engine,
+        "engine": engine | measured_by(options, parts),
     }
     if earlier:
         first = measure_first(run, options, engine, chosen.models, parts)
@@ -69,8 +69,7 @@ def evaluate(run: Run, options: Options) -> Outcome:
     judge(run, rules, results)
     left = outputs.leave(run, options, catalogue, chosen.rows, results, base, tuned)
     ended = outputs.outcome(chosen.models, results, left, benchmarks)
-    # Only after the record: a start that is killed before it resumes from these files.
-    ended.after = lambda: shutil.rmtree(run.home / WORK, ignore_errors=True)
+    ended.after = partial(finish, run, options, results)
     return ended
 
 
@@ -82,6 +81,12 @@ def prepared(run: Run, options: Options) -> Models:
     models = find_models(run)
     models.tuned.require(options.backend)
     return models
+
+
+def finish(run: Run, options: Options, results: Mapping[str, Any]) -> None:
+    """Do what may happen only after the record: a start that is killed before it resumes from these files."""
+    shutil.rmtree(run.home / WORK, ignore_errors=True)
+    trackers.send(run, options, results)
 
 
 def compared(
@@ -185,13 +190,20 @@ def engine_of(options: Options, dtype: str) -> dict[str, Any]:
         "lm_eval",
         "transformers",
         "torch",
-        *(("vllm",) if options.backend == "vllm" else ()),
+        *(("vllm",) if options.backend in ("vllm", "auto") else ()),
     )
     device = {"openai": "server"}.get(
         options.backend, "cpu" if options.gpus == 0 else f"cuda x {options.gpus}"
     )
     found = {name: version(name) for name in packages}
     return {"backend": options.backend, **found, "device": device, "dtype": dtype}
+
+
+def measured_by(options: Options, parts: Sequence[Part]) -> dict[str, Any]:
+    """Return the backend of each part, where there is more than one; what a mix was chosen by is not one."""
+    if options.backend != "auto":
+        return {}
+    return {"parts": {part.name: options.engine_for(generates=part.generates) for part in parts}}
 
 
 def cache_of(
@@ -210,7 +222,7 @@ def cache_of(
         "batch_size": options.batch_size,
         "generation": options.generation,
         "max_new_tokens": options.holdout_max_new_tokens,
-        "model_args": options.args_for(which),
+        "model_args": [options.args_for(which, engine) for engine in options.engines],
         "chat_template": options.chat_template,
         "seed": options.seed,
     }

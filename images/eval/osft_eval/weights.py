@@ -42,9 +42,9 @@ class Weights:
 
     def require(self, backend: str) -> None:
         """Check that a backend can load the adapter. Raise UserError with the remedy otherwise."""
-        if backend == "vllm" and self.adapter and (found := not_for_vllm(self.facts)):
+        if backend in ("vllm", "auto") and self.adapter and (found := not_for_vllm(self.facts)):
             raise UserError(
-                f"eval.backend is vllm, train.lora.merge is false and {' and '.join(found)}: vLLM loads only "
+                f"eval.backend is {backend}, train.lora.merge is false and {' and '.join(found)}: vLLM loads only "
                 f"adapters without DoRA and biases, up to rank {max(VLLM_RANKS)}. Set train.lora.merge to "
                 "true, or eval.backend to hf."
             )

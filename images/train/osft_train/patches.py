@@ -85,6 +85,8 @@ TABLE = {
             "decomposed layers take fewer operations",
             "25d68ace1a83",
         ),
+        Patch("mini_trainer.mlflow_wrapper:init", "evaluation adds to the same run", "54da01ec60f1"),
+        Patch("mini_trainer.wandb_wrapper:init", "evaluation adds to the same run", "84ad827e5c54"),
         # The worker with adapters
         Patch(
             "mini_trainer.setup_model_for_training:setup_sft_model_distributed", "adapters", "bc422b350b33"

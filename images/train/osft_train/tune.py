@@ -12,6 +12,7 @@ from osft_train.hardware import hardware
 from osft_train.methods import OSFT
 from osft_train.options import Options
 from osft_train.preparation import Setup, settle
+from osft_train.worker_log import WorkerLog
 from osft_workspace import Outcome, Run, tree_digest
 from osft_workspace.contents import Adapter, Estimate, Model, Train
 from osft_workspace.exits import StageError
@@ -34,8 +35,9 @@ def train(run: Run, options: Options) -> Outcome:
     work.offer()
     peak = 0
     if not work.finished.exists():
-        peak = run_resumable(setup, ahead, done)
-        work.finish(outcome.check_steps(run, work, ahead.plan, options))
+        log = run_resumable(setup, ahead, done)
+        peak = log.peak
+        work.finish(outcome.check_steps(run, work, ahead.plan, options), log.trackers)
     steps = metrics.read_steps(work.dir, 0)
     chosen, facts = outcome.publish(run, work, setup.base)
     metrics.write_clean(steps, run.dir / "metrics.jsonl")
@@ -104,8 +106,8 @@ def help_train(run: Run, options: Options) -> None:
     run.event("done", node=options.node_rank)
 
 
-def run_backend(setup: Setup, ahead: Ahead, done: int) -> int:
-    """Train from step `done` on; return the peak memory of a process on a CPU, in bytes.
+def run_backend(setup: Setup, ahead: Ahead, done: int) -> WorkerLog:
+    """Train from step `done` on; return what the worker said.
 
     Raises:
         StateLost: the full state of that step cannot be loaded.
@@ -116,10 +118,10 @@ def run_backend(setup: Setup, ahead: Ahead, done: int) -> int:
     engine.train(job)
     if setup.adapter and setup.merged and not setup.options.node_rank:
         merge.merge_all(setup.run, setup.work.dir, setup.base, setup.options.extra.get("save_dtype"))
-    return job.said.peak
+    return job.said
 
 
-def run_resumable(setup: Setup, ahead: Ahead, done: int) -> int:
+def run_resumable(setup: Setup, ahead: Ahead, done: int) -> WorkerLog:
     """As `run_backend`; a state that cannot be loaded is given up after one try.
 
     Raises:
@@ -156,8 +158,10 @@ def details(setup: Setup, ahead: Ahead, facts: Model) -> Train:
     device, method = setup.device, setup.options.method
     model, adapter = tuned(setup, facts)
     idle = (*PATHS, *(() if method == OSFT else OF_OSFT))
+    trackers = setup.work.trackers()
     return {
         "model": model,
+        **({"trackers": trackers} if trackers else {}),
         "base": setup.base.facts,
         "method": method,
         "adapter": adapter,

@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from osft_train import adapters, states
 from osft_workspace import Run, write_atomic
+from osft_workspace.contents import TrackedRun
 from osft_workspace.files import read_regular
 
 LARGEST_NOTE = 1 << 20  # bytes
@@ -93,9 +95,14 @@ class Work:
         """Say that rows and folder are ready."""
         write_atomic(self.owner, json.dumps({"digest": self.digest}))
 
-    def finish(self, steps: int) -> None:
-        """Say that training ended well."""
-        write_atomic(self.finished, json.dumps({"steps": steps}))
+    def finish(self, steps: int, trackers: Mapping[str, Mapping[str, str]]) -> None:
+        """Say that training ended well, and in which runs of trackers its steps are."""
+        write_atomic(self.finished, json.dumps({"steps": steps, "trackers": trackers}))
+
+    def trackers(self) -> dict[str, TrackedRun]:
+        """Return tracker -> the run there that has the steps of the start that ended well."""
+        said = json.loads(read_regular(self.finished, "the note that training ended", LARGEST_NOTE))
+        return dict(said.get("trackers", {}))
 
     def clear(self, published: Path) -> None:
         """Remove everything but the models of epochs not published; the folder too when there are none."""

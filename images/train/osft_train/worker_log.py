@@ -27,6 +27,8 @@ STATE, EVENT = '{"full_state"', '{"event"'
 """Begin the lines that say that a full state was saved, and whatever else is to be logged."""
 PEAK = "peak_memory"
 """Key of the line that says how much memory a process had at its peak."""
+TRACKER = "tracker"
+"""Key of the line that says which run of a tracker gets the steps."""
 TAIL_LINES = 200
 
 
@@ -49,6 +51,8 @@ class WorkerLog:
     """Matrices of this node: read from the cache, and computed for it; none are counted without a cache."""
     peak: int = 0
     """Resident bytes of the largest process of this node at its peak; 0 before it ends, and on a GPU."""
+    trackers: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Tracker -> what names the run there that got the steps."""
 
     def counts(self) -> dict[str, int]:
         """Return how many matrices came from the cache, and how many were decomposed; nothing without one."""
@@ -67,7 +71,7 @@ class WorkerLog:
         if found := DECOMPOSED.search(line):
             self.counted = True
             self.check_count(int(found[1]))
-        elif line.startswith((MARK, STATE, EVENT, f'{{"{PEAK}"')):
+        elif line.startswith((MARK, STATE, EVENT, f'{{"{PEAK}"', f'{{"{TRACKER}"')):
             with suppress(ValueError):  # cut off: its process was killed
                 self.take(json.loads(line))
 
@@ -87,6 +91,10 @@ class WorkerLog:
         how, event = told.pop("decomposition", None), told.pop("event", None)
         if PEAK in told:
             self.peak = max(self.peak, int(told[PEAK]))
+        elif TRACKER in told:
+            name = told.pop(TRACKER)
+            self.trackers[name] = told
+            self.run.event("sending the steps to a tracker", tracker=name, **told)
         elif event is not None:
             self.run.event(event, **told)
         elif how is None:

@@ -163,10 +163,23 @@ class Estimate(TypedDict, total=False):
     """Their sum."""
 
 
+class TrackedRun(TypedDict, total=False):
+    """The run of a tracker that got the steps of training."""
+
+    run_id: str
+    experiment_id: str
+    """Of MLflow."""
+    project: str
+    """Of Weights & Biases, as `entity`."""
+    entity: str
+
+
 class Train(TypedDict, total=False):
     """Details of the train stage."""
 
     model: Model
+    trackers: dict[str, TrackedRun]
+    """mlflow or wandb -> its run, where one was asked for."""
     adapter: Adapter | None
     base: BaseModel
     method: str

@@ -40,7 +40,7 @@ class Outcome:
     status: Status = "done"
     message: str = "done"
     after: Callable[[], None] | None = None
-    """Clean-up that may happen once the record is there, such as of work folders."""
+    """What may happen only once the record is there, such as clean-up; nothing in it changes the result."""
 
 
 @dataclass(slots=True)

@@ -198,11 +198,12 @@ def test_a_model_that_gives_no_numbers_is_named(
     assert not (stage.dir("nan") / "record.json").exists()
 
 
-def test_a_backend_that_is_not_installed_is_named(stage: Stage, base_model: Path) -> None:
+@pytest.mark.parametrize("backend", ["vllm", "auto"])
+def test_a_backend_that_is_not_installed_is_named(stage: Stage, base_model: Path, backend: str) -> None:
     make_trained_run(stage.workspace, "engine", base=base_model, tuned=base_model, rows=village_rows(4))
-    code, printed = stage.run("engine", "--backend=vllm")
+    code, printed = stage.run("engine", f"--backend={backend}")
     assert code == 2, printed
-    assert "eval.backend is vllm and the eval image does not contain vLLM" in printed
+    assert f"eval.backend is {backend} and the eval image does not contain vLLM" in printed
 
 
 def test_a_missing_gpu_is_reported(stage: Stage, base_model: Path) -> None:

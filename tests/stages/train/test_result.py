@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.stages.train.conftest import Done, Stage, changed
 from tests.support import warm
+from tests.support.mlflow_server import MlflowServer
 from tests.support.tiny_model import chat_rows
 from tests.support.trained_run import tiny_model
 
@@ -161,20 +162,26 @@ def test_another_machines_request_to_stop_is_not_ours(whole: Done) -> None:
     assert whole.record["metrics"]["steps"] == 18
 
 
-def test_trackers_that_are_asked_for_get_the_steps(stage: Stage) -> None:
-    """The real clients, without their servers: MLflow into a folder, Weights & Biases offline."""
+def test_trackers_that_are_asked_for_get_the_steps_and_the_record_names_their_runs(stage: Stage) -> None:
+    """The real clients: MLflow to a server, Weights & Biases offline."""
     stage.download("tracked", chat_rows(16))
-    folder = stage.scratch / "trackers"
+    folder, server = stage.scratch / "trackers", MlflowServer(credential="Bearer canary-mlflow-0815")
     code, printed = stage.run(
         "tracked",
-        *("--effective-batch-size=8", f"--mlflow-tracking-uri=file:{folder}/mlflow", "--wandb-project=ours"),
+        *("--effective-batch-size=8", f"--mlflow-tracking-uri={server.url}", "--wandb-project=ours"),
         *("--mlflow-experiment-name=tries", "--mlflow-run-name=one"),
         WANDB_MODE="offline",
         WANDB_API_KEY="0" * 40,
         WANDB_DIR=str(folder),
-        MLFLOW_ALLOW_FILE_STORE="true",
+        MLFLOW_TRACKING_TOKEN="canary-mlflow-0815",
     )
+    server.close()
     assert code == 0, printed
-    (loss,) = folder.glob("mlflow/*/*/metrics/loss")
-    assert [line.split()[2] for line in loss.read_text().splitlines()] == ["1", "2"]
-    assert list(folder.rglob("*.wandb"))
+    ((number, run),) = server.runs.items()
+    assert (run.name, run.status, run.experiment_id) == ("one", "FINISHED", server.experiments["tries"])
+    assert [step for step, _ in run.figures["loss"]] == [1, 2]
+    (log,) = folder.rglob("*.wandb")
+    trackers = json.loads((stage.dir("tracked") / "record.json").read_text())["details"]["trackers"]
+    assert trackers["mlflow"] == {"run_id": number, "experiment_id": run.experiment_id}
+    assert trackers["wandb"] == {"run_id": log.stem.removeprefix("run-"), "project": "ours"}
+    assert "canary" not in printed

@@ -28,7 +28,7 @@ from osft_eval.options import Options
         (["--batch-size", "0"], "expected `auto` or a whole number above 0"),
         (["--backend", "openai"], "Set eval.baseUrl"),
         (["--tasks", "none", "--no-holdout"], "there is nothing to evaluate"),
-        (["--backend", "tgi"], "'tgi' is not one of 'hf', 'vllm', 'openai'"),
+        (["--backend", "tgi"], "'tgi' is not one of 'hf', 'vllm', 'auto', 'openai'"),
         (["--limit", "-1"], "-1 is not in the range x>=0"),
     ],
 )
@@ -51,5 +51,9 @@ def test_every_name_of_a_length_is_lm_evals() -> None:
 
 def test_arguments_may_be_for_one_model_only() -> None:
     options = Options(model_args={"dtype": "float32", "tuned": {"model": "t"}})
-    assert options.args_for("base") == {"dtype": "float32"}
-    assert options.args_for("tuned") == {"dtype": "float32", "model": "t"}
+    assert options.args_for("base", "hf") == {"dtype": "float32"}
+    assert options.args_for("tuned", "hf") == {"dtype": "float32", "model": "t"}
+    of_engine = Options(model_args={"dtype": "float32", "vllm": {"seed": 1}, "base": {"seed": 2}})
+    assert of_engine.args_for("tuned", "vllm") == {"dtype": "float32", "seed": 1}
+    assert of_engine.args_for("base", "vllm") == {"dtype": "float32", "seed": 2}
+    assert of_engine.args_for("tuned", "hf") == {"dtype": "float32"}

@@ -25,8 +25,9 @@ def test_vllm_makes_room_for_the_rank_of_the_adapter(rank: int, room: int) -> No
         ({"use_dora": True, "bias": "all"}, "lora.useDora is true and train.lora.bias is all: vLLM loads"),
     ],
 )
-def test_what_vllm_cannot_load_is_refused_for_vllm_alone(facts: dict[str, object], seen: str) -> None:
+def test_what_vllm_cannot_load_is_refused_where_vllm_is_used(facts: dict[str, object], seen: str) -> None:
     weights = Weights(Path("base"), Path("adapter"), {**PLAIN, **facts})
-    with pytest.raises(UserError, match=seen):
-        weights.require("vllm")
+    for backend in ("vllm", "auto"):
+        with pytest.raises(UserError, match=f"eval.backend is {backend}, .*{seen}"):
+            weights.require(backend)
     weights.require("hf")

@@ -17,7 +17,7 @@ def test_training_is_over_when_node_0_says_so_of_these_inputs(tmp_path: Path) ->
     assert not nodes.is_over(run, work)
     work.offer()
     assert not nodes.is_over(run, work)
-    work.finish(4)
+    work.finish(4, {})
     assert nodes.is_over(run, work)
     assert not nodes.is_over(run, Work(work.dir, "sha256:2"))
 
@@ -40,6 +40,6 @@ def test_a_helper_stays_until_training_is_over(tmp_path: Path, monkeypatch: pyte
     helper.start()
     helper.join(0.2)
     assert helper.is_alive()
-    work.finish(4)
+    work.finish(4, {})
     helper.join(10)
     assert not helper.is_alive()

@@ -88,7 +88,8 @@ def test_a_training_that_ended_well_is_not_done_again(tmp_path: Path) -> None:
     work = Work(tmp_path / "checkpoints", "sha256:1")
     (work.dir / "hf_format" / "samples_10").mkdir(parents=True)
     work.offer()
-    work.finish(10)
+    work.finish(10, {"mlflow": {"run_id": "0a1b"}})
+    assert work.trackers() == {"mlflow": {"run_id": "0a1b"}}
     work.open(some_run(tmp_path), resume=True)
     assert (work.dir / "hf_format" / "samples_10").is_dir() and work.finished.is_file()
 

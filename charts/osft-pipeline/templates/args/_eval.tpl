@@ -3,6 +3,7 @@
 {{- $model := .Values.model }}
 {{- $overwrite := .Values.runOverwrite }}
 {{- $author := .Values.register.author }}
+{{- $tracking := .Values.train.tracking }}
 {{- $gates := include "osft-pipeline.gates" .Values.eval.gates | fromJson }}
 {{- with .Values.eval }}
 {{- include "osft-pipeline.flags" (list
@@ -32,6 +33,8 @@
   (list "mix-candidates" .mix.candidates)
   (list "gates" $gates)
   (list "author" $author)
+  (list "mlflow-tracking-uri" $tracking.mlflow.uri)
+  (list "wandb-project" $tracking.wandb.project)
   (list "primary-metric" .primaryMetric)
   (list "verbosity" .verbosity)
   (list "trust-remote-code" (ternary true "" $model.trustRemoteCode))

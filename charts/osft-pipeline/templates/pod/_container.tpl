@@ -45,5 +45,5 @@ volumeMounts:
 
 {{- /* Key under `images` of the image of a stage: evaluation with vLLM has its own image. Params: root, image. */}}
 {{- define "osft-pipeline.imageKey" -}}
-{{- and (eq .image "eval") (eq .root.Values.eval.backend "vllm") | ternary "evalVllm" .image -}}
+{{- and (eq .image "eval") (has .root.Values.eval.backend (list "vllm" "auto")) | ternary "evalVllm" .image -}}
 {{- end }}

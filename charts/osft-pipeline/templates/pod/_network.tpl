@@ -21,6 +21,10 @@ cluster becomes its port, and a Service of the cluster becomes its namespace, be
 {{- with $root.Values.eval -}}
 {{- if eq .backend "openai" }}{{ $found = append $found .baseUrl }}{{ end -}}
 {{- end -}}
+{{- with $root.Values.train.tracking -}}
+{{- if .wandb.project }}{{ $found = append $found "https://" }}{{ end -}}
+{{- with .mlflow.uri }}{{ $found = append $found . }}{{ end -}}
+{{- end -}}
 {{- else if eq .stage "register" -}}
 {{- with include "osft-pipeline.registry" $root }}{{ $found = append $found . }}{{ end -}}
 {{- end -}}

@@ -10,10 +10,10 @@ registry:
   stages: [register]
   env: {token: OSFT_REGISTRY_TOKEN}
 wandb:
-  stages: [train]
+  stages: [train, eval]
   env: {apiKey: WANDB_API_KEY}
 mlflow:
-  stages: [train]
+  stages: [train, eval]
   env: {token: MLFLOW_TRACKING_TOKEN, username: MLFLOW_TRACKING_USERNAME, password: MLFLOW_TRACKING_PASSWORD}
 {{- end }}
 

@@ -11,8 +11,14 @@
 {{- $found = append $found (printf "images.registry is empty; expected the registry that the cluster pulls the images of %s from. Build and push them with `make images PUSH=<registry>` and set images.registry to it, or install a published chart, which names its images." (join ", " .)) -}}
 {{- end -}}
 {{- with .Values.images.evalVllm -}}
-{{- if and $.Values.eval.enabled (eq $.Values.eval.backend "vllm") (not (or .repository .tag .digest)) -}}
-{{- $found = append $found "eval.backend is vllm and the eval image does not contain vLLM. Build one that does (images/eval/README.md) and name it in images.evalVllm, or set eval.backend to hf." -}}
+{{- $backend := $.Values.eval.backend -}}
+{{- if and $.Values.eval.enabled (has $backend (list "vllm" "auto")) -}}
+{{- if not (or .repository .tag .digest) -}}
+{{- $found = append $found (printf "eval.backend is %s and the eval image does not contain vLLM. Build one that does (images/eval/README.md) and name it in images.evalVllm, or set eval.backend to hf." $backend) -}}
+{{- end -}}
+{{- if not (include "osft-pipeline.gpus" (dict "root" $ "stage" "eval") | int) -}}
+{{- $found = append $found (printf "eval.backend is %s and eval.gpus is 0 (empty: 0 where train.gpus is 0), and vLLM in the eval image runs on GPUs only. Set eval.gpus to 1 or more, or eval.backend to hf." $backend) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $found -}}

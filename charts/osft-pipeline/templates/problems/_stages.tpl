@@ -122,8 +122,8 @@
 {{- if .lora.useDora }}{{ $unlike = append $unlike "train.lora.useDora is true" }}{{ end -}}
 {{- if ne .lora.bias "none" }}{{ $unlike = append $unlike (printf "train.lora.bias is %s" .lora.bias) }}{{ end -}}
 {{- if gt (int64 .lora.r) 512 }}{{ $unlike = append $unlike (printf "train.lora.r is %d" (int64 .lora.r)) }}{{ end -}}
-{{- if and $.Values.eval.enabled (eq $.Values.eval.backend "vllm") $unlike -}}
-{{- $found = append $found (printf "eval.backend is vllm, train.lora.merge is false and %s: vLLM loads only adapters without DoRA and biases, up to rank 512. Set train.lora.merge to true, or eval.backend to hf." (join " and " $unlike)) -}}
+{{- if and $.Values.eval.enabled (has $.Values.eval.backend (list "vllm" "auto")) $unlike -}}
+{{- $found = append $found (printf "eval.backend is %s, train.lora.merge is false and %s: vLLM loads only adapters without DoRA and biases, up to rank 512. Set train.lora.merge to true, or eval.backend to hf." $.Values.eval.backend (join " and " $unlike)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -142,15 +142,17 @@ def facts(results: Mapping[str, Any], training: Mapping[str, Any]) -> list[tuple
     base, tuned, engine = results["base"], results["tuned"], results["engine"]
     versions = ", ".join(
         f"{name} {engine[name]}"
-        for name in ("osft_eval", "lm_eval", "transformers", "torch")
+        for name in ("osft_eval", "lm_eval", "transformers", "torch", "vllm")
         if name in engine
     )
+    several = "parts" in engine
+    backend = "vllm where a model writes, hf where it scores," if several else engine["backend"]
     found = [
         ("Run", results["run_id"]),
         ("Base digest", base.get("digest") or ""),
         ("Tuned digest", tuned.get("digest") or ""),
         *training.items(),
-        ("Measured with", f"{engine['backend']} on {engine['device']}, {engine['dtype']}; {versions}"),
+        ("Measured with", f"{backend} on {engine['device']}, {engine['dtype']}; {versions}"),
         ("Figure for the registry", results["primary_metric"]),
     ]
     return [(label, str(text)) for label, text in found if text]

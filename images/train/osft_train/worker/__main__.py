@@ -40,13 +40,14 @@ def main() -> None:
     from mini_trainer import train
 
     from osft_train.base import register_own_classes
-    from osft_train.worker import decomposed, factors, guarded, packing, peak, state, validation
+    from osft_train.worker import decomposed, factors, guarded, packing, peak, state, tracked, validation
 
     register_own_classes(model_path(sys.argv), trust_remote_code="--trust-remote-code" in sys.argv)
     packing.install()
     guarded.install()
     factors.install(os.environ["OSFT_TRAIN_FACTORS"])
     decomposed.install()
+    tracked.install()
     validation.install(int(os.environ["OSFT_TRAIN_STEPS"]))
     state.install(float(os.environ["OSFT_TRAIN_CHECKPOINT_SECONDS"]))
     device, compute = os.environ["OSFT_TRAIN_DEVICE"], os.environ["OSFT_TRAIN_COMPUTE"]
