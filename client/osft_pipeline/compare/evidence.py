@@ -13,7 +13,7 @@ from osft_pipeline.local.failures import Failure
 from osft_pipeline.local.records import Json, read
 from osft_pipeline.local.summary import records_of
 from osft_pipeline.sources import RESULTS, Source
-from osft_workspace import UserError, printable
+from osft_workspace import UserError, printable, sha256_file
 from osft_workspace.contents import RESULTS_SCHEMA
 
 METRICS = "train/metrics.jsonl"
@@ -86,13 +86,21 @@ def gather(source: Source, letter: str) -> Evidence:
                 f"run {run_dir.name} has no record in {shown}, expected <stage>/record.json of a finished "
                 "stage. Compare it when a stage has finished."
             )
-        outputs = {stage: output_names(record) for stage, record in records.items()}
-        results = results_of(source) if "results.json" in outputs.get("eval", ()) else {}
-        curve = lines(source.bring(METRICS)) if "metrics.jsonl" in outputs.get("train", ()) else []
+        digests = {
+            f"{stage}/{name}": digest
+            for stage, record in records.items()
+            for name, digest in output_digests(record).items()
+        }
+
+        def brought(name: str) -> Path:
+            return verified(source.bring(name), name, digests[name])
+
+        results = results_of(brought(RESULTS)) if RESULTS in digests else {}
+        curve = lines(brought(METRICS)) if METRICS in digests else []
         samples = {
-            name: list(lines(source.bring(f"eval/samples/{name}.jsonl")))
+            name: list(lines(brought(f"eval/samples/{name}.jsonl")))
             for name in (*(results.get("tasks") or {}), ROWS)
-            if f"samples/{name}.jsonl" in outputs.get("eval", ())
+            if f"eval/samples/{name}.jsonl" in digests
         }
         rows = dict(row(line) for line in samples.pop(ROWS, []) if line["tuned"]["loss"] is not None)
         items = {name: dict(map(item, found)) for name, found in samples.items()}
@@ -112,9 +120,18 @@ def reading(run: str, where: str) -> Iterator[None]:
         ) from error
 
 
-def results_of(source: Source) -> Json:
+def verified(path: Path, name: str, digest: str) -> Path:
+    """Return the file. Raises ValueError where it is not the one that its stage's record names."""
+    if not path.is_file():
+        raise ValueError(f"{name} is missing")
+    if sha256_file(path) != digest:
+        raise ValueError(f"{name} was changed after its stage: its digest is not that of the record")
+    return path
+
+
+def results_of(path: Path) -> Json:
     """Return eval/results.json; of one of another version only the version. Raises ValueError for none."""
-    found = read(source.bring(RESULTS))
+    found = read(path)
     if not found:
         raise ValueError(f"{RESULTS} is missing or empty")
     return found if found.get("schema") == RESULTS_SCHEMA else {"schema": found.get("schema")}
@@ -126,9 +143,9 @@ def letter(number: int) -> str:
     return (letter(first - 1) if first else "") + chr(ord("A") + last)
 
 
-def output_names(record: Json) -> set[str]:
-    """Return the paths of a stage's outputs."""
-    return {str(one["path"]) for one in record.get("outputs") or []}
+def output_digests(record: Json) -> dict[str, str]:
+    """Return the sha256 of each output of a stage, by its path."""
+    return {str(one["path"]): str(one.get("sha256", "")) for one in record.get("outputs") or []}
 
 
 def lines(path: Path) -> Iterator[Json]:

@@ -12,7 +12,9 @@ from osft_workspace.log import duration
 from osft_workspace.words import NONE, equals, signed
 
 LEFT_OUT = ("memory", "mix", "time", "verdict", "method")
-"""Columns that a narrow terminal does not show, the first of them first; values go before them."""
+"""Columns that a narrow terminal leaves out: the first one first, those of equal cells before others.
+
+Values that differ go last: they are what the runs are compared for."""
 RIGHT = ("held-out loss", "retention", "mix", "time", "memory")
 LONGEST_VALUE = 24
 GAP, INDENT = 3, 2
@@ -39,7 +41,9 @@ def lines(found: Json, columns: int) -> str:
     """Return a line for each run, as many of its columns as fit."""
     names = short_names([*found["values"]])
     rows = [cells(one, found["values"], names) for one in found["runs"]]
-    shown = fitting(rows, columns, [*reversed(names.values()), *LEFT_OUT])
+    equal = [name for name in LEFT_OUT if len({row[name] for row in rows}) == 1]
+    others = [name for name in LEFT_OUT if name not in equal]
+    shown = fitting(rows, columns, [*equal, *others, *reversed(names.values())])
     shapes = "".join(">" if name in RIGHT else "<" for name in shown)
     told = table([shown, *([row[name] for name in shown] for row in rows)], shapes)
     missing = [name for name in rows[0] if name not in shown]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from scipy.stats import binomtest
 
+from osft_workspace import sha256_file
 from tests.client.local.support import OSFT, call, on_terminal
 from tests.support.compared import make_run
 from tests.support.eval_results import Task
@@ -201,14 +202,25 @@ def test_damaged_results_are_named_with_their_run(
     assert done.returncode == 2 and "a file of run wide-2 cannot be read" in done.stderr
 
 
-@pytest.mark.parametrize("left", [None, "{}", "[]"])
+@pytest.mark.parametrize(
+    ("left", "said"), [(None, "is missing"), ("{}", "was changed"), ("[]", "was changed")]
+)
 def test_results_that_are_gone_are_not_called_those_of_another_version(
-    workspace: Path, compare: Compare, left: str | None
+    workspace: Path, compare: Compare, left: str | None, said: str
 ) -> None:
     path = workspace / "runs" / "wide-2" / "eval" / "results.json"
     path.unlink() if left is None else path.write_text(left)
     done = compare("mild-1", "wide-2")
-    assert done.returncode == 2 and "eval/results.json is missing or empty" in done.stderr, done.stdout
+    assert done.returncode == 2 and f"eval/results.json {said}" in done.stderr, done.stdout
+
+
+def test_figures_that_were_changed_by_hand_are_not_compared(workspace: Path, compare: Compare) -> None:
+    path = workspace / "runs" / "wide-2" / "eval" / "results.json"
+    results = json.loads(path.read_text())
+    results["holdout"]["loss"]["tuned"] = 1.0
+    path.write_text(json.dumps(results))
+    done = compare("mild-1", "wide-2")
+    assert done.returncode == 2 and "its digest is not that of the record" in done.stderr, done.stdout
 
 
 def test_an_evaluation_of_another_version_is_named_and_the_rest_is_compared(
@@ -216,6 +228,12 @@ def test_an_evaluation_of_another_version_is_named_and_the_rest_is_compared(
 ) -> None:
     path = workspace / "runs" / "wide-2" / "eval" / "results.json"
     path.write_text(json.dumps({"schema": "osft-pipeline/eval-results/v1", "groups": {"x": {}}}))
+    record = path.with_name("record.json")
+    named = json.loads(record.read_text())
+    for output in named["outputs"]:
+        if output["path"] == path.name:
+            output |= {"sha256": sha256_file(path), "size": path.stat().st_size}
+    record.write_text(json.dumps(named))
     found = figures(compare, "mild-1", "wide-2")
     assert found["notes"][0].startswith("B has an evaluation of another version")
     assert found["choice"]["run"] == "mild-1" and found["runs"][1]["learned"] is None
@@ -227,6 +245,8 @@ def test_the_table_fits_the_terminal(workspace: Path, width: int) -> None:
     lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
     assert max(map(len, lines)) <= width
     assert ("Not shown on" in shown) == (width < 120) and "Ship wide-2" in shown
+    if width == 80:  # the values that differ stay longest
+        assert "learningRate" in lines[0] or "unfreezeRankRatio" in lines[0], lines[0]
 
 
 def test_the_page_describes_every_key_of_json(compare: Compare) -> None:
