@@ -21,7 +21,7 @@ from tests.support.trained_run import make_trained_run, perturbed, tiny_model
 
 # Four starts of vLLM, each of which imports torch in three processes.
 pytestmark = pytest.mark.timeout(1800)
-NATS = 1e-4
+NATS = 1e-5
 """Per token: what two programs may differ by in float32, which has seven digits."""
 GENERATED, SCORED = ["told", "held-out answers"], ["planted", "osft_verbs", "held-out loss"]
 ARGUMENTS = {
@@ -113,7 +113,7 @@ def test_auto_gives_the_figures_of_hf_and_names_what_measured_each_part(
     assert auto["engine"]["parts"] == dict.fromkeys(SCORED, "hf") | dict.fromkeys(GENERATED, "vllm")
 
 
-def test_auto_holds_one_model_at_a_time(evaluated: Mapping[str, Evaluated]) -> None:
+def test_auto_loads_one_backend_after_the_other(evaluated: Mapping[str, Evaluated]) -> None:
     printed = evaluated["auto"].printed
     loaded = [line.split("loading ")[1] for line in printed.splitlines() if " eval loading " in line]
     assert loaded == [f"model={which} backend={one}" for which in ("base", "tuned") for one in ("hf", "vllm")]

@@ -39,8 +39,8 @@ def require_installed(options: Options) -> None:
     """Raise UserError when the asked backend is not in this image."""
     if options.backend in ("vllm", "auto") and importlib.util.find_spec("vllm") is None:
         raise UserError(
-            f"eval.backend is {options.backend} and the eval image does not contain vLLM. Build one that does "
-            "(images/eval/README.md) and name it in images.evalVllm, or set eval.backend to hf."
+            f"eval.backend is {options.backend} and the eval image does not contain vLLM. Build one that "
+            "does (images/eval/README.md) and name it in images.evalVllm, or set eval.backend to hf."
         )
 
 

@@ -47,8 +47,8 @@ class Options:
     )
     model_args: dict[str, Any] = option(
         {},
-        "Arguments of lm-eval's model, a JSON object; under `base` or `tuned` for that model only, under `hf` "
-        "or `vllm` for that backend only.",
+        "Arguments of lm-eval's model, a JSON object; under `base` or `tuned` for that model only, under "
+        "`hf` or `vllm` for that backend only.",
         type=Json(dict, '{"dtype": "bfloat16"}'),
     )
     backend: Literal["hf", "vllm", "auto", "openai"] = option(
@@ -124,7 +124,7 @@ class Options:
         return tuple(name for name in self.tasks if name != "none")
 
     def args_for(self, which: str, engine: str) -> dict[str, Any]:
-        """Model arguments for `base` or `tuned` in a backend: the common ones, then those under their names."""
+        """Arguments for `base` or `tuned` in a backend: the common ones, then those under their names."""
         common = {key: value for key, value in self.model_args.items() if key not in NAMED}
         return {**common, **self.model_args.get(engine, {}), **self.model_args.get(which, {})}
 

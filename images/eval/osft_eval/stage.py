@@ -222,7 +222,7 @@ def cache_of(
         "batch_size": options.batch_size,
         "generation": options.generation,
         "max_new_tokens": options.holdout_max_new_tokens,
-        "model_args": [options.args_for(which, engine) for engine in options.engines],
+        "model_args": {name: options.args_for(which, name) for name in options.engines},
         "chat_template": options.chat_template,
         "seed": options.seed,
     }

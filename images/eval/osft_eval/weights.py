@@ -44,7 +44,7 @@ class Weights:
         """Check that a backend can load the adapter. Raise UserError with the remedy otherwise."""
         if backend in ("vllm", "auto") and self.adapter and (found := not_for_vllm(self.facts)):
             raise UserError(
-                f"eval.backend is {backend}, train.lora.merge is false and {' and '.join(found)}: vLLM loads only "
-                f"adapters without DoRA and biases, up to rank {max(VLLM_RANKS)}. Set train.lora.merge to "
-                "true, or eval.backend to hf."
+                f"eval.backend is {backend}, train.lora.merge is false and {' and '.join(found)}: vLLM loads "
+                f"only adapters without DoRA and biases, up to rank {max(VLLM_RANKS)}. Set train.lora.merge "
+                "to true, or eval.backend to hf."
             )

@@ -106,6 +106,9 @@ def test_the_key_holds_the_code_the_model_and_its_settings(run: Run, tmp_path: P
     assert base and tuned
     assert (base.folder, tuned.folder) == (run.workspace.evals, run.home / "work")
     assert (base.common["model"], tuned.common["model"]) == ("sha256:aa", "sha256:bb")
-    assert (base.common["model_args"], tuned.common["model_args"]) == ({}, {"dtype": "float32"})
+    assert (base.common["model_args"], tuned.common["model_args"]) == (
+        {"hf": {}},
+        {"hf": {"dtype": "float32"}},
+    )
     assert base.common["engine"] == {"osft_eval": "1"}
     assert base.common["code"] == own_code()
