@@ -78,7 +78,9 @@ class Start:
         asks = stage == "download" and "HF_ENDPOINT" in env
         self.connection.connect(server(stage, **({"HF_ENDPOINT": env["HF_ENDPOINT"]} if asks else {})))
         sent = socket.send_fds(self.connection, [message], [self.printed.fileno()])
-        self.connection.sendall(message[sent:])
+        if sent < len(message):
+            # Not otherwise: a start may have ended by now, and sending even nothing is then a broken pipe.
+            self.connection.sendall(message[sent:])
         self.answers = self.connection.makefile("r")
         self.pid = int(self.answers.readline())
 

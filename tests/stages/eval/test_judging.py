@@ -167,7 +167,7 @@ def test_a_benchmark_of_the_hub_is_out_of_reach_offline(
     stage: Stage, base_model: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "arc.yaml").write_text(
-        "task: my_arc\ndataset_path: allenai/ai2_arc\ndataset_name: ARC-Easy\ntest_split: test\n"
+        "task: my_arc\ndataset_path: org/not-downloaded\ntest_split: test\n"
     )
     make_trained_run(stage.workspace, "hub", base=base_model, tuned=base_model, rows=village_rows(4))
     code, printed = stage.run("hub", "--tasks=my_arc", f"--include-path={tmp_path}")
