@@ -85,7 +85,9 @@ def read(path: Path) -> Sweep:
     values = found.get("values") if isinstance(found.get("values"), str) else None
     file = path.parent / values if values and (path.parent / values).is_file() else None
     name = found["name"] if is_name(found.get("name")) else "sweep"
-    return Sweep(name, file, list(islice(combinations(name, found), MOST)), problems)
+    # Of too many runs one is enough to find what else is wrong: checking each takes a call of helm.
+    runs = list(islice(combinations(name, found), MOST + 1))
+    return Sweep(name, file, runs if len(runs) <= MOST else runs[:1], problems)
 
 
 def problems_of(found: Mapping[str, Any], folder: Path) -> Iterator[str]:
