@@ -166,9 +166,7 @@ def test_an_unknown_task_is_named_with_its_neighbours(stage: Stage, base_model: 
 def test_a_benchmark_of_the_hub_is_out_of_reach_offline(
     stage: Stage, base_model: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "arc.yaml").write_text(
-        "task: my_arc\ndataset_path: org/not-downloaded\ntest_split: test\n"
-    )
+    (tmp_path / "arc.yaml").write_text("task: my_arc\ndataset_path: org/not-downloaded\ntest_split: test\n")
     make_trained_run(stage.workspace, "hub", base=base_model, tuned=base_model, rows=village_rows(4))
     code, printed = stage.run("hub", "--tasks=my_arc", f"--include-path={tmp_path}")
     assert code == 2, printed
