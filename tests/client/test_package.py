@@ -95,6 +95,21 @@ def test_every_command_answers_help(osft: Path) -> None:
         assert done.returncode == 0 and done.stdout.startswith(f"Usage: osft {name} "), done.stderr
 
 
+HELP = """
+import sys
+from osft_pipeline.cli import COMMANDS, main
+for name in COMMANDS:
+    main.main([name, "--help"], standalone_mode=False)
+print("loaded:", *sorted({"scipy", "numpy", "matplotlib"} & {*sys.modules}))
+"""
+
+
+def test_help_waits_for_no_library_that_computes(osft: Path) -> None:
+    done = call(osft.with_name("python"), "-c", HELP)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "loaded:"
+
+
 def test_completion_is_offered_for_commands(osft: Path) -> None:
     env = {
         "PATH": "/usr/bin:/bin",

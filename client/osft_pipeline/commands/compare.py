@@ -3,20 +3,20 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from osft_pipeline.commands import SETTINGS
-from osft_pipeline.compare.evidence import Evidence, gather, letter
-from osft_pipeline.compare.figures import compare
-from osft_pipeline.compare.output import present, write
-from osft_pipeline.compare.versions import is_address, place_of
 from osft_pipeline.kubectl import Kubectl, cluster_options
 from osft_pipeline.local import summary
 from osft_pipeline.local.workspaces import workspace_option
 from osft_pipeline.sources import LocalSource, Source, opened
 from osft_pipeline.terminal import Problems, plain_json
 from osft_workspace import UserError
+
+if TYPE_CHECKING:
+    from osft_pipeline.compare.evidence import Evidence
 
 FEWEST = 2
 
@@ -52,7 +52,12 @@ def main(runs: Sequence[str], kubectl: Kubectl, workspace: Path, output: Path | 
     osft compare ratio-1 ratio-2 -o ratio.html
     osft compare mine other -n team --json
     """
-    found = compare(gathered(runs, kubectl, workspace))
+    read = gathered(runs, kubectl, workspace)
+    # scipy takes time to import, which neither --help nor a refusal needs.
+    from osft_pipeline.compare.figures import compare
+    from osft_pipeline.compare.output import present, write
+
+    found = compare(read)
     if as_json:
         write(found, output)
         click.echo(plain_json(found))
@@ -60,12 +65,14 @@ def main(runs: Sequence[str], kubectl: Kubectl, workspace: Path, output: Path | 
         present(found, output)
 
 
-def gathered(names: Sequence[str], kubectl: Kubectl, workspace: Path) -> list[Evidence]:
+def gathered(names: Sequence[str], kubectl: Kubectl, workspace: Path) -> "list[Evidence]":
     """Read all runs. Raises UsageError for too few, Problems with a line for each that cannot be read."""
     if len(names) < FEWEST:
         raise click.UsageError(
             f"found {len(names) or 'no'} RUN, expected two or more. `osft runs` lists what there is."
         )
+    from osft_pipeline.compare.evidence import gather, letter
+
     found: list[Evidence] = []
     problems: list[str] = []
     for name in names:
@@ -88,6 +95,8 @@ def gathered(names: Sequence[str], kubectl: Kubectl, workspace: Path) -> list[Ev
 @contextmanager
 def source_of(name: str, kubectl: Kubectl, workspace: Path) -> Iterator[Source]:
     """Open a run by id, release or version. Raises UsageError, UserError or Transient."""
+    from osft_pipeline.compare.versions import is_address, place_of
+
     if not is_address(name):
         with opened(name, workspace, kubectl) as source:
             yield source

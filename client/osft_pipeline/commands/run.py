@@ -11,7 +11,7 @@ from osft_pipeline.continued import continue_flags
 from osft_pipeline.install import install, refuse_problems
 from osft_pipeline.kubectl import Kubectl, cluster_options
 from osft_pipeline.local import inputs
-from osft_pipeline.local.options import continue_option, local_options, source_options
+from osft_pipeline.local.options import continue_option, local_options, place_options, source_options
 from osft_pipeline.local.run import Local
 from osft_pipeline.local.workspaces import called
 
@@ -22,9 +22,7 @@ from osft_pipeline.local.workspaces import called
 @value_flags
 @continue_option
 @source_options
-@click.option("--no-check", is_flag=True, help="Start without the checks of osft check.")
-@click.option("--autoscaler", is_flag=True, help="Nodes are added on demand: do not compare pods with nodes.")
-@click.option("--local", is_flag=True, help="Run the stages on this machine, without a cluster.")
+@place_options
 @cluster_options
 @local_options()
 @click.option(
@@ -68,16 +66,13 @@ def main(
         raise SystemExit(here.run(name, given, dry_run=dry_run))
     inputs.refuse_paths(here.claims)
     given += kubectl.helm_flags()
-    if not (no_check or dry_run):
+    if dry_run:
+        install(name, [*given, *helm], dry_run=True)
+        return
+    if not no_check:
         refuse_problems(name, given, kubectl, autoscaler=autoscaler)
-    install(name, [*given, *helm], dry_run=dry_run)
-    say_what_follows(name, kubectl, dry_run=dry_run)
-
-
-def say_what_follows(name: str, kubectl: Kubectl, *, dry_run: bool) -> None:
-    """Say how to watch a run that was started."""
-    if not dry_run:
-        click.echo(f"\nWatch it: {called()} {shlex.join(['follow', name, *kubectl.flags])}")
+    install(name, [*given, *helm], dry_run=False)
+    click.echo(f"\nWatch it: {called()} {shlex.join(['follow', name, *kubectl.flags])}")
 
 
 def refuse_options(helm: Sequence[str]) -> None:

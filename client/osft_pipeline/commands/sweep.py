@@ -9,7 +9,7 @@ import click
 from osft_pipeline.commands import SETTINGS
 from osft_pipeline.kubectl import Kubectl, cluster_options
 from osft_pipeline.local import inputs
-from osft_pipeline.local.options import continue_option, local_options, source_options
+from osft_pipeline.local.options import continue_option, local_options, place_options, source_options
 from osft_pipeline.local.run import Local
 
 if TYPE_CHECKING:
@@ -38,9 +38,7 @@ VALUE_FLAGS = ("--set", "--values", "--preset", "--reuse-values", "--reset-")
 )
 @continue_option
 @source_options
-@click.option("--no-check", is_flag=True, help="Start without the checks of osft check.")
-@click.option("--autoscaler", is_flag=True, help="Nodes are added on demand: do not compare pods with nodes.")
-@click.option("--local", is_flag=True, help="Run the stages on this machine, without a cluster.")
+@place_options
 @cluster_options
 @local_options()
 @click.option("--parallel", is_flag=True, help="Start all runs at once, on a cluster with a queue.")

@@ -77,6 +77,16 @@ def continue_option(command: Any) -> Any:
     return with_earlier
 
 
+def place_options(command: Any) -> Any:
+    """Give a command that starts runs --no-check, --autoscaler and --local."""
+    unchecked = click.option("--no-check", is_flag=True, help="Start without the checks of osft check.")
+    autoscaler = click.option(
+        "--autoscaler", is_flag=True, help="Nodes are added on demand: do not compare pods with nodes."
+    )
+    local = click.option("--local", is_flag=True, help="Run the stages on this machine, without a cluster.")
+    return unchecked(autoscaler(local(command)))
+
+
 def local_options(starts: bool = True) -> Callable[[Any], Any]:
     """Give a command the options of --local; it receives `here`, the runs on this machine.
 
