@@ -68,6 +68,28 @@ def failure(
     return kind(f"{head} {why}")
 
 
+def looked_at(
+    api: Api, name: str, *, there: bool
+) -> tuple[dict[str, Any], tuple[str, type[StageError]] | None]:
+    """Return the TrainJob, and how a pod of it failed; nothing where the API does not answer now.
+
+    Args:
+        there: whether it must exist by now.
+
+    Raises:
+        UserError: it does not.
+    """
+    try:
+        job = api.call("GET", api.path("trainjob", name))
+        end = failed_end(api, name)
+    except Transient as error:
+        event("wait", "asking again", seen=error.message)
+        return {}, None
+    if job is None and there:
+        raise UserError(f"TrainJob {name} does not exist in namespace {api.namespace}: it was deleted.")
+    return job or {}, end
+
+
 def wait_trainjob(
     api: Api,
     name: str,
@@ -89,16 +111,9 @@ def wait_trainjob(
     final_since = 0.0
     while True:
         waited = time.monotonic() - started
-        try:
-            job = api.call("GET", api.path("trainjob", name))
-            # Pods that failed are gone when a runtime without a failure policy has no retry left.
-            seen = failed_end(api, name) or seen
-        except Transient as error:
-            event("wait", "asking again", seen=error.message)
-            job = {}
-        if job is None and waited > NOT_THERE_YET_SECONDS:
-            raise UserError(f"TrainJob {name} does not exist in namespace {api.namespace}: it was deleted.")
-        job = job or {}
+        job, end = looked_at(api, name, there=waited > NOT_THERE_YET_SECONDS)
+        # Pods that failed are gone when a runtime without a failure policy has no retry left.
+        seen = end or seen
         if condition(job, "Complete"):
             event("wait", "complete", trainjob=name, seconds=round(waited))
             return
