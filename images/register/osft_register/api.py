@@ -18,7 +18,7 @@ from osft_workspace import Transient, UserError, excerpt, redact_url
 from osft_workspace.answers import Misfit, parse_json, retry_after
 from osft_workspace.deadline import SILENCES, TooSlow, deadline
 from osft_workspace.exits import causes
-from osft_workspace.guard import Guard, certificate_problem
+from osft_workspace.guard import Guard, certificate_problem, no_answer
 from osft_workspace.text import sentence
 
 VERSIONS = ("v1", "v1alpha3")
@@ -242,9 +242,7 @@ class Registry:
                     f"no trusted TLS connection to {self.url} ({cause}). Give the CA that signed its "
                     "certificate (--ca-file, register.tls), or an http:// address if it has no TLS."
                 ) from error
-        late = isinstance(error, httpx.TimeoutException | TooSlow)
-        what = "did not answer in time" if late else "cannot be reached"
         return Transient(
-            f"the registry at {self.url} {what} ({str(error) or type(error).__name__}). Check "
-            "register.address if it stays so; the model is safe in the workspace."
+            f"the registry at {self.url} {no_answer(error, httpx.TimeoutException)}. Check register.address "
+            "if it stays so; the model is safe in the workspace."
         )

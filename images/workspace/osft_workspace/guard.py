@@ -11,7 +11,7 @@ from typing import Any
 from urllib.request import getproxies
 
 from osft_workspace.answers import LARGEST_ERROR, Body
-from osft_workspace.deadline import SILENCES
+from osft_workspace.deadline import SILENCES, TooSlow
 from osft_workspace.exits import UserError, causes
 from osft_workspace.hosts import address_of, forbidden, kind_of_address, origin
 from osft_workspace.redact import redact_url
@@ -163,6 +163,16 @@ def check_peer(answer: Answer) -> None:
 def has_proxy() -> bool:
     """Return whether requests may go through a proxy, which then is the peer."""
     return bool(set(getproxies()) - {"no"})
+
+
+def no_answer(error: Exception, timeout: type[Exception]) -> str:
+    """Return how a request ended without an answer, as the rest of a sentence.
+
+    Args:
+        timeout: the client's own type for a server that is too slow, which differs between httpx and httpx2.
+    """
+    what = "did not answer in time" if isinstance(error, (timeout, TooSlow)) else "cannot be reached"
+    return f"{what} ({str(error) or type(error).__name__})"
 
 
 def certificate_problem(error: BaseException) -> str | None:

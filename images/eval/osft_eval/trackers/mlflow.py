@@ -1,4 +1,4 @@
-"""MLflow by its REST API: the package itself would add 200 MB of memory and a second client to the image."""
+"""MLflow by its REST API, so that the image needs neither its package nor a second client for HTTP."""
 
 import base64
 import os
@@ -15,7 +15,7 @@ from osft_eval.trackers import Sent
 from osft_workspace import Transient, UserError, excerpt, redact_url
 from osft_workspace.answers import Misfit, parse_json
 from osft_workspace.deadline import TooSlow
-from osft_workspace.guard import Guard, certificate_problem
+from osft_workspace.guard import Guard, certificate_problem, no_answer
 from osft_workspace.hosts import check_credential, check_reachable, check_secret_may_travel
 from osft_workspace.text import sentence
 
@@ -141,12 +141,8 @@ class Server:
                 f"no trusted TLS connection to {self.shown}: it {problem} Give the CA in "
                 "MLFLOW_TRACKING_SERVER_CERT_PATH or SSL_CERT_FILE (eval.pod.env)."
             ) from error
-        late = isinstance(error, httpx2.TimeoutException | TooSlow)
-        what = "did not answer in time" if late else "cannot be reached"
-        return Transient(
-            f"the MLflow server at {self.shown} {what} ({str(error) or type(error).__name__}). "
-            f"Check {SETTING}."
-        )
+        how = no_answer(error, httpx2.TimeoutException)
+        return Transient(f"the MLflow server at {self.shown} {how}. Check {SETTING}.")
 
     def store(self, place: str, files: tuple[Path, ...]) -> dict[str, Any]:
         """Upload files where the server itself takes them; return what to log."""
