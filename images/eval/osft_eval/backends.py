@@ -4,7 +4,7 @@ import gc
 import importlib.util
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -185,6 +185,16 @@ def sizes(folder: Path, *, trust_remote_code: bool) -> tuple[int, int]:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code).get_text_config()
         vocabulary = config.vocab_size
     return int(getattr(config, "max_position_embeddings", None) or 2048), int(vocabulary or 0)
+
+
+def least_sizes(folders: Iterable[tuple[str, Path]], *, trust_remote_code: bool) -> tuple[int, int]:
+    """Return as `sizes` what all of some models can take.
+
+    Args:
+        folders: title and folder of each.
+    """
+    found = [sizes(folder, trust_remote_code=trust_remote_code) for _, folder in folders]
+    return min(longest for longest, _ in found), min(vocabulary for _, vocabulary in found)
 
 
 def release(inner: Any) -> None:

@@ -65,19 +65,18 @@ def earlier(run: Run, options: Options, models: Models) -> Iterator[Earlier]:
     """Yield each earlier task, the first one first."""
     download = run.predecessors["download"]
     chain = download.details.get("chain")
-    limits: tuple[int, int] | None = None
+    reader: holdout.Reader | None = None
     for number, link in enumerate(chain["links"] if chain else (), 1):
         rows = link["rows"]
         if why := why_not(options, rows, download.shared):
             yield Earlier(number, link, None, why)
             continue
-        if limits is None:
+        if reader is None:
             trust = options.trust_remote_code
-            sizes = [backends.sizes(folder, trust_remote_code=trust) for _, folder in models.folders]
-            limits = min(size[0] for size in sizes), min(size[1] for size in sizes)
+            reader = holdout.Reader(*backends.least_sizes(models.folders, trust_remote_code=trust))
         path = download.shared_path(run.workspace.root, rows["path"]) / "eval.jsonl"
         try:
-            yield Earlier(number, link, holdout.Reader(*limits).read(path, options.holdout_limit, 0))
+            yield Earlier(number, link, reader.read(path, options.holdout_limit, 0))
         except UserError as error:
             yield Earlier(number, link, None, error.message.partition(". ")[0])
 

@@ -157,11 +157,11 @@ def find_rows(run: Run, options: Options, models: Models) -> tuple[Holdout | Non
             raise UserError(f"there is nothing to evaluate: {reason}, and eval.tasks is empty.")
         run.event("left out", part="held-out rows", reason=reason)
         return None, [{"what": "held-out rows", "reason": reason}]
-    trust = options.trust_remote_code
-    limits = [backends.sizes(folder, trust_remote_code=trust) for _, folder in models.folders]
-    longest, vocabulary = (min(size[at] for size in limits) for at in (0, 1))
+    reader = holdout.Reader(
+        *backends.least_sizes(models.folders, trust_remote_code=options.trust_remote_code)
+    )
     tokens = TokenFiles.of(download, run.workspace.root).eval
-    rows = holdout.Reader(longest, vocabulary).read(tokens, options.holdout_limit, options.holdout_generate)
+    rows = reader.read(tokens, options.holdout_limit, options.holdout_generate)
     skipped = [{"what": "held-out rows", "reason": reason} for reason in rows.skipped]
     if not options.can_score:
         skipped.append({"what": "held-out loss", "reason": "a chat endpoint gives no log-probabilities"})

@@ -7,7 +7,7 @@ from osft_workspace.planned import duration, planned_and_measured
 from osft_workspace.record import Record
 from osft_workspace.text import counted
 
-RATES = {
+OF_METHOD = {
     "unfreeze_rank_ratio": "unfreeze rank ratio",
     "lora_r": "rank",
     "lora_alpha": "alpha",
@@ -37,7 +37,7 @@ def at_the_top(download: Record, train: Record, base: Mapping[str, Any], author:
     found = {
         "Base model": " ".join(str(base[key]) for key in ("uri", "revision") if base.get(key)),
         "Data": ", ".join(str(source["uri"]) for source in download.details.get("sources", [])),
-        "Method": ", ".join([str(details.get("method") or ""), *named(details, RATES)]),
+        "Method": ", ".join([str(details.get("method") or ""), *named(details, OF_METHOD)]),
         "Training": ", ".join(
             [
                 *([counted(int(metrics["steps"]), "step")] if "steps" in metrics else []),
