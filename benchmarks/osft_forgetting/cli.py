@@ -21,7 +21,7 @@ What methods, learning rates and the mix learn and forget: SmolLM2-135M on 480 r
     .venvs/dev/bin/python benchmarks/forgetting table
 
 `run` adds a line to benchmarks/results/forgetting.jsonl for each training, `chain` one to
-forgetting-chains.jsonl for three tasks in a row. Both go on where they stopped; everything takes about 25
+forgetting-chains.jsonl for three tasks in a row. Both go on where they stopped; everything takes about 30
 hours on two CPU cores. The model is the demo's (`make demo` brings it). `table` writes the tables and
 pictures of docs/forgetting.md.
 """

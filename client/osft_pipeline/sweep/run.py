@@ -51,7 +51,7 @@ class Runs:
         """Compare what the runs left, and write the page."""
         found = evidence([*self.ids.values()], self.place)
         if len(found) < FEWEST:
-            click.echo("Fewer than two runs left a record, so there is no comparison.", err=True)
+            click.echo("Fewer than two runs left a record, so nothing is compared.", err=True)
             return
         click.echo()
         present(compare(found), output)

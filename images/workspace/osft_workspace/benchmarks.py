@@ -169,7 +169,7 @@ def note(workspace: Workspace, staged: Staged) -> None:
 
 
 def find(workspace: Workspace, wanted: Wanted) -> Staged | None:
-    """Return what download noted, or None where there is no note or an unusable one."""
+    """Return what download noted, or None where its note is missing or unusable."""
     try:
         content = read_regular(
             place_of(workspace, wanted).with_suffix(".json"), "a note on a benchmark", LARGEST_NOTE

@@ -56,8 +56,8 @@ def find_parent(workspace: Workspace, run_id: str, asked: str) -> Parent:
         asked: a run id, or the name of a release, of which the newest finished run is meant.
 
     Raises:
-        UserError: there is no such run, it is not finished or failed its gate, it left an adapter, or its
-            model is not what its records say.
+        UserError: the run does not exist, is not finished, failed its gate or left an adapter, or its model
+            is not what its records say.
     """
     runs = runs_in(workspace)
     named = meant(asked, runs)
