@@ -12,7 +12,7 @@ from osft_pipeline.local.records import Json
 from osft_pipeline.local.summary import size
 from osft_workspace.log import duration
 from osft_workspace.text import counted
-from osft_workspace.words import NONE, p_text, signed
+from osft_workspace.words import NONE, capital, p_text, signed
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 STAGES = ("download", "train", "eval", "register")
@@ -31,6 +31,7 @@ def page(found: Json) -> str:
     count = counted(len(found["runs"]), "run")
     chosen = found["choice"]["run"]
     title = f"Ship {chosen}" if chosen else "No run to ship"
+    why = capital(found["choice"]["why"].removeprefix(f"{title}: "))
     sections = "\n".join(filter(None, parts(found)))
     return f"""<!doctype html>
 <html lang="en">
@@ -49,7 +50,7 @@ def page(found: Json) -> str:
 <header>
   <p class="over">Comparison of {count}</p>
   <h1>{safe(title)}</h1>
-  <p class="lead">{safe(found["choice"]["why"])}</p>
+  <p class="lead">{safe(why)}</p>
 </header>
 <main>
 {sections}
@@ -102,7 +103,7 @@ def table(head: Sequence[str], lines: Sequence[Sequence[str]], classes: Sequence
     )
     return (
         f'<div class="scroll" role="region" aria-label="{safe(head[0])}" tabindex="0">'
-        f'<table class="stack" role="table"><thead role="rowgroup"><tr role="row">{top}</tr></thead>'
+        f'<table class="stacked" role="table"><thead role="rowgroup"><tr role="row">{top}</tr></thead>'
         f'<tbody role="rowgroup">{body}</tbody></table></div>'
     )
 
